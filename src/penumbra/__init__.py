@@ -1,0 +1,1 @@
+"""Penumbra: a reproducible experiment DAG for out-of-distribution detection with synthetic outliers."""

@@ -1,0 +1,1 @@
+"""Files that steps exchange: atomic writes, Parquet images, safetensors features, saved networks."""

@@ -1,0 +1,23 @@
+"""Features in safetensors, with sample ids and provenance in the file's own header."""
+
+import json
+import os
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from penumbra.artifacts.files import replace
+
+
+def write_features(path: str | os.PathLike, tensors: dict[str, Tensor], sample_ids: list[str], provenance: dict) -> None:
+    """Write tensors whose first dimension runs over `sample_ids`."""
+    metadata = {"sample_ids": json.dumps(sample_ids), "penumbra": json.dumps(provenance, sort_keys=True)}
+    with replace(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
+
+
+def read_features(path: str | os.PathLike) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors by name, and the sample ids of their rows."""
+    with safe_open(path, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["sample_ids"])

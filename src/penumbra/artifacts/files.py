@@ -1,0 +1,51 @@
+"""Atomic writes: a reader sees the whole file or the old one, never half."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from penumbra.errors import PenumbraError
+
+
+@contextmanager
+def replace(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success rename it into place, on failure remove it.
+
+    What the caller creates there may be a file or a directory.
+
+    Raises:
+        PenumbraError: the disk is full; nothing at `path` has changed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _remove(temporary)
+    try:
+        yield temporary
+        for file in [temporary] if temporary.is_file() else sorted(temporary.rglob("*")):
+            if file.is_file():
+                _flush(file)
+        if path.is_dir() and not path.is_symlink():
+            _remove(path)
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise PenumbraError(f"{path}: the disk is full. Free some space and run again; finished work is kept.") from error
+        raise
+    finally:
+        _remove(temporary)
+
+
+def _flush(file: Path) -> None:
+    with open(file, "rb") as handle:
+        os.fsync(handle.fileno())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

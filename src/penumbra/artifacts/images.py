@@ -1,0 +1,101 @@
+"""Parquet tables of images in the layout that the `datasets` library reads: `image` = {bytes, path}."""
+
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from penumbra.artifacts.files import replace
+from penumbra.errors import PenumbraError
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+ROW_GROUP = 1024  # rows that are in memory at a time
+
+
+class ImageWriter:
+    """Stream rows to a Parquet file, a row group at a time: memory stays flat.
+
+    Args:
+        path: where to write. Use it inside `replace` for atomicity.
+        columns: name -> Arrow type of the provenance columns, in order; `image` comes first by itself.
+        provenance: JSON-able parameters and versions, kept in the schema metadata `penumbra`.
+    """
+
+    def __init__(self, path: str | os.PathLike, columns: dict[str, pa.DataType], provenance: dict):
+        features = {"image": {"_type": "Image"}}
+        features |= {name: {"dtype": str(kind), "_type": "Value"} for name, kind in columns.items() if not pa.types.is_nested(kind)}
+        metadata = {
+            "huggingface": json.dumps({"info": {"features": features}}),
+            "penumbra": json.dumps(provenance, sort_keys=True),
+        }
+        self._schema = pa.schema([("image", IMAGE), *columns.items()], metadata=metadata)
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, image: bytes, path: str | None = None, **columns: Any) -> None:
+        """Append one row: encoded image bytes (PNG or JPEG), its original path, its provenance."""
+        self._rows.append({"image": {"bytes": image, "path": path}, **columns})
+        if len(self._rows) >= ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+        self._rows.clear()
+
+    def __enter__(self) -> "ImageWriter":
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is None and self._rows:
+            self._flush()
+        self._writer.close()
+
+
+def encode(pixels: np.ndarray) -> bytes:
+    """PNG bytes of uint8 pixels [H, W, 3]."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels, "RGB").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def decode(data: bytes) -> np.ndarray:
+    """uint8 pixels [H, W, 3] of encoded image bytes."""
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def read_table(path: str | os.PathLike, columns: Sequence[str] | None = None) -> pa.Table:
+    """Rows of an images or outliers file; without `columns`, every column but the pixels.
+
+    Raises:
+        PenumbraError: the file is missing or not Parquet.
+    """
+    try:
+        if columns is None:
+            columns = [name for name in pq.read_schema(path).names if name != "image"]
+        return pq.read_table(path, columns=list(columns))
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise PenumbraError(f"{path}: cannot be read as a Parquet table ({error}). Run `dvc repro` to make it again.") from error
+
+
+def iter_pixels(path: str | os.PathLike, batch_size: int = ROW_GROUP) -> Iterator[np.ndarray]:
+    """uint8 pixels [b, H, W, 3] in file order. All images of a file have one size."""
+    for batch in pq.ParquetFile(path).iter_batches(batch_size, columns=["image"]):
+        yield np.stack([decode(row["bytes"]) for row in batch.column(0).to_pylist()])
+
+
+def read_pixels(path: str | os.PathLike) -> np.ndarray:
+    """All pixels of a file, uint8 [N, H, W, 3] ([0, 0, 0, 3] for an empty file)."""
+    batches = list(iter_pixels(path))
+    return np.concatenate(batches) if batches else np.zeros((0, 0, 0, 3), np.uint8)
+
+
+def read_provenance(path: str | os.PathLike) -> dict:
+    """The parameters and versions that made a Parquet artifact."""
+    return json.loads((pq.read_schema(Path(path)).metadata or {}).get(b"penumbra", b"{}"))

@@ -1,0 +1,1 @@
+"""benchmark: FPR95, AUROC, AUPR and ID accuracy, with spread over seeds."""

@@ -1,0 +1,1 @@
+"""calibrate@METHOD: score of the initial detector -> probability of OOD."""

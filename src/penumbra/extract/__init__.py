@@ -1,0 +1,1 @@
+"""extract@MODEL: features of every ID image."""

@@ -1,0 +1,1 @@
+"""filter@METHOD: calibrated confidence and band of each candidate."""

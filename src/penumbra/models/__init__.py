@@ -1,0 +1,1 @@
+"""Networks in their published architectures and state-dict layouts; sizes are arguments."""

@@ -1,0 +1,1 @@
+"""prepare: sources named in params -> validated, deduplicated, split images."""

@@ -1,0 +1,1 @@
+"""report: figures and one self-contained HTML page."""

@@ -1,0 +1,1 @@
+"""score@DETECTOR: every OOD score of every test image, one forward pass."""

@@ -1,0 +1,1 @@
+"""synthesize@METHOD: candidate outliers, one row each, with provenance."""

@@ -1,0 +1,1 @@
+"""train@DETECTOR: outlier-exposure training."""

@@ -1,0 +1,50 @@
+"""What all training loops share: epochs that survive a kill, and randomness that belongs to the epoch."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from penumbra.artifacts.files import replace
+from penumbra.noise import derive
+from penumbra.runtime import progress
+
+CHECKPOINT_SECONDS = 20.0  # a killed job loses at most this much work and one epoch
+
+
+class Stateful(Protocol):
+    """A module, optimiser or scheduler."""
+
+    def state_dict(self) -> dict: ...
+    def load_state_dict(self, state: dict) -> object: ...
+
+
+def epochs(total: int, seed: int, name: str, checkpoint: Path, stateful: dict[str, Stateful]) -> Iterator[int]:
+    """Yield the epochs that are left to do, with a progress bar; save the state between epochs, resume from it.
+
+    Before each epoch torch's global generator is seeded from (seed, name, epoch), so a resumed run equals an
+    uninterrupted one bit for bit. Draws that need a generator of their own use `noise.generator(seed, name, epoch)`.
+
+    Args:
+        total: number of epochs.
+        seed: the experiment's seed.
+        name: what is trained ("pretrain/rdm"); shown by the bar.
+        checkpoint: file in the stage's scratch folder.
+        stateful: everything that changes while training, by name.
+    """
+    start = 0
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        start = saved["epoch"]
+        for key, part in stateful.items():
+            part.load_state_dict(saved[key])
+    saved_at = time.monotonic()
+    for epoch in progress(range(start, total), name, total=total, initial=start):
+        torch.manual_seed(derive(seed, name, epoch))
+        yield epoch
+        if time.monotonic() - saved_at > CHECKPOINT_SECONDS and epoch + 1 < total:
+            with replace(checkpoint) as temporary:
+                torch.save({"epoch": epoch + 1} | {key: part.state_dict() for key, part in stateful.items()}, temporary)
+            saved_at = time.monotonic()

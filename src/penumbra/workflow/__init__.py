@@ -1,0 +1,1 @@
+"""DVC decides, Snakemake executes: the contract between them and the entry points."""
