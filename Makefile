@@ -1,0 +1,40 @@
+# make        set up, run the experiment, print the headline table
+# make test   set up, run the tests
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+unexport PYTHONPATH
+READY := .venv/ready
+# the lock is complete, so nothing is left to resolve: --no-deps
+INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+
+.DELETE_ON_ERROR:
+.PHONY: run setup test lint lock clean
+
+run: $(READY)
+	@dvc repro --quiet
+	@penumbra cost
+	@penumbra headline
+
+setup: $(READY)
+
+# torch: the CPU build where the package index offers one, else the default build with its CUDA libraries (TORCH=cuda insists)
+$(READY): requirements.lock requirements-torch.lock requirements-torch-cpu.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "penumbra needs Python 3.11 or newer; set PYTHON=")'
+	@echo "setting up .venv (a minute or two)"
+	@$(PYTHON) -m venv .venv
+	@test "$(TORCH)" != cuda && $(INSTALL) -r requirements-torch-cpu.lock 2>/dev/null || $(INSTALL) -r requirements-torch.lock
+	@$(INSTALL) -r requirements.lock
+	@.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test: $(READY)
+	@pytest
+
+lint: $(READY)
+	ruff check . && ruff format --check . && snakefmt --check Snakefile rules
+
+lock: $(READY)
+	python tools/lock.py
+
+clean:
+	rm -rf .venv .penumbra .snakemake logs
