@@ -1,0 +1,64 @@
+"""A step sees what its stage declares, and finished units survive."""
+
+from dataclasses import replace
+
+import pytest
+
+from penumbra.errors import PenumbraError
+from penumbra.stage import Params, Stage
+
+
+@pytest.fixture
+def stage(tmp_path):
+    source = tmp_path / "images.parquet"
+    source.write_bytes(b"pixels")
+    return Stage("train", "mid", Params({"common": {"seed": 0}}), reads={"images/train": source}, scratch_root=tmp_path / "scratch")
+
+
+def test_an_undeclared_parameter_does_not_exist(stage):
+    assert stage.params.common.seed == 0
+    with pytest.raises(PenumbraError, match=r"common\.image_size is read but this stage does not declare it"):
+        _ = stage.params.common.image_size
+
+
+def test_an_undeclared_file_does_not_exist(stage):
+    with pytest.raises(PenumbraError, match=r"train@mid reads 0 files named 'outliers'"):
+        stage.read("outliers")
+
+
+def test_a_folder_name_stands_for_its_only_file(stage, tmp_path):
+    assert stage.read("images") == tmp_path / "images.parquet"
+    two = replace(stage, reads={"images/train": tmp_path / "a", "images/val": tmp_path / "b"})
+    with pytest.raises(PenumbraError, match="reads 2 files named 'images'"):
+        two.read("images")
+
+
+def test_parts_share_the_units_without_overlap(stage):
+    units = [f"unit-{i}" for i in range(7)]
+    parts = [replace(stage, part=(i, 3)).todo(units) for i in range(3)]
+    assert sorted(sum(parts, [])) == units
+    (stage.scratch / "unit-4").write_text("done")
+    assert stage.todo(units) == [unit for unit in units if unit != "unit-4"]
+
+
+@pytest.mark.parametrize("change", ["data", "params", "code", "versions"])
+def test_finished_units_count_only_for_what_made_them(stage, tmp_path, change):
+    code = tmp_path / "step.py"
+    code.write_text("one")
+    stage = replace(stage, code=(code,))
+    (stage.scratch / "unit").write_text("done")
+    assert replace(stage).todo(["unit"]) == []
+    if change == "data":
+        stage.read("images").write_bytes(b"pixelt")
+    elif change == "code":
+        code.write_text("two")
+    changed = {"params": {"params": Params({"common": {"seed": 1}})}, "versions": {"versions": {"torch": "2"}}}.get(change, {})
+    assert replace(stage, **changed).todo(["unit"]) == ["unit"]
+
+
+def test_finish_forgets_every_key_of_the_stage(stage, tmp_path):
+    (stage.scratch / "unit").write_text("done")
+    other = replace(stage, params=Params({}))
+    (other.scratch / "unit").write_text("done")
+    stage.finish()
+    assert not (tmp_path / "scratch" / "train@mid").exists()
