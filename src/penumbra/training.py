@@ -1,13 +1,15 @@
 """What all training loops share: epochs that survive a kill, and randomness that belongs to the epoch."""
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
 from penumbra.artifacts.files import replace
+from penumbra.artifacts.tables import write_csv
 from penumbra.noise import derive
 from penumbra.runtime import progress
 
@@ -48,3 +50,39 @@ def epochs(total: int, seed: int, name: str, checkpoint: Path, stateful: dict[st
             with replace(checkpoint) as temporary:
                 torch.save({"epoch": epoch + 1} | {key: part.state_dict() for key, part in stateful.items()}, temporary)
             saved_at = time.monotonic()
+
+
+def warmup_cosine(epoch: float, total: float, warmup: float) -> float:
+    """Factor of the learning rate at a (fractional) epoch: linear from 0 during the warm-up, then half a cosine down to 0."""
+    if epoch < warmup:
+        return epoch / warmup
+    return 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (total - warmup)))
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """One learning rate for all parameter groups."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+class History:
+    """Rows of history.csv, resumable like the rest of the training state."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def add(self, **row: Any) -> None:
+        """Append a row; what is absent from it stays an empty cell."""
+        self.rows.append(row)
+
+    def write(self, path: Path) -> None:
+        """Write the rows as CSV."""
+        import pandas as pd
+
+        write_csv(path, pd.DataFrame(self.rows))
+
+    def state_dict(self) -> dict:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.rows = state["rows"]
