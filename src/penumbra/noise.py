@@ -3,17 +3,12 @@
 Shards, order, restarts and the number of devices therefore do not change a bit of what is drawn.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-
-def derive(*parts: object) -> int:
-    """A 63-bit seed from any printable parts, equal on every machine."""
-    text = "\x1f".join(str(part) for part in parts)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+from penumbra.seeds import derive
 
 
 def generator(*parts: object) -> torch.Generator:

@@ -61,7 +61,7 @@ class ImageWriter:
 def encode(pixels: np.ndarray) -> bytes:
     """PNG bytes of uint8 pixels [H, W, 3]."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels, "RGB").save(buffer, "PNG")
+    Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
 
 

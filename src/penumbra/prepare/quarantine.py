@@ -1,0 +1,60 @@
+"""What was left out, and why."""
+
+import hashlib
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+from penumbra.errors import PenumbraError
+
+
+class Quarantine:
+    """Collects unusable images, source by source.
+
+    Args:
+        limit: share of a source's images, in [0, 1], that may be unusable.
+    """
+
+    def __init__(self, limit: float):
+        self._limit = limit
+        self._rows: list[tuple[str, str, str]] = []
+        self._totals: Counter[str] = Counter()
+
+    def count(self, source: str) -> None:
+        """One more image of the source, usable or not."""
+        self._totals[source] += 1
+
+    def add(self, source: str, path: str, reason: str) -> None:
+        """Leave an image out."""
+        self._rows.append((source, path, reason))
+
+    def table(self) -> pd.DataFrame:
+        """Columns source, path, reason."""
+        return pd.DataFrame(self._rows, columns=["source", "path", "reason"])
+
+    def check(self) -> None:
+        """Refuse sources that lost more than the limit.
+
+        Raises:
+            PenumbraError: names the first such source, the counts and the first reasons.
+        """
+        for source, lost in Counter(source for source, _, _ in self._rows).items():
+            total = self._totals[source]
+            if lost > self._limit * total:
+                first = "; ".join(f"{path}: {reason}" for name, path, reason in self._rows if name == source)[:400]
+                raise PenumbraError(
+                    f"prepare.{source}: {lost} of {total} images are unusable, more than prepare.quarantine_limit ({self._limit:g}) allows. {first}"
+                )
+
+
+class Duplicates:
+    """Remembers in which set each picture was first seen; 16 bytes a picture."""
+
+    def __init__(self):
+        self._first: dict[bytes, str] = {}
+
+    def elsewhere(self, pixels: np.ndarray, where: str) -> str | None:
+        """The other set that already holds exactly these pixels; else remember them as seen in `where`."""
+        first = self._first.setdefault(hashlib.blake2b(pixels.tobytes(), digest_size=16).digest(), where)
+        return first if first != where else None

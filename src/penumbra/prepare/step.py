@@ -1,0 +1,148 @@
+"""prepare: sources named in params.yaml -> the image files of the experiment."""
+
+from collections import Counter
+from collections.abc import Collection
+from contextlib import ExitStack
+from typing import Any
+
+import pyarrow as pa
+
+from penumbra.artifacts.files import replace
+from penumbra.artifacts.images import ImageWriter, encode
+from penumbra.artifacts.tables import write_csv
+from penumbra.errors import PenumbraError
+from penumbra.prepare.ingest import Intake, Picture, ordered_map
+from penumbra.prepare.record import Record
+from penumbra.prepare.shift import shifts
+from penumbra.prepare.sources import check_disjoint
+from penumbra.prepare.split import class_order, shuffled, split_members
+from penumbra.stage import Params, Stage
+
+COLUMNS = {
+    "sample_id": pa.string(),
+    "source_id": pa.string(),
+    "label": pa.int64(),
+    "class": pa.string(),
+    "set": pa.string(),
+    "group": pa.string(),
+    "strength": pa.int64(),
+    "caption": pa.string(),
+}
+FILES = ("train", "val", "test", "calibration", "world", "ood", "shifted")
+FILE_OF_GROUP = {"near": "ood", "far": "ood", "calibration": "calibration", "world": "world"}
+OOD = -1
+
+
+def main(stage: Stage) -> None:
+    """Write data/images/*.parquet and quarantine.csv.
+
+    Of equal pictures in two sets the first keeps its place: ID test, val and train, near, far, calibration, world.
+
+    Raises:
+        PenumbraError: a source is missing, too small, or loses more than `quarantine_limit`.
+    """
+    params = stage.params.prepare
+    sections = {"id": params.id} | {f"{group}.{name}": spec for group in FILE_OF_GROUP for name, spec in params[group].items()}
+    check_disjoint(sections)
+    intake = Intake(stage.params.common.image_size, stage.params.common.seed, params.quarantine_limit)
+    classes, splits = plan_id(intake, params.id)
+    with ExitStack() as stack:
+        files = Files(stage, classes, stack)
+        _write_id(files, intake, params, classes, splits)
+        for key, spec in sections.items():
+            if key != "id":
+                _write_ood(files, intake, spec, key)
+        try:
+            intake.quarantine.check()
+        except PenumbraError as error:
+            listed = stage.scratch / "quarantine.csv"
+            write_csv(listed, intake.quarantine.table())
+            raise PenumbraError(f"{error} All are listed in {listed}.") from error
+        _check_complete(files.counts, sections, classes)
+    write_csv(stage.write("images/quarantine"), intake.quarantine.table())
+    stage.finish()
+
+
+def plan_id(intake: Intake, spec: Params) -> tuple[list[str], dict[str, str]]:
+    """The ID classes in the order of their labels, and the split of every source image.
+
+    Raises:
+        PenumbraError: fewer than two classes, or a class without images.
+    """
+    members = intake.members(spec, "id", classless=False)
+    images = Counter(member.class_name for member in members.values())
+    classes = list(spec.classes or class_order(images))
+    if empty := [name for name in classes if not images[name]]:
+        raise PenumbraError(f"prepare.id: no images of class {', '.join(empty)}. Add images or take it out of prepare.id.classes.")
+    if len(classes) < 2:
+        raise PenumbraError(
+            f"prepare.id: {len(classes)} class in the source {spec.source}; a classifier needs two. Correct the path or the classes."
+        )
+    return classes, split_members(members, spec.val_share, spec.test_share, intake.seed)
+
+
+class Files:
+    """The seven image files, open for writing; they appear together when `stack` closes without an error."""
+
+    def __init__(self, stage: Stage, classes: list[str], stack: ExitStack):
+        self.counts: Counter[tuple[str, str, str]] = Counter()
+        self._rows: Counter[str] = Counter()
+        self._writers = {}
+        for name in FILES:
+            temporary = stack.enter_context(replace(stage.write(f"images/{name}")))
+            self._writers[name] = stack.enter_context(ImageWriter(temporary, COLUMNS, stage.provenance | {"classes": classes}))
+
+    def add(self, file: str, png: bytes, record: Record, **columns: Any) -> None:
+        """Append one image of a record."""
+        row = {"label": OOD, "class": record.class_name or "", "strength": 0, "caption": ""} | columns
+        self._writers[file].add(png, record.path, sample_id=f"{file}/{self._rows[file]:06d}", source_id=record.source_id, **row)
+        self._rows[file] += 1
+        self.counts[file, row["set"], row["class"]] += 1
+
+
+def _write_id(files: Files, intake: Intake, params: Params, classes: list[str], splits: dict[str, str]) -> None:
+    label = {name: index for index, name in enumerate(classes)}
+    for split in ("test", "val", "train"):
+        wanted = {source_id for source_id, its in splits.items() if its == split}
+        to_shift = set(shuffled(wanted, intake.seed, "prepare/shift")[: params.shift.limit]) if split == "test" else ()
+
+        def render(picture: Picture, to_shift: Collection[str] = to_shift) -> tuple[Record, bytes, list]:
+            return (
+                picture.record,
+                encode(picture.pixels),
+                _shifted(picture, params.shift, intake.seed) if picture.record.source_id in to_shift else [],
+            )
+
+        for record, png, shifted in ordered_map(render, intake.pictures(params.id, "id", f"id-{split}", wanted)):
+            caption = record.caption if split == "train" else ""
+            files.add(split, png, record, label=label[record.class_name], set=f"id-{split}", group="id", caption=caption)
+            for kind, strength, data in shifted:
+                files.add("shifted", data, record, label=label[record.class_name], set=kind, group="shift", strength=strength)
+
+
+def _shifted(picture: Picture, shift: Params, seed: int) -> list[tuple[str, int, bytes]]:
+    shifted = shifts(picture.pixels, picture.record.source_id, shift.kinds, shift.strengths, seed)
+    return [(kind, strength, encode(pixels)) for kind, strength, pixels in shifted]
+
+
+def _write_ood(files: Files, intake: Intake, spec: Params, key: str) -> None:
+    group, name = key.split(".", 1)
+    # where a source comes split, test sets are its test part and nothing else sees that part
+    members = intake.members(spec, key, skip="train" if group in ("near", "far") else "test")
+    wanted = set(shuffled(members, intake.seed, f"prepare/{key}")[: spec.limit])
+    pictures = intake.pictures(spec, key, f"{group} {name}", wanted)
+    for record, png in ordered_map(lambda picture: (picture.record, encode(picture.pixels)), pictures):
+        caption = record.caption if group == "world" else ""
+        files.add(FILE_OF_GROUP[group], png, record, set=name, group=group, caption=caption)
+
+
+def _check_complete(counts: Counter, sections: dict[str, Params], classes: list[str]) -> None:
+    """Every ID class is in every split, and every other set holds something; decoding may have emptied them."""
+    for split in ("train", "val", "test"):
+        if empty := [name for name in classes if not counts[split, f"id-{split}", name]]:
+            raise PenumbraError(f"prepare.id: no usable {split} image of class {', '.join(empty)}. Add images or change the shares.")
+    filled = {(file, name) for file, name, _ in counts}
+    for key, spec in sections.items():
+        group, _, name = key.partition(".")
+        if group != "id" and (FILE_OF_GROUP[group], name) not in filled:
+            raise PenumbraError(f"prepare.{key}: no usable image in the source {spec.source}. Correct its path, classes or limit.")
