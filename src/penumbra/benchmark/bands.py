@@ -1,0 +1,108 @@
+"""What each band of candidates teaches (Bad-OOD, Tables 2 and 7) and where its candidates lie (Table 11)."""
+
+import numpy as np
+import pandas as pd
+
+from penumbra.seeds import derive
+
+BANDS = ("low", "mid", "high")
+DISTANCES = ("distance_l2", "distance_cosine", "distance_mse", "distance_unit_l2")
+TABLE_2 = ("fpr95_id_tpr", "auroc", "aupr_in", "aupr_out")  # the paper does not say which class its AUPR counts as positive
+PAPER = {  # Bad-OOD, Tables 1, 2 (mixed scales) and 7: FPR95 with ID positive, AUROC, AUPR
+    "none": (0.4868, 0.8946, np.nan),
+    "badood-all": (0.5406, 0.8875, 0.8630),
+    "badood-random": (0.5352, 0.8943, 0.8686),
+    "badood-high": (0.5120, 0.8920, 0.8661),
+    "badood-mid": (0.3969, 0.9171, 0.8713),
+    "badood-low": (0.4565, 0.9012, 0.8684),
+    "badood-gaussian-mid": (0.5714, 0.8724, 0.8389),
+}
+
+
+def method_of(detector: str, methods: list[str]) -> str | None:
+    """The synthesis method of a detector named METHOD-SELECTION; None for a detector without outliers."""
+    return max((method for method in methods if detector.startswith(f"{method}-")), key=len, default=None)
+
+
+def pool_size(bands: str | list[str] | None, selection: pd.DataFrame) -> int:
+    """How many candidates a selection holds.
+
+    Args:
+        bands: `train.detectors.NAME.bands`: all, random (as many as mid), a list of bands, or None.
+        selection: rows of data/selections/METHOD.parquet.
+    """
+    names = {"all": BANDS, "random": ["mid"], None: []}[bands] if bands is None or isinstance(bands, str) else bands
+    return int(selection.band.isin(list(names)).sum())
+
+
+def detectors_table(
+    detectors: dict[str, dict], selections: dict[str, pd.DataFrame], headline: pd.DataFrame, accuracy: pd.DataFrame
+) -> pd.DataFrame:
+    """One row for each detector: what it was trained on, its metrics on near and far OOD, its ID accuracy.
+
+    Args:
+        detectors: `train.detectors`.
+        selections: rows of data/selections/METHOD.parquet by method.
+        headline: spread over seeds of the headline score.
+        accuracy: spread over seeds of id_acc.
+    """
+    rows = []
+    for name, recipe in detectors.items():
+        method, bands = method_of(name, list(selections)), recipe["bands"]
+        size = pool_size(bands, selections[method]) if method else 0
+        rows.append(
+            {
+                "detector": name,
+                "method": method or "",
+                "bands": "+".join(bands) if isinstance(bands, list) else bands or "",
+                "outliers": size,
+            }
+        )
+    return pd.DataFrame(rows).merge(wide(headline), on="detector").merge(accuracy, on="detector")
+
+
+def bands_table(detectors: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `detectors_table` that the paper has too, in the layout of Table 2, with the paper's numbers beside them."""
+    paper = pd.DataFrame.from_dict(PAPER, orient="index", columns=["paper_fpr95", "paper_auroc", "paper_aupr"])
+    ours = [f"{group}_{metric}_{moment}" for metric in TABLE_2 for group in ("near", "far") for moment in ("mean", "std")]
+    chosen = detectors.set_index("detector")[["bands", "outliers", *ours]]
+    return paper.join(chosen, how="inner").reset_index(names="detector")
+
+
+def wide(headline: pd.DataFrame) -> pd.DataFrame:
+    """Rows near and far of each detector side by side: columns near_METRIC_mean, near_METRIC_std, far_..."""
+    parts = []
+    for group in ("near", "far"):
+        part = headline[headline.set == group].drop(columns=["score", "set", "group"]).set_index("detector")
+        parts.append(part.add_prefix(f"{group}_"))
+    return pd.concat(parts, axis=1).reset_index()
+
+
+def draw(sample_ids: pd.Series, count: int, seed: int) -> pd.Series:
+    """Mask of at most `count` random rows; whether a row is drawn depends on its id and the seed, not on its place."""
+    return sample_ids.map(lambda sample_id: derive(seed, "benchmark", sample_id)).rank(method="first") <= count
+
+
+def distances_table(method: str, outliers: pd.DataFrame, selection: pd.DataFrame, samples: int, seed: int) -> pd.DataFrame:
+    """Feature distance of candidates from their source image, by band (Table 11, which does not say which distance it is).
+
+    Args:
+        method: synthesis method.
+        outliers: columns sample_id and DISTANCES of data/outliers/METHOD.parquet.
+        selection: rows of data/selections/METHOD.parquet.
+        samples: random candidates of each band, as the paper's 100.
+        seed: the experiment's seed.
+
+    Returns:
+        Rows method, band, drawn ("all" or "random"), distance, count, mean, std, sem (standard error of the mean).
+    """
+    joined = outliers.merge(selection[["sample_id", "band"]], on="sample_id")
+    rows = []
+    for band in BANDS:
+        inside = joined[joined.band == band]
+        for drawn, frame in {"random": inside[draw(inside.sample_id, samples, seed)], "all": inside}.items():
+            for name in DISTANCES:
+                std = frame[name].std()
+                key = {"method": method, "band": band, "drawn": drawn, "distance": name.removeprefix("distance_"), "count": len(frame)}
+                rows.append(key | {"mean": frame[name].mean(), "std": std, "sem": std / np.sqrt(max(len(frame), 1))})
+    return pd.DataFrame(rows)

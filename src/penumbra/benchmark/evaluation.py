@@ -1,0 +1,85 @@
+"""Scores of test images -> metrics of every detector, score, test set and seed, and their spread over seeds."""
+
+import numpy as np
+import pandas as pd
+
+from penumbra.benchmark.metrics import METRICS, evaluate
+from penumbra.errors import PenumbraError
+
+SCORES = ("msp", "max_logit", "energy", "knn", "confidence")
+
+
+def check_finite(detector: str, scores: pd.DataFrame) -> None:
+    """Refuse scores that are not numbers.
+
+    Raises:
+        PenumbraError: naming the detector, the score, the seed and the first image.
+    """
+    for score in SCORES:
+        bad = scores.loc[~np.isfinite(scores[score])]
+        if len(bad):
+            row = bad.iloc[0]
+            raise PenumbraError(
+                f"data/scores/{detector}.parquet: {score} is {row[score]} for {row.sample_id} (seed {row.seed}), and {len(bad) - 1} more rows. "
+                "Training has diverged; lower train's learning_rate or beta."
+            )
+
+
+def evaluate_detector(detector: str, scores: pd.DataFrame) -> pd.DataFrame:
+    """Metrics of one detector against ID test images.
+
+    Args:
+        detector: its name.
+        scores: columns of data/scores/DETECTOR.parquet.
+
+    Returns:
+        Rows detector, score, set, group, seed, *METRICS: one for each OOD set; `near` and `far` are plain means over their sets, as in OpenOOD.
+    """
+    rows = []
+    for seed, of_seed in scores.groupby("seed"):
+        inside = of_seed[of_seed.group == "id"]
+        ood = of_seed[of_seed.group.isin(["near", "far"])]
+        for (group, name), outside in ood.groupby(["group", "set"], sort=False):
+            key = {"detector": detector, "set": name, "group": group, "seed": seed}
+            rows += [key | {"score": score} | evaluate(inside[score].to_numpy(), outside[score].to_numpy()) for score in SCORES]
+    sets = pd.DataFrame(rows)
+    means = sets.groupby(["detector", "score", "group", "seed"], sort=False)[list(METRICS)].mean().reset_index()
+    result = pd.concat([means.assign(set=means.group), sets])
+    return result[["detector", "score", "set", "group", "seed", *METRICS]]
+
+
+def id_accuracy(detector: str, scores: pd.DataFrame) -> pd.DataFrame:
+    """Rows detector, seed, id_acc: the share of ID test images whose class is predicted."""
+    inside = scores[scores.group == "id"]
+    accuracy = (inside.predicted == inside.label).groupby(inside.seed).mean()
+    return accuracy.rename("id_acc").reset_index().assign(detector=detector)[["detector", "seed", "id_acc"]]
+
+
+def spread(frame: pd.DataFrame, by: list[str], values: list[str]) -> pd.DataFrame:
+    """Mean and sample standard deviation of `values` over the rows of each group: columns VALUE_mean, VALUE_std (NaN for one seed)."""
+    result = frame.groupby(by, sort=False)[values].agg(["mean", "std"])
+    result.columns = ["_".join(column) for column in result.columns]
+    return result.reset_index()
+
+
+def metrics_json(headline: pd.DataFrame, accuracy: pd.DataFrame) -> dict:
+    """The content of reports/metrics.json.
+
+    Args:
+        headline: `spread` rows of the headline score.
+        accuracy: `spread` rows of id_acc.
+
+    Returns:
+        detectors.NAME.(near|far|SET).METRIC.(mean|std) and detectors.NAME.id_acc.(mean|std); std is null for one seed.
+    """
+    detectors: dict[str, dict] = {}
+    for row in accuracy.to_dict("records"):
+        detectors[row["detector"]] = {"id_acc": _entry(row, "id_acc")}
+    for row in headline.to_dict("records"):
+        detectors[row["detector"]][row["set"]] = {metric: _entry(row, metric) for metric in METRICS}
+    return {"detectors": detectors}
+
+
+def _entry(row: dict, value: str) -> dict[str, float | None]:
+    std = row[f"{value}_std"]
+    return {"mean": round(row[f"{value}_mean"], 6), "std": None if np.isnan(std) else round(std, 6)}

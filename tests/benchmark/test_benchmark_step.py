@@ -1,0 +1,149 @@
+"""The benchmark step on made-up results of the real layout."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from penumbra.artifacts.tables import write_parquet
+from penumbra.benchmark.bands import draw, method_of, pool_size
+from penumbra.benchmark.claims import compare, verdict
+from penumbra.benchmark.step import main
+from penumbra.errors import PenumbraError
+from penumbra.stage import Params
+from synthetic_results import DETECTORS, PARAMS, SETS, benchmark_stage
+
+
+@pytest.fixture(scope="module")
+def reports(results_data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmark") / "reports"
+    main(benchmark_stage(results_data, folder))
+    return folder
+
+
+def table(reports, name):
+    return pd.read_csv(reports / f"{name}.csv", keep_default_na=False, na_values=[""])
+
+
+def test_metrics_have_the_promised_shape(reports):
+    detectors = json.loads((reports / "metrics.json").read_text())["detectors"]
+    assert list(detectors) == list(DETECTORS)
+    for result in detectors.values():
+        assert set(result) == {"near", "far", "id_acc", *SETS}
+        assert set(result["far"]) == {"fpr95_id_tpr", "fpr95_ood_tpr", "auroc", "aupr_in", "aupr_out"}
+        assert all(set(entry) == {"mean", "std"} for entry in result["near"].values())
+
+
+def test_mean_and_sample_std_over_seeds_equal_an_independent_count(reports, results_data):
+    scores = pd.read_parquet(results_data / "scores/badood-mid.parquet")
+    by_seed = []
+    for _, frame in scores.groupby("seed"):
+        areas = []
+        for name in ("photos", "textures", "noise"):
+            both = frame[frame.set.isin(["id-test"]) | ((frame.set == name) & (frame.group == "far"))]
+            areas.append(roc_auc_score(both.group == "far", both.energy))
+        by_seed.append(np.mean(areas))
+    entry = json.loads((reports / "metrics.json").read_text())["detectors"]["badood-mid"]["far"]["auroc"]
+    assert entry["mean"] == pytest.approx(np.mean(by_seed), abs=1e-6)
+    assert entry["std"] == pytest.approx(np.std(by_seed, ddof=1), abs=1e-6)
+
+
+def test_a_shift_and_a_test_set_of_the_same_name_stay_apart(reports):
+    """Both are called `noise` here; shifted ID images are no OOD."""
+    sets = table(reports, "tables/scores")
+    assert set(sets.set[sets.group == "far"]) == {"far", "photos", "textures", "noise"}
+    shift = table(reports, "plots/shift")
+    assert set(shift.strength[shift.kind == "noise"]) == set(range(9))
+
+
+def test_every_score_detector_and_set_is_in_the_long_table(reports):
+    assert len(table(reports, "tables/scores")) == len(DETECTORS) * 5 * (len(SETS) + 2)
+
+
+def test_band_sizes_follow_the_selections(reports, results_data):
+    counts = pd.read_parquet(results_data / "selections/badood.parquet").band.value_counts()
+    outliers = table(reports, "tables/bands").set_index("detector").outliers
+    assert outliers["badood-all"] == counts.sum()
+    assert outliers["badood-random"] == outliers["badood-mid"] == counts["mid"]
+    assert outliers["badood-low"] == counts["low"] + counts["mid"]
+    assert outliers["none"] == 0
+
+
+def test_a_calibrator_keeps_what_its_own_confidence_says(reports, results_data):
+    kept = table(reports, "tables/calibrators").set_index("calibrator")
+    selection = pd.read_parquet(results_data / "selections/badood.parquet")
+    assert kept.mid["beta"] == (selection.band == "mid").sum()
+    assert kept.high["isotonic"] == (selection.confidence_isotonic >= 0.5).sum()
+    assert np.isnan(kept.mid["uncalibrated"])
+
+
+def test_two_runs_give_equal_bytes(reports, results_data, tmp_path):
+    main(benchmark_stage(results_data, tmp_path / "again"))
+    files = sorted(path.relative_to(reports) for path in reports.rglob("*") if path.is_file())
+    assert len(files) == 13
+    for file in files:
+        assert (reports / file).read_bytes() == (tmp_path / "again" / file).read_bytes(), file
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_score_that_is_no_number_names_detector_score_and_image(stage_of_benchmark, results_data, tmp_path, value):
+    frame = pd.read_parquet(results_data / "scores/none.parquet")
+    frame.loc[17, "knn"] = value
+    write_parquet(tmp_path / "none.parquet", frame, {})
+    stage = replace(stage_of_benchmark, reads=stage_of_benchmark.reads | {"scores/none": tmp_path / "none.parquet"})
+    with pytest.raises(PenumbraError, match=rf"none\.parquet: knn is {value} for {frame.sample_id[17]} \(seed 0\)"):
+        main(stage)
+    assert not (tmp_path / "reports").exists()
+
+
+def test_scores_of_an_unknown_detector_are_an_error(stage_of_benchmark):
+    fewer = {name: DETECTORS[name] for name in ("none", "badood-all")}
+    stage = replace(stage_of_benchmark, params=Params(PARAMS | {"train": {"detectors": fewer}}))
+    with pytest.raises(PenumbraError, match=r"train\.detectors"):
+        main(stage)
+
+
+def test_one_seed_has_no_spread(stage_of_benchmark, results_data, tmp_path):
+    reads = dict(stage_of_benchmark.reads)
+    for name in DETECTORS:
+        frame = pd.read_parquet(results_data / f"scores/{name}.parquet")
+        write_parquet(tmp_path / f"{name}.parquet", frame[frame.seed == 0], {})
+        reads[f"scores/{name}"] = tmp_path / f"{name}.parquet"
+    main(replace(stage_of_benchmark, reads=reads))
+    detectors = json.loads((tmp_path / "reports/metrics.json").read_text())["detectors"]
+    assert detectors["none"]["near"]["auroc"]["std"] is None
+
+
+def test_a_method_is_the_longest_prefix():
+    assert method_of("badood-gaussian-mid", ["badood", "badood-gaussian"]) == "badood-gaussian"
+    assert method_of("badood-mid", ["badood", "badood-gaussian"]) == "badood"
+    assert method_of("none", ["badood"]) is None
+
+
+def test_pool_size_of_each_kind_of_selection():
+    selection = pd.DataFrame({"band": ["low"] * 3 + ["mid"] * 2 + ["high"]})
+    assert [pool_size(bands, selection) for bands in (None, "all", "random", ["mid", "high"])] == [0, 6, 2, 3]
+
+
+def test_the_random_draw_belongs_to_the_sample():
+    ids = pd.Series([f"badood/{i}" for i in range(500)])
+    drawn = set(ids[draw(ids, 100, seed=0)])
+    assert len(drawn) == 100
+    assert drawn == set(ids[::-1][draw(ids[::-1], 100, seed=0)])
+    assert drawn != set(ids[draw(ids, 100, seed=1)])
+
+
+def test_a_claim_needs_more_than_the_spread():
+    assert [verdict(difference, 0.1) for difference in (0.11, 0.1, -0.05, -0.2)] == [
+        "held",
+        "within spread",
+        "within spread",
+        "did not hold",
+    ]
+    lower_is_better = compare((0.2, 0.03), (0.5, 0.04), sign=-1)
+    assert lower_is_better["difference"] == pytest.approx(0.3)
+    assert lower_is_better["pooled_std"] == pytest.approx(np.sqrt((0.03**2 + 0.04**2) / 2))
+    assert compare((0.2, np.nan), (0.5, np.nan))["verdict"] == "did not hold"

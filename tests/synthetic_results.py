@@ -1,0 +1,133 @@
+"""Made-up results of a digits experiment in the real layout: what benchmark and report read."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from penumbra.artifacts.images import ImageWriter, encode
+from penumbra.artifacts.tables import write_json, write_parquet
+from penumbra.stage import Params, Stage
+
+DETECTORS = {
+    "none": {"bands": None},
+    "badood-all": {"bands": "all"},
+    "badood-random": {"bands": "random"},
+    "badood-high": {"bands": ["mid", "high"]},
+    "badood-mid": {"bands": ["mid"]},
+    "badood-low": {"bands": ["low", "mid"]},
+    "badood-gaussian-mid": {"bands": ["mid"]},
+}
+METHODS = ("badood", "badood-gaussian")
+SETS = {"digits-6-9": ("near", 1.5), "photos": ("far", 3.0), "textures": ("far", 2.5), "noise": ("far", 4.0)}
+KINDS = ("rotation", "blur", "contrast", "noise")
+PARAMS = {
+    "common": {"seed": 0},
+    "train": {"detectors": DETECTORS},
+    "filter": {method: {"mid": [0.3, 0.5]} for method in METHODS},
+    "benchmark": {"score": "energy", "bins": 20, "distance_samples": 100},
+}
+TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims")
+PLOTS = ("roc", "energy", "reliability", "confidence", "shift")
+
+
+def write_inputs(data: Path) -> None:
+    """Fill `data` with every file that benchmark and report read."""
+    for place, detector in enumerate(DETECTORS):
+        write_parquet(
+            data / f"scores/{detector}.parquet", scores(np.random.default_rng(place), gain=1 + 0.2 * place), {"stage": f"score@{detector}"}
+        )
+    for place, method in enumerate(METHODS):
+        _write_candidates(data, method, np.random.default_rng(100 + place))
+    write_json(data / "calibration/badood.json", calibration())
+    _write_images(data / "images/train.parquet", [f"train/{i:06d}" for i in range(60)])
+
+
+def scores(rng: np.random.Generator, gain: float = 1.0, images: int = 40) -> pd.DataFrame:
+    """Scores of one detector with three seeds; OOD scores are `gain` times farther from ID than by default."""
+    parts = [("id-test", "id", 0, 0.0)]
+    parts += [(name, group, 0, gain * distance) for name, (group, distance) in SETS.items()]
+    parts += [(kind, "shift", strength, 0.3 * strength) for kind in KINDS for strength in range(1, 9)]
+    frames = []
+    for seed in range(3):
+        for name, group, strength, centre in parts:
+            energy = rng.normal(centre, 1, images).astype(np.float32)
+            label = rng.integers(0, 6, images) if group in ("id", "shift") else np.full(images, -1)
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "seed": seed,
+                        "sample_id": [f"{name}/{strength}/{i:06d}" for i in range(images)],
+                        "set": name,
+                        "group": group,
+                        "strength": strength,
+                        "label": label,
+                        "predicted": np.where(rng.random(images) < 0.9, np.maximum(label, 0), 5),
+                        "msp": -1 / (1 + np.exp(energy)),
+                        "max_logit": energy.round(1),
+                        "energy": energy,
+                        "knn": energy + rng.normal(0, 1, images),
+                        "confidence": 1 / (1 + np.exp(-energy + 1.5)),
+                    }
+                )
+            )
+    return pd.concat(frames, ignore_index=True)
+
+
+def calibration() -> dict:
+    """The content of data/calibration/METHOD.json."""
+    names = ("uncalibrated", "beta", "temperature", "platt", "isotonic")
+    points = [{"confidence": (i + 0.5) / 10, "frequency": min(1.0, (i + 0.8) / 10), "count": 10 * i} for i in range(10)]
+    return {
+        "score": "energy",
+        "calibrator": "beta",
+        "calibrators": {"beta": {"a": 1.1, "b": 0.9, "c": 0.2}},
+        "measures": {name: {"ece": 0.02 * (i + 1), "brier": 0.1, "nll": 0.3 + 0.01 * i} for i, name in enumerate(names)},
+        "reliability": {name: points for name in names},
+        "provenance": {"stage": "calibrate@badood", "params": {}, "versions": {"scipy": "1.15"}},
+    }
+
+
+def _write_candidates(data: Path, method: str, rng: np.random.Generator, count: int = 180) -> None:
+    confidence = rng.uniform(0, 1, count)
+    selection = pd.DataFrame(
+        {"sample_id": [f"{method}/{i // 3:06d}-{i % 3}" for i in range(count)], "score": np.log(confidence / (1 - confidence))}
+    )
+    selection["confidence"] = confidence
+    for power, name in enumerate(("beta", "temperature", "platt", "isotonic"), start=1):
+        selection[f"confidence_{name}"] = confidence**power
+    selection["band"] = np.array(["low", "mid", "high"])[np.searchsorted([0.3, 0.5], confidence, side="right")]
+    write_parquet(data / f"selections/{method}.parquet", selection, {"stage": f"filter@{method}"})
+
+    distances = {name: pa.float32() for name in ("distance_l2", "distance_cosine", "distance_mse", "distance_unit_l2")}
+    columns = {"sample_id": pa.string(), "source_id": pa.string(), "label": pa.int64(), "scale": pa.float32(), **distances}
+    path = data / f"outliers/{method}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ImageWriter(path, columns, {"stage": f"synthesize@{method}", "versions": {"torch": "2.13.0"}}) as writer:
+        for i, sample_id in enumerate(selection.sample_id):
+            far = confidence[i] + rng.normal(0, 0.1)
+            pixels = rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)
+            columns = {"sample_id": sample_id, "source_id": f"train/{i // 3:06d}", "label": i % 6, "scale": 0.025 * (i % 3 + 1)}
+            writer.add(encode(pixels), **columns, **dict.fromkeys(distances, far))
+
+
+def _write_images(path: Path, sample_ids: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ImageWriter(path, {"sample_id": pa.string(), "class": pa.string()}, {"stage": "prepare", "classes": list("012345")}) as writer:
+        for i, sample_id in enumerate(sample_ids):
+            pixels = np.zeros((32, 32, 3), np.uint8)
+            pixels[4:28, 4 + i % 20 : 8 + i % 20] = 255
+            writer.add(encode(pixels), sample_id=sample_id, **{"class": str(i % 6)})
+
+
+def benchmark_stage(data: Path, reports: Path) -> Stage:
+    """The benchmark stage, as dvc.yaml declares it."""
+    reads = {f"scores/{name}": data / f"scores/{name}.parquet" for name in DETECTORS}
+    for method in METHODS:
+        reads |= {f"{kind}/{method}": data / f"{kind}/{method}.parquet" for kind in ("selections", "outliers")}
+    reads["calibration/badood"] = data / "calibration/badood.json"
+    writes = {"metrics": reports / "metrics.json"}
+    writes |= {f"tables/{name}": reports / f"tables/{name}.csv" for name in TABLES}
+    writes |= {f"plots/{name}": reports / f"plots/{name}.csv" for name in PLOTS}
+    return Stage("benchmark", None, Params(PARAMS), {"numpy": "2"}, reads, writes, scratch_root=reports.parent / "scratch")
