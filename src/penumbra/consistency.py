@@ -1,0 +1,125 @@
+"""What the parameters must satisfy together; each rule yields (key, what is allowed)."""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from penumbra.schema import Experiment, ImageSource, Mage
+
+ON_DISK = ("folder", "imglist", "cifar10", "cifar100")
+GROUP_NORM = 32  # groups of the VQGAN's GroupNorm
+
+Fault = tuple[str, str]
+
+
+def faults(experiment: Experiment) -> Iterator[Fault]:
+    """Every impossible combination of parameters, as (dotted key, what is allowed)."""
+    for rule in (_sources, _disjoint, _encoder, _diffusion, _mage, _epochs, _synthesize, _detectors, _methods):
+        yield from rule(experiment)
+
+
+def _sections(experiment: Experiment) -> dict[str, ImageSource]:
+    prepare = experiment.prepare
+    groups = {"near": prepare.near, "far": prepare.far, "calibration": prepare.calibration, "world": prepare.world}
+    return {"id": prepare.id} | {f"{group}.{name}": source for group, sources in groups.items() for name, source in sources.items()}
+
+
+def _sources(experiment: Experiment) -> Iterator[Fault]:
+    prepare = experiment.prepare
+    for key, source in _sections(experiment).items():
+        if source.source in ON_DISK and source.path is None:
+            yield f"prepare.{key}.path", f"must be where the images of source {source.source} lie"
+    if prepare.id.classes is not None and len(prepare.id.classes) < 2:
+        yield "prepare.id.classes", "must name two classes at least"
+    if prepare.id.val_share + prepare.id.test_share >= 1:
+        yield "prepare.id.test_share", f"must be below {1 - prepare.id.val_share:g}: with val_share it leaves nothing to train on"
+    for name in prepare.near.keys() & prepare.far.keys():
+        yield f"prepare.far.{name}", "must have another name than the near test set"
+    if not prepare.near and not prepare.far:
+        yield "prepare.far", "must name a test set, if prepare.near names none"
+
+
+def _disjoint(experiment: Experiment) -> Iterator[Fault]:
+    """Two test sets may share classes of a source; every other pair of sections may not."""
+    for (first, one), (second, other) in combinations(_sections(experiment).items(), 2):
+        tests = {first.split(".")[0], second.split(".")[0]} <= {"near", "far"}
+        if tests or (one.source, one.path) != (other.source, other.path):
+            continue
+        if one.classes is None or other.classes is None or set(one.classes) & set(other.classes):
+            yield f"prepare.{second}.classes", f"must have no class of source {one.source} in common with prepare.{first}"
+
+
+def _divides(divisor_key: str, divisor: int, key: str, value: int) -> Iterator[Fault]:
+    if value % divisor:
+        yield key, f"must be a multiple of {divisor} ({divisor_key})"
+
+
+def _encoder(experiment: Experiment) -> Iterator[Fault]:
+    encoder = experiment.pretrain.encoder
+    yield from _divides("pretrain.encoder.heads", encoder.heads, "pretrain.encoder.width", encoder.width)
+    yield from _divides("sine and cosine of rows and columns", 4, "pretrain.encoder.width", encoder.width)
+    yield from _divides("pretrain.encoder.patch_size", encoder.patch_size, "common.image_size", experiment.common.image_size)
+
+
+def _diffusion(experiment: Experiment) -> Iterator[Fault]:
+    rdm = experiment.pretrain.rdm
+    yield from _divides("sine and cosine of the time step", 2, "pretrain.rdm.width", rdm.width)
+    if rdm.beta_start >= rdm.beta_end:
+        yield "pretrain.rdm.beta_end", f"must be above {rdm.beta_start:g} (pretrain.rdm.beta_start)"
+
+
+def downsampling(mage: Mage) -> int:
+    """Side of an image divided by the side of its grid of tokens."""
+    return 2 ** (len(mage.vqgan_multipliers) - 1)
+
+
+def _mage(experiment: Experiment) -> Iterator[Fault]:
+    mage, size = experiment.pretrain.mage, experiment.common.image_size
+    yield from _divides("pretrain.mage.heads", mage.heads, "pretrain.mage.width", mage.width)
+    yield from _divides("pretrain.mage.decoder_heads", mage.decoder_heads, "pretrain.mage.decoder_width", mage.decoder_width)
+    yield from _divides("groups of its GroupNorm", GROUP_NORM, "pretrain.mage.vqgan_width", mage.vqgan_width)
+    factor = downsampling(mage)
+    yield from _divides("halvings by pretrain.mage.vqgan_multipliers", factor, "common.image_size", size)
+    tokens = (size // factor) ** 2
+    for name, method in experiment.synthesize.items():
+        if method.decode_steps > tokens:
+            yield f"synthesize.{name}.decode_steps", f"must be in 1..{tokens}, the number of tokens of an image"
+
+
+def _epochs(experiment: Experiment) -> Iterator[Fault]:
+    pretrain, recipe = experiment.pretrain, experiment.train.recipes.energy
+    loops = {"pretrain.encoder": pretrain.encoder, "pretrain.classifier": pretrain.classifier, "train.recipes.energy": recipe}
+    for key, loop in loops.items():
+        if loop.warmup_epochs > loop.epochs:
+            yield f"{key}.warmup_epochs", f"must be in 0..{loop.epochs} ({key}.epochs)"
+    if recipe.crop_padding >= experiment.common.image_size:
+        yield "train.recipes.energy.crop_padding", f"must be below {experiment.common.image_size} (common.image_size)"
+
+
+def _synthesize(experiment: Experiment) -> Iterator[Fault]:
+    last = experiment.pretrain.rdm.timesteps - 1
+    for name, method in experiment.synthesize.items():
+        for key, value in (("t", method.t), ("s", method.s)):
+            if value > last:
+                yield f"synthesize.{name}.{key}", f"must be in {1 if key == 't' else 0}..{last}"
+        if method.stride > method.t:
+            yield f"synthesize.{name}.stride", f"must be in 1..{method.t} (synthesize.{name}.t)"
+
+
+def _detectors(experiment: Experiment) -> Iterator[Fault]:
+    """A detector is METHOD-SELECTION; one that selects by bands needs the bounds of its method."""
+    for name, detector in experiment.train.detectors.items():
+        methods = [method for method in experiment.synthesize if name.startswith(f"{method}-")]
+        if detector.bands is not None and not methods:
+            yield f"train.detectors.{name}", f"must be named METHOD-SELECTION, METHOD one of {', '.join(experiment.synthesize)}"
+        elif detector.bands not in (None, "all") and max(methods, key=len) not in experiment.filter:
+            yield f"train.detectors.{name}.bands", f"must be null or all: filter.{max(methods, key=len)} gives no bounds"
+
+
+def _methods(experiment: Experiment) -> Iterator[Fault]:
+    for section, names in (("calibrate", experiment.calibrate), ("filter", experiment.filter)):
+        for name in names:
+            if name not in experiment.synthesize:
+                yield f"{section}.{name}", f"must be named as a method of synthesize: {', '.join(experiment.synthesize)}"
+    for name in experiment.calibrate:
+        if f"{name}-all" not in experiment.train.detectors:
+            yield f"calibrate.{name}", f"must have its initial detector, train.detectors.{name}-all"

@@ -1,0 +1,132 @@
+"""params.yaml, read and validated before any work starts."""
+
+import difflib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from penumbra.consistency import faults
+from penumbra.errors import PenumbraError
+from penumbra.schema import Experiment
+
+TYPES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text (numbers and words like yes in quotes)",
+    "string_too_short": "text",
+    "list_type": "a list",
+    "dict_type": "a section",
+    "model_type": "a section",
+    "model_attributes_type": "a section",
+    "string_pattern_mismatch": "a name of letters, digits, - and _",
+}
+BOUNDS = {
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "literal_error": "{expected}",
+    "too_short": "a list or section of {min_length} at least",
+}
+
+
+def validate(path: str | os.PathLike) -> dict[str, Any]:
+    """The content of params.yaml, nested as in the file.
+
+    Raises:
+        PenumbraError: one line per problem: key, value, what is allowed.
+    """
+    content = load(path)
+    try:
+        problems = [_line(key.split("."), content, allowed) for key, allowed in faults(Experiment.model_validate(content))]
+    except ValidationError as error:
+        problems = list(_lines(error, content))
+    if problems:
+        raise PenumbraError("\n".join(f"{Path(path).name}: {problem}" for problem in problems))
+    return content
+
+
+def load(path: str | os.PathLike) -> dict[str, Any]:
+    """A YAML mapping as DVC reads it (YAML 1.2, no repeated keys).
+
+    Raises:
+        PenumbraError: the file is missing, or is not a mapping; names the line.
+    """
+    name = Path(path).name
+    try:
+        content = YAML(typ="safe", pure=True).load(Path(path))
+    except FileNotFoundError:
+        raise PenumbraError(f"{path}: does not exist. Run from the root of the repository.") from None
+    except (MarkedYAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        reason = (getattr(error, "problem", None) or str(error)).splitlines()[0]
+        raise PenumbraError(f"{name}{where}: cannot be read as YAML: {reason}.") from error
+    if not isinstance(content, dict):
+        raise PenumbraError(f"{name}: must be a mapping of sections, one for each step.")
+    return content
+
+
+def known_leaves(params: dict[str, Any], prefix: str = "") -> list[str]:
+    """Dotted keys of all values that are not sections, in file order; a list is one value, and so is an empty section."""
+    leaves: list[str] = []
+    for key, value in params.items():
+        leaves += known_leaves(value, f"{prefix}{key}.") if isinstance(value, dict) and value else [f"{prefix}{key}"]
+    return leaves
+
+
+def _lines(error: ValidationError, content: dict) -> Iterator[str]:
+    """One line per problem; a misspelt key hides that the right one is missing."""
+    details = error.errors(include_url=False, include_input=False)
+    missing = {detail["loc"] for detail in details if detail["type"] == "missing"}
+    guesses = {detail["loc"]: _guess(detail["loc"], missing, content) for detail in details if detail["type"] == "extra_forbidden"}
+    for detail in details:
+        loc, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
+        if kind == "missing":
+            if loc not in guesses.values():
+                yield f"{_dotted(loc)}: is missing; there are no defaults"
+        elif kind == "extra_forbidden":
+            guess = guesses[loc]
+            yield f"{_dotted(loc)}: unknown key" + (f"; did you mean {guess[-1]}?" if guess else "")
+        elif loc[-1] == "[key]":
+            yield f"{_dotted(loc[:-1])}: must be named " + context.get("expected", "with letters, digits, - and _ only")
+        else:
+            allowed = TYPES.get(kind) or BOUNDS.get(kind, "").format_map(context)
+            yield _line(loc, content, f"must be {allowed}" if allowed else detail["msg"])
+
+
+def _guess(loc: tuple, missing: set[tuple], content: dict) -> tuple | None:
+    """The key beside an unknown one that may be meant: a missing one if any is close, else one that is there."""
+    beside = [key[-1] for key in missing if key[:-1] == loc[:-1]]
+    there = [key for key in _value(content, loc[:-1]) if isinstance(key, str) and key != loc[-1]]
+    for candidates in (beside, there):
+        if close := difflib.get_close_matches(str(loc[-1]), candidates, n=1):
+            return *loc[:-1], close[0]
+    return None
+
+
+def _line(loc: Sequence[str | int], content: dict, allowed: str) -> str:
+    value = _value(content, loc)
+    if isinstance(value, dict):
+        return f"{_dotted(loc)}: {allowed}"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return f"{_dotted(loc)} = {text if len(text) <= 80 else text[:77] + '...'}: {allowed}"
+
+
+def _value(content: Any, loc: Sequence[str | int]) -> Any:
+    for key in loc:
+        content = content[key]
+    return content
+
+
+def _dotted(loc: Sequence[str | int]) -> str:
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in loc).lstrip(".")

@@ -1,0 +1,254 @@
+"""The shape of params.yaml: its keys, their types and ranges, one section per step. No key has a default.
+
+What two keys together must satisfy is in `consistency`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic_core import PydanticCustomError
+
+Source = Literal["digits", "folder", "imglist", "cifar10", "cifar100", "glyphs", "photos", "textures", "noise"]
+ShiftKind = Literal["rotation", "blur", "contrast", "noise"]
+Architecture = Literal["resnet18", "resnet34", "resnet101"]
+Calibrator = Literal["beta", "temperature", "platt", "isotonic"]
+Band = Literal["low", "mid", "high"]
+
+Text = Annotated[str, MinLen(1)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Natural = Annotated[int, Ge(0)]
+Count = Annotated[int, Ge(1)]
+Odd = Annotated[int, Ge(1), AfterValidator(lambda value: _require(value % 2 == 1, value, "an odd number"))]
+NotNegative = Annotated[float, Ge(0)]
+Positive = Annotated[float, Gt(0)]
+Share = Annotated[float, Ge(0), Le(1)]
+ShareBelowOne = Annotated[float, Ge(0), Lt(1)]
+ShareAboveZero = Annotated[float, Gt(0), Lt(1)]
+
+
+def _require(valid: bool, value: Any, allowed: str) -> Any:
+    if not valid:
+        raise PydanticCustomError("allowed", "must be {allowed}", {"allowed": allowed})
+    return value
+
+
+def _distinct(values: list) -> list:
+    return _require(len(set(values)) == len(values), values, "a list without repetitions")
+
+
+def _bands(value: Any) -> Any:
+    bands = isinstance(value, list) and value and all(band in ("low", "mid", "high") for band in value) and len(set(value)) == len(value)
+    return _require(value in (None, "all", "random") or bands, value, "null, all, random, or a list of low, mid, high")
+
+
+Names = Annotated[list[Text], MinLen(1), AfterValidator(_distinct)]
+Interval = Annotated[list[Share], AfterValidator(lambda value: _require(_is_interval(value), value, "[lo, hi] with 0 <= lo < hi <= 1"))]
+Bands = Annotated[Any, AfterValidator(_bands)]
+
+
+def _is_interval(value: list[float]) -> bool:
+    return len(value) == 2 and value[0] < value[1]
+
+
+class Section(BaseModel):
+    """A mapping with exactly these keys, of exactly these types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class Common(Section):
+    seed: Natural
+    image_size: Annotated[int, Ge(8)]
+
+
+class ImageSource(Section):
+    source: Source
+    path: Text | None
+    root: Text | None
+    classes: Names | None
+
+
+class IdSource(ImageSource):
+    val_share: ShareAboveZero
+    test_share: ShareAboveZero
+
+
+class OodSource(ImageSource):
+    limit: Count | None
+
+
+class Shift(Section):
+    strengths: Count
+    limit: Count | None
+    kinds: dict[ShiftKind, Positive]
+
+
+class Prepare(Section):
+    id: IdSource
+    near: dict[Name, OodSource]
+    far: dict[Name, OodSource]
+    shift: Shift
+    calibration: Annotated[dict[Name, OodSource], MinLen(1)]
+    world: dict[Name, OodSource]
+    quarantine_limit: Share
+
+
+class Optimised(Section):
+    """What every training loop has."""
+
+    epochs: Count
+    batch_size: Annotated[int, Ge(2)]
+    learning_rate: Positive
+    weight_decay: NotNegative
+
+
+class Encoder(Optimised):
+    checkpoint: Text | None
+    patch_size: Count
+    width: Count
+    depth: Count
+    heads: Count
+    projection_hidden: Count
+    projection: Annotated[int, Ge(2)]
+    warmup_epochs: NotNegative
+    temperature: Positive
+    momentum: Share
+
+
+class RepresentationDiffusion(Optimised):
+    checkpoint: Text | None
+    width: Count
+    depth: Count
+    time_width: Count
+    timesteps: Annotated[int, Ge(2)]
+    beta_start: ShareAboveZero
+    beta_end: ShareAboveZero
+    ema_decay: ShareBelowOne
+
+
+class Mage(Optimised):
+    checkpoint: Text | None
+    vqgan_checkpoint: Text | None
+    codes: Annotated[int, Ge(101)]  # MAGE's class token is id 1100; ids run to codes + 1000, the mask
+    code_width: Count
+    vqgan_width: Count
+    vqgan_multipliers: Annotated[list[Count], MinLen(1)]
+    vqgan_epochs: Count
+    width: Count
+    depth: Count
+    heads: Count
+    decoder_width: Count
+    decoder_depth: Count
+    decoder_heads: Count
+    dropout: ShareBelowOne
+    drop_representation: ShareBelowOne
+
+
+class ResNetRecipe(Optimised):
+    """A ResNet and how it is trained."""
+
+    architecture: Architecture
+    width: Count
+    stem_kernel: Odd
+    stem_stride: Count
+    stem_pool: bool
+    momentum: ShareBelowOne
+    warmup_epochs: NotNegative
+
+
+class Classifier(ResNetRecipe):
+    checkpoint: Text | None
+
+
+class Pretrain(Section):
+    encoder: Encoder
+    rdm: RepresentationDiffusion
+    mage: Mage
+    classifier: Classifier
+
+
+class BadOod(Section):
+    guidance: Literal["minority", "gaussian"]
+    per_image: Count
+    scales: Annotated[list[NotNegative], MinLen(1), AfterValidator(_distinct)]
+    t: Count
+    stride: Count
+    loop: Literal["guided", "single"]
+    eta: Share
+    last_alpha: Literal["grid", "one"]
+    s: Natural
+    distance: Literal["l2", "l1", "l2_squared"]
+    space: Literal["prev", "eps", "x0"]
+    norm: Literal["linf", "l2", "none"]
+    variance: bool
+    every: Count
+    draws: Count
+    stop_gradient: bool
+    restandardize: bool
+    decode_steps: Count
+    decode_temperature: NotNegative
+    decode_guidance: NotNegative
+
+
+class EnergyRecipe(ResNetRecipe):
+    outliers_per_id: Positive
+    beta: NotNegative
+    phi_hidden: Count
+    crop_padding: Natural
+    flip: bool
+    seeds: Annotated[list[Natural], MinLen(1), AfterValidator(_distinct)]
+
+
+class Recipes(Section):
+    energy: EnergyRecipe
+
+
+class Detector(Section):
+    bands: Bands
+
+
+class Train(Section):
+    recipes: Recipes
+    detectors: Annotated[dict[Name, Detector], MinLen(1)]
+
+
+class Calibrate(Section):
+    score: Literal["energy", "phi"]
+    calibrator: Calibrator
+    bins: Count
+    folds: Annotated[int, Ge(2)]
+
+
+class Filter(Section):
+    mid: Interval
+
+
+class Score(Section):
+    knn_k: Count
+    calibrator: Calibrator
+
+
+class Benchmark(Section):
+    score: Literal["msp", "max_logit", "energy", "knn", "confidence"]
+    bins: Count
+    distance_samples: Count
+
+
+class Report(Section):
+    gallery: Count
+
+
+class Experiment(Section):
+    """params.yaml as a whole."""
+
+    common: Common
+    prepare: Prepare
+    pretrain: Pretrain
+    synthesize: dict[Name, BadOod]
+    train: Train
+    calibrate: dict[Name, Calibrate]
+    filter: dict[Name, Filter]
+    score: Score
+    benchmark: Benchmark
+    report: Report
