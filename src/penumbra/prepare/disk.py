@@ -1,5 +1,6 @@
 """Images on disk: class folders, OpenOOD image lists, CIFAR as torchvision reads it."""
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -43,7 +44,11 @@ def folder(spec: Params, key: str, seed: int) -> Iterator[Record]:
             if path.is_dir() or any(part.startswith(".") for part in relative.parts):
                 continue
             found = True
-            yield Record(relative.as_posix(), name, partial(read_file, path), _photo(name), path=relative.as_posix())
+            text = os.fsencode(relative).decode("utf-8", "backslashreplace")
+            if text != str(relative):
+                yield faulty(text, text, "its name is not UTF-8")
+            else:
+                yield Record(text, name, partial(read_file, path), _photo(name), path=text)
         if not found:
             yield faulty(name, name, "class folder without images")
 
@@ -62,9 +67,7 @@ def imglist(spec: Params, key: str, seed: int) -> Iterator[Record]:
             if not line.strip():
                 continue
             if line.rstrip().endswith("}"):
-                raise PenumbraError(
-                    f"{file}:{number}: the label is a dictionary; only `<path> <integer>` is supported. Write one label per image."
-                )
+                raise PenumbraError(f"{file}:{number}: the label is a dictionary. Write one integer per image: `<path> <integer>`.")
             yield _listed(line.strip("\r\n").strip(), f"{file.name}:{number}", root, spec.classes, seen)
 
 

@@ -33,11 +33,10 @@ SIGNS = {
     "+": "plus",
     "%": "percent",
     "@": "at",
-    "*": "star",
     "!": "exclamation",
     "=": "equals",
 }
-EM = 96  # font size of the first drawing
+EM = 64  # font size of the first drawing
 BITMAP = 32  # the digits were scanned as 32 x 32 bitmaps, then counted in blocks
 
 
@@ -51,7 +50,7 @@ def _font(file: str) -> ImageFont.FreeTypeFont:
 def _strokes(char: str, file: str, rng: np.random.Generator) -> Image.Image:
     """The glyph with a random pen, slant and rotation, cropped to its ink; mode L."""
     canvas = Image.new("L", (3 * EM, 3 * EM))
-    ImageDraw.Draw(canvas).text((1.5 * EM, 1.5 * EM), char, fill=255, font=_font(file), anchor="mm", stroke_width=int(rng.integers(0, 5)))
+    ImageDraw.Draw(canvas).text((1.5 * EM, 1.5 * EM), char, fill=255, font=_font(file), anchor="mm", stroke_width=int(rng.integers(1, 6)))
     slant = rng.uniform(-0.25, 0.25)
     canvas = canvas.transform(canvas.size, Image.Transform.AFFINE, (1, slant, -slant * 1.5 * EM, 0, 1, 0), Image.Resampling.BILINEAR)
     canvas = canvas.rotate(rng.uniform(-12, 12), Image.Resampling.BILINEAR)
@@ -61,7 +60,7 @@ def _strokes(char: str, file: str, rng: np.random.Generator) -> Image.Image:
 def _scan(ink: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Fit the ink into a 32 x 32 bitmap with a random size and place, and count the inked dots of every 4 x 4 block."""
     height = rng.uniform(0.8, 1.0) * BITMAP
-    width = min(BITMAP, ink.width / ink.height * height * rng.uniform(0.75, 1.1))
+    width = min(BITMAP, ink.width / ink.height * height * rng.uniform(0.65, 0.95))
     ink = ink.resize((max(1, round(width)), max(1, round(height))), Image.Resampling.BOX)
     left = (BITMAP - ink.width) // 2 + round(rng.uniform(-0.5, 0.5) * min(4, BITMAP - ink.width))
     bitmap = Image.new("L", (BITMAP, BITMAP))
@@ -85,9 +84,8 @@ def glyphs(spec: Params, key: str, seed: int) -> Iterator[Record]:
         raise PenumbraError(f"prepare.{key}.classes: list the characters to render, such as ['A', '?'].")
     for char in spec.classes:
         if char not in SIGNS and not (len(char) == 1 and char.isascii() and char.isalpha()):
-            raise PenumbraError(
-                f"prepare.{key}.classes: {char!r} cannot be a glyph. Choose letters or any of {' '.join(SIGNS)}; digits are kept for ID and near-OOD."
-            )
+            choices = f"Choose ASCII letters or any of {' '.join(SIGNS)}"
+            raise PenumbraError(f"prepare.{key}.classes: {char!r} cannot be a glyph; digits are kept for ID and near-OOD. {choices}.")
     for source_id, char, own in take_turns(spec, key, seed, spec.classes):
         file = list(FONTS)[own % len(FONTS)]
         yield Record(source_id, char, partial(_render, char, file, own), _caption(char, FONTS[file]))

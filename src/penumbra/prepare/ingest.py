@@ -69,7 +69,7 @@ class Intake:
         return found
 
     def pictures(self, spec: Params, key: str, where: str, wanted: Collection[str]) -> Iterator[Picture]:
-        """The pictures of the wanted source ids, in the source's order; unusable ones, and copies of what another set holds, are quarantined.
+        """The pictures of the wanted source ids, in the source's order; unusable ones, and copies of another set's, are quarantined.
 
         Args:
             where: the set that they are read for.

@@ -26,6 +26,8 @@ def read_file(path: Path) -> Image.Image:
         image = Image.open(path, formats=FORMATS)
     except Image.UnidentifiedImageError as error:
         raise Unusable("not an image") from error
+    except Image.DecompressionBombError as error:
+        raise Unusable(f"absurd size: {error}") from error
     if image.width * image.height > MAX_PIXELS:
         raise Unusable(f"absurd size: {image.width} x {image.height} pixels")
     return image
@@ -41,7 +43,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """
     image = ImageOps.exif_transpose(image)
     if image.mode in SIXTEEN_BIT:
-        values = np.asarray(image, dtype=np.int64)
+        values = np.asarray(image, dtype=np.float32)
         if values.min() < 0 or values.max() > 65535:
             raise Unusable("32-bit pixels, which have no agreed white")
         return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
@@ -74,4 +76,4 @@ def load_pixels(record: Record, size: int) -> np.ndarray | Unusable:
     except MemoryError:
         return Unusable("does not fit into memory")
     except Exception as error:  # readers of damaged files raise nearly anything: OSError, SyntaxError, struct.error, ...
-        return Unusable(f"damaged: {error}")
+        return Unusable(f"unreadable: {error}")

@@ -43,9 +43,8 @@ class Quarantine:
             total = self._totals[source]
             if lost > self._limit * total:
                 first = "; ".join(f"{path}: {reason}" for name, path, reason in self._rows if name == source)[:400]
-                raise PenumbraError(
-                    f"prepare.{source}: {lost} of {total} images are unusable, more than prepare.quarantine_limit ({self._limit:g}) allows. {first}"
-                )
+                allowed = f"prepare.quarantine_limit allows a share of {self._limit:g}"
+                raise PenumbraError(f"prepare.{source}: {lost} of {total} images are unusable; {allowed}. {first}")
 
 
 class Duplicates:

@@ -1,7 +1,7 @@
 """Covariate shifts: the same object under other conditions, in rising strengths.
 
-A shift takes a float image [H, W, 3] in [0, 255], an amount and the image's own random generator. The same generator state
-for all strengths of an image makes them one scene: the same direction, the same noise pattern, only more of it.
+A shift takes uint8 pixels [H, W, 3], an amount and the image's own random generator, and returns pixels in about [0, 255]. The
+same generator state for all strengths of an image makes them one scene: the same direction, the same noise pattern, only more.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +41,7 @@ SHIFTS: dict[str, Shift] = {"rotation": rotation, "blur": blur, "contrast": cont
 
 
 def shifts(
-    pixels: np.ndarray, sample_id: str, strongest: Mapping[str, float], strengths: int, seed: int
+    pixels: np.ndarray, source_id: str, strongest: Mapping[str, float], strengths: int, seed: int
 ) -> Iterator[tuple[str, int, np.ndarray]]:
     """Every kind in every strength k = 1..K, at k/K of the strongest amount.
 
@@ -54,6 +54,6 @@ def shifts(
     """
     for kind, amount in strongest.items():
         for strength in range(1, strengths + 1):
-            rng = np.random.default_rng(derive(seed, "prepare/shift", kind, sample_id))
+            rng = np.random.default_rng(derive(seed, "prepare/shift", kind, source_id))
             shifted = SHIFTS[kind](pixels, amount * strength / strengths, rng)
             yield kind, strength, np.clip(np.round(shifted), 0, 255).astype(np.uint8)

@@ -53,5 +53,5 @@ def check_disjoint(specs: dict[str, Params]) -> None:
         if one.classes is None or other.classes is None or set(one.classes) & set(other.classes):
             shared = sorted(set(one.classes or ()) & set(other.classes or ())) or "all"
             raise PenumbraError(
-                f"prepare.{second}: shares classes ({shared}) of source {one.source} with prepare.{first}. Give them different classes."
+                f"prepare.{second}: shares {one.source} classes ({shared}) with prepare.{first}. Give them different classes."
             )

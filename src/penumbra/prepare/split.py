@@ -1,5 +1,6 @@
 """Which source image goes to training, validation or test."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -44,13 +45,15 @@ def split_members(members: Mapping[str, Member], val_share: float, test_share: f
     """
     official = any(member.official == "test" for member in members.values())
     splits = {source_id: "test" for source_id, member in members.items() if member.official == "test"}
-    for name in class_order(member.class_name for member in members.values()):
-        pool = shuffled((i for i, member in members.items() if member.class_name == name and i not in splits), seed, "prepare/split")
+    pools = defaultdict(list)
+    for source_id, member in members.items():
+        if source_id not in splits:
+            pools[member.class_name].append(source_id)
+    for name, pool in pools.items():
+        pool = shuffled(pool, seed, "prepare/split")
         tests = 0 if official else max(1, round(test_share * len(pool)))
         vals = max(1, round(val_share * len(pool)))
         if len(pool) <= tests + vals:
-            raise PenumbraError(
-                f"prepare.id: class {name!r} has {len(pool)} images, too few for train, val and test. Add images or lower the shares."
-            )
+            raise PenumbraError(f"prepare.id: {len(pool)} images of class {name!r} do not fill train, val and test. Add images.")
         splits |= {source_id: "test" if rank < tests else "val" if rank < tests + vals else "train" for rank, source_id in enumerate(pool)}
     return splits

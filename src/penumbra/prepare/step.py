@@ -75,9 +75,7 @@ def plan_id(intake: Intake, spec: Params) -> tuple[list[str], dict[str, str]]:
     if empty := [name for name in classes if not images[name]]:
         raise PenumbraError(f"prepare.id: no images of class {', '.join(empty)}. Add images or take it out of prepare.id.classes.")
     if len(classes) < 2:
-        raise PenumbraError(
-            f"prepare.id: {len(classes)} class in the source {spec.source}; a classifier needs two. Correct the path or the classes."
-        )
+        raise PenumbraError(f"prepare.id: {len(classes)} class in {spec.source}, and a classifier needs two. Correct path or classes.")
     return classes, split_members(members, spec.val_share, spec.test_share, intake.seed)
 
 
@@ -107,11 +105,8 @@ def _write_id(files: Files, intake: Intake, params: Params, classes: list[str], 
         to_shift = set(shuffled(wanted, intake.seed, "prepare/shift")[: params.shift.limit]) if split == "test" else ()
 
         def render(picture: Picture, to_shift: Collection[str] = to_shift) -> tuple[Record, bytes, list]:
-            return (
-                picture.record,
-                encode(picture.pixels),
-                _shifted(picture, params.shift, intake.seed) if picture.record.source_id in to_shift else [],
-            )
+            shifted = _shifted(picture, params.shift, intake.seed) if picture.record.source_id in to_shift else []
+            return picture.record, encode(picture.pixels), shifted
 
         for record, png, shifted in ordered_map(render, intake.pictures(params.id, "id", f"id-{split}", wanted)):
             caption = record.caption if split == "train" else ""
