@@ -1,0 +1,110 @@
+"""ResNet-18, -34 and -101 (He et al. 2016) from torchvision's classes, for images of any size, and the OOD detector."""
+
+import torch
+from torch import Tensor, nn
+
+from penumbra.artifacts.networks import Saved
+from penumbra.errors import PenumbraError
+from penumbra.models.imagenet import MEAN, STD
+from penumbra.models.vision import resnet
+
+ARCHITECTURES = {
+    "resnet18": (resnet.BasicBlock, (2, 2, 2, 2)),
+    "resnet34": (resnet.BasicBlock, (3, 4, 6, 3)),
+    "resnet101": (resnet.Bottleneck, (3, 4, 23, 3)),
+}
+
+
+class ResNet(Saved, resnet.ResNet):
+    """A residual classifier; of width 64 with stem 7, 2, true its state dict is torchvision's.
+
+    Args:
+        architecture: resnet18 | resnet34 | resnet101.
+        width: channels of the stem and of the first of four layers; each further layer doubles them.
+        stem_kernel: side of the first convolution, odd.
+        stem_stride: of the first convolution.
+        stem_pool: halve the resolution by max pooling after the stem.
+        classes: number of ID classes.
+
+    Raises:
+        PenumbraError: unknown architecture.
+    """
+
+    def __init__(self, architecture: str, width: int, stem_kernel: int, stem_stride: int, stem_pool: bool, classes: int):
+        nn.Module.__init__(self)  # not torchvision's: it fixes the width and the stem
+        if architecture not in ARCHITECTURES:
+            raise PenumbraError(f"architecture {architecture!r} is unknown. Use one of {', '.join(ARCHITECTURES)}.")
+        self.config = {
+            "architecture": architecture,
+            "width": width,
+            "stem_kernel": stem_kernel,
+            "stem_stride": stem_stride,
+            "stem_pool": stem_pool,
+            "classes": classes,
+        }
+        self._norm_layer, self.inplanes, self.dilation, self.groups, self.base_width = nn.BatchNorm2d, width, 1, 1, 64  # for _make_layer
+        block, depths = ARCHITECTURES[architecture]
+        self.conv1 = nn.Conv2d(3, width, stem_kernel, stem_stride, stem_kernel // 2, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1) if stem_pool else nn.Identity()
+        for index, depth in enumerate(depths):
+            layer = self._make_layer(block, width * 2**index, depth, stride=1 if index == 0 else 2)
+            self.add_module(f"layer{index + 1}", layer)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(width * 8 * block.expansion, classes)
+        self._initialise()
+        for name, values in {"mean": MEAN, "std": STD}.items():
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [B, classes] and pooled features [B, 8 * width * expansion] of images [B, 3, H, W] in [0, 1], in one pass."""
+        x = (images - self.mean) / self.std
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        features = self.avgpool(x).flatten(1)
+        return self.fc(features), features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, classes] of images [B, 3, H, W] in [0, 1]."""
+        return self.forward_with_features(images)[0]
+
+
+def energy(logits: Tensor) -> Tensor:
+    """Free energy [B] of logits [B, N], E = -log sum_n exp f_n (Bad-OOD eq. 3); higher = more OOD."""
+    return -torch.logsumexp(logits, dim=1)
+
+
+class Phi(nn.Sequential):
+    """The nonlinear head phi of Bad-OOD eq. 4: energy [B] -> log-odds of being OOD [B].
+
+    It starts increasing, so that training pulls the energy of outliers up. From arbitrary signs it may as well learn that
+    they have a low one, and the energy would no longer be an OOD score.
+    """
+
+    def __init__(self, hidden: int):
+        super().__init__(nn.Linear(1, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+        with torch.no_grad():
+            self[2].weight.copy_(self[2].weight.abs() * self[0].weight.sign().T)
+
+    def forward(self, energy: Tensor) -> Tensor:
+        return super().forward(energy[:, None])[:, 0]
+
+
+class Detector(ResNet):
+    """A ResNet with the uncertainty head `phi` on its energy (Bad-OOD 3.4).
+
+    Args:
+        phi_hidden: hidden units of phi.
+        **architecture: see `ResNet`.
+    """
+
+    def __init__(self, *, phi_hidden: int, **architecture: int | str | bool):
+        super().__init__(**architecture)
+        self.config["phi_hidden"] = phi_hidden
+        self.phi = Phi(phi_hidden)

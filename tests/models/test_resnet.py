@@ -1,0 +1,76 @@
+"""ResNet is torchvision's where it has torchvision's sizes, and a small network elsewhere; the detector adds phi."""
+
+import pytest
+import torch
+
+from penumbra.errors import PenumbraError
+from penumbra.models.imagenet import MEAN, STD
+from penumbra.models.resnet import Detector, Phi, ResNet, energy
+from penumbra.models.vision import resnet
+
+IMAGENET_STEM = {"width": 64, "stem_kernel": 7, "stem_stride": 2, "stem_pool": True}
+SMALL = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 6}
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "resnet34", "resnet101"])
+def test_with_the_imagenet_stem_it_is_torchvisions_network(architecture):
+    with torch.device("meta"):
+        theirs = getattr(resnet, architecture)(num_classes=100).state_dict()
+        ours = ResNet(architecture, **IMAGENET_STEM, classes=100).state_dict()
+    assert {name: tensor.shape for name, tensor in ours.items()} == {name: tensor.shape for name, tensor in theirs.items()}
+
+
+def test_weights_of_torchvision_give_torchvisions_logits():
+    torch.manual_seed(0)
+    theirs = resnet.resnet18(num_classes=10).eval()
+    ours = ResNet("resnet18", **IMAGENET_STEM, classes=10).eval()
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    images = torch.rand(2, 3, 64, 64)
+    mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
+    torch.testing.assert_close(ours(images), theirs((images - mean) / std))
+
+
+def test_initial_weights_are_torchvisions():
+    torch.manual_seed(0)
+    theirs = resnet.resnet18(num_classes=10).state_dict()
+    torch.manual_seed(0)
+    ours = ResNet("resnet18", **IMAGENET_STEM, classes=10).state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize(("architecture", "features"), [("resnet18", 32), ("resnet34", 32), ("resnet101", 128)])
+def test_small_networks_take_small_images(architecture, features):
+    network = ResNet(**SMALL | {"architecture": architecture}).eval()
+    logits, pooled = network.forward_with_features(torch.rand(2, 3, 17, 17))
+    assert logits.shape == (2, 6) and pooled.shape == (2, features)
+    torch.testing.assert_close(network.fc(pooled), logits)
+
+
+def test_an_unknown_architecture_is_named():
+    with pytest.raises(PenumbraError, match="'resnet50' is unknown. Use one of resnet18, resnet34, resnet101"):
+        ResNet(**SMALL | {"architecture": "resnet50"})
+
+
+def test_energy_is_the_negative_log_sum_of_exponentials_without_overflow():
+    logits = torch.tensor([[1.0, 2.0, -1.0], [500.0, 0.0, 0.0], [-500.0, -500.0, -500.0]])
+    expected = -torch.log(torch.exp(logits.double()).sum(1))
+    expected[2] = 500 - torch.log(torch.tensor(3.0, dtype=torch.float64))
+    torch.testing.assert_close(energy(logits).double(), expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_phi_starts_as_an_increasing_function_of_the_energy(seed):
+    torch.manual_seed(seed)
+    values = Phi(16)(torch.linspace(-30, 10, 50)).diff()
+    assert (values >= 0).all() and (values > 0).sum() > 25
+
+
+def test_a_saved_detector_comes_back_with_its_head(tmp_path):
+    torch.manual_seed(0)
+    detector = Detector(**SMALL, phi_hidden=5).eval()
+    detector.save_pretrained(tmp_path / "detector")
+    again = Detector.from_pretrained(tmp_path / "detector")
+    images = torch.rand(3, 3, 32, 32)
+    torch.testing.assert_close(again.phi(energy(again(images))), detector.phi(energy(detector(images))), rtol=0, atol=0)
+    with pytest.raises(PenumbraError, match="holds a Detector, not a ResNet"):
+        ResNet.from_pretrained(tmp_path / "detector")
