@@ -50,7 +50,7 @@ def _font(file: str) -> ImageFont.FreeTypeFont:
 def _strokes(char: str, file: str, rng: np.random.Generator) -> Image.Image:
     """The glyph with a random pen, slant and rotation, cropped to its ink; mode L."""
     canvas = Image.new("L", (3 * EM, 3 * EM))
-    ImageDraw.Draw(canvas).text((1.5 * EM, 1.5 * EM), char, fill=255, font=_font(file), anchor="mm", stroke_width=int(rng.integers(1, 6)))
+    ImageDraw.Draw(canvas).text((1.5 * EM, 1.5 * EM), char, fill=255, font=_font(file), anchor="mm", stroke_width=int(rng.integers(0, 4)))
     slant = rng.uniform(-0.25, 0.25)
     canvas = canvas.transform(canvas.size, Image.Transform.AFFINE, (1, slant, -slant * 1.5 * EM, 0, 1, 0), Image.Resampling.BILINEAR)
     canvas = canvas.rotate(rng.uniform(-12, 12), Image.Resampling.BILINEAR)

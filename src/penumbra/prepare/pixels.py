@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 
 from penumbra.prepare.record import Record, Unusable
 
-FORMATS = ("PNG", "JPEG", "MPO", "JPEG2000", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # rasters only: Pillow would run Ghostscript on EPS
+FORMATS = ("PNG", "JPEG", "JPEG2000", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # rasters only: Pillow would run Ghostscript on EPS
 MAX_PIXELS = 89_478_485  # where Pillow starts to warn of a decompression bomb; beyond it nothing is decoded
 SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 

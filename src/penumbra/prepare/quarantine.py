@@ -39,12 +39,13 @@ class Quarantine:
         Raises:
             PenumbraError: names the first such source, the counts and the first reasons.
         """
-        for source, lost in Counter(source for source, _, _ in self._rows).items():
-            total = self._totals[source]
-            if lost > self._limit * total:
-                first = "; ".join(f"{path}: {reason}" for name, path, reason in self._rows if name == source)[:400]
-                allowed = f"prepare.quarantine_limit allows a share of {self._limit:g}"
-                raise PenumbraError(f"prepare.{source}: {lost} of {total} images are unusable; {allowed}. {first}")
+        for source, total in self._totals.items():
+            lost = [f"{path}: {reason}" for name, path, reason in self._rows if name == source]
+            if len(lost) > self._limit * total:
+                allowed = f"prepare.quarantine_limit is {self._limit:g}"
+                raise PenumbraError(
+                    f"prepare.{source}: {len(lost)} of {total} images are unusable; {allowed}. First: {'; '.join(lost[:3])}."
+                )
 
 
 class Duplicates:
