@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -109,16 +110,10 @@ def test_copies_are_kept_once_and_test_sets_win_over_what_models_see(make_stage,
     for index in range(4):  # an ID picture in the near set, a near picture in the calibration set
         (near / "fox" / f"copy-{index}.png").write_bytes((root / "cat" / f"{index:03d}.png").read_bytes())
         (calibration / "owl" / f"copy-{index}.png").write_bytes((near / "fox" / f"{index:03d}.png").read_bytes())
-    stage = make_stage(
-        id=spec("folder", root),
-        near={"foxes": spec("folder", near)},
-        calibration={"owls": spec("folder", calibration)},
-        quarantine_limit=0.3,
-    )
+    others = {"near": {"foxes": spec("folder", near)}, "calibration": {"owls": spec("folder", calibration)}}
+    stage = make_stage(id=spec("folder", root), quarantine_limit=0.3, **others)
     main(stage)
-    found = Counter(
-        (row["source"], row["reason"].replace("train", "*").replace("val", "*").replace("test", "*")) for row in quarantine(stage)
-    )
+    found = Counter((row["source"], re.sub("train|val|test", "*", row["reason"])) for row in quarantine(stage))
     assert found == {("near.foxes", "the same picture is in id-*"): 4, ("calibration.owls", "the same picture is in near foxes"): 4}
     assert len(rows(stage, "calibration")) == 20 and sum(row["set"] == "foxes" for row in rows(stage, "ood")) == 20
 

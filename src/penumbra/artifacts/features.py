@@ -20,4 +20,4 @@ def write_features(path: str | os.PathLike, tensors: dict[str, Tensor], sample_i
 def read_features(path: str | os.PathLike) -> tuple[dict[str, Tensor], list[str]]:
     """The tensors by name, and the sample ids of their rows."""
     with safe_open(path, "pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["sample_ids"])
+        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["sample_ids"])  # noqa: SIM118

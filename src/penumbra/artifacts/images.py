@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from penumbra.artifacts.files import replace
 from penumbra.errors import PenumbraError
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -35,12 +34,19 @@ class ImageWriter:
             "huggingface": json.dumps({"info": {"features": features}}),
             "penumbra": json.dumps(provenance, sort_keys=True),
         }
+        self._columns = columns.keys()
         self._schema = pa.schema([("image", IMAGE), *columns.items()], metadata=metadata)
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._rows: list[dict[str, Any]] = []
 
     def add(self, image: bytes, path: str | None = None, **columns: Any) -> None:
-        """Append one row: encoded image bytes (PNG or JPEG), its original path, its provenance."""
+        """Append one row: encoded image bytes (PNG or JPEG), its original path, its provenance.
+
+        Raises:
+            ValueError: a declared column is missing, or one was not declared.
+        """
+        if columns.keys() != self._columns:
+            raise ValueError(f"columns {sorted(columns.keys() ^ self._columns)} are missing or were not declared")
         self._rows.append({"image": {"bytes": image, "path": path}, **columns})
         if len(self._rows) >= ROW_GROUP:
             self._flush()
