@@ -34,15 +34,14 @@ def _sources(experiment: Experiment) -> Iterator[Fault]:
         yield "prepare.id.test_share", f"must be below {1 - prepare.id.val_share:g}: with val_share it leaves nothing to train on"
     for name in prepare.near.keys() & prepare.far.keys():
         yield f"prepare.far.{name}", "must have another name than the near test set"
-    if not prepare.near and not prepare.far:
-        yield "prepare.far", "must name a test set, if prepare.near names none"
 
 
 def _disjoint(experiment: Experiment) -> Iterator[Fault]:
     """Two test sets may share classes of a source; every other pair of sections may not."""
     for (first, one), (second, other) in combinations(_sections(experiment).items(), 2):
         tests = {first.split(".")[0], second.split(".")[0]} <= {"near", "far"}
-        if tests or (one.source, one.path) != (other.source, other.path):
+        unset = one.source in ON_DISK and one.path is None
+        if tests or unset or (one.source, one.path) != (other.source, other.path):
             continue
         if one.classes is None or other.classes is None or set(one.classes) & set(other.classes):
             yield f"prepare.{second}.classes", f"must have no class of source {one.source} in common with prepare.{first}"

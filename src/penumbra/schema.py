@@ -86,8 +86,8 @@ class Shift(Section):
 
 class Prepare(Section):
     id: IdSource
-    near: dict[Name, OodSource]
-    far: dict[Name, OodSource]
+    near: Annotated[dict[Name, OodSource], MinLen(1)]
+    far: Annotated[dict[Name, OodSource], MinLen(1)]
     shift: Shift
     calibration: Annotated[dict[Name, OodSource], MinLen(1)]
     world: dict[Name, OodSource]
@@ -111,7 +111,7 @@ class Encoder(Optimised):
     heads: Count
     projection_hidden: Count
     projection: Annotated[int, Ge(2)]
-    warmup_epochs: NotNegative
+    warmup_epochs: Natural
     temperature: Positive
     momentum: Share
 
@@ -154,7 +154,7 @@ class ResNetRecipe(Optimised):
     stem_stride: Count
     stem_pool: bool
     momentum: ShareBelowOne
-    warmup_epochs: NotNegative
+    warmup_epochs: Natural
 
 
 class Classifier(ResNetRecipe):

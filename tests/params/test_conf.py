@@ -1,0 +1,123 @@
+"""conf/ composes params.yaml through DVC's own Hydra integration."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from dvc.utils.hydra import compose_and_dump
+from git import Repo as Git
+
+from penumbra.errors import PenumbraError
+from penumbra.params import load, validate
+
+ROOT = Path(__file__).parents[2]
+CONF = ROOT / "conf"
+OFFLINE = ["digits", "miniature"]
+ON_DISK = ["folder", "cifar100", "imagenet100", "imagenet200", "imagenet1k"]
+
+
+def composed(folder: Path, *overrides: str) -> dict:
+    """What `dvc exp run -S OVERRIDE ...` writes to params.yaml."""
+    path = folder / "params.yaml"
+    compose_and_dump(path, str(CONF), None, "config", "", list(overrides))
+    return load(path)
+
+
+def unset_paths(content: dict) -> list[str]:
+    """The paths that the experiment leaves to the user."""
+    prepare = content["prepare"]
+    sources = {"id": prepare["id"]} | {
+        f"{group}.{name}": source for group in ("near", "far", "calibration", "world") for name, source in prepare[group].items()
+    }
+    return [f"prepare.{key}.path" for key, source in sources.items() if source["source"] == "folder" and source["path"] is None]
+
+
+def test_every_experiment_has_a_test():
+    assert {path.stem for path in (CONF / "experiment").glob("*.yaml")} == {*OFFLINE, *ON_DISK, "workspace"}
+
+
+def test_committed_params_are_the_digits_experiment(tmp_path):
+    assert composed(tmp_path, "experiment=digits") == load(ROOT / "params.yaml")
+
+
+def test_without_a_group_params_stay_as_they_lie_there(tmp_path):
+    assert composed(tmp_path) == load(ROOT / "params.yaml")
+
+
+@pytest.mark.parametrize("experiment", OFFLINE)
+def test_an_experiment_that_needs_no_data_is_valid(tmp_path, experiment):
+    composed(tmp_path, f"experiment={experiment}")
+    validate(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("experiment", ON_DISK)
+def test_an_experiment_on_disk_asks_for_its_paths_and_nothing_else(tmp_path, monkeypatch, experiment):
+    monkeypatch.setenv("OPENOOD", "/data/openood")
+    unset = unset_paths(composed(tmp_path, f"experiment={experiment}"))
+    if unset:
+        with pytest.raises(PenumbraError) as error:
+            validate(tmp_path / "params.yaml")
+        assert [line.split(" = ")[0].removeprefix("params.yaml: ") for line in str(error.value).splitlines()] == unset
+    composed(tmp_path, f"experiment={experiment}", *(f"{key}=/data/{key}" for key in unset))
+    validate(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("experiment", ["workspace", "digits", "imagenet200"])
+def test_literal_adm_changes_how_the_gradient_enters_and_nothing_else(tmp_path, experiment):
+    expected = composed(tmp_path, f"experiment={experiment}")
+    expected["synthesize"]["badood"] |= {"space": "eps", "norm": "none", "variance": False}
+    assert composed(tmp_path, f"experiment={experiment}", "synthesize/badood=literal-adm") == expected
+
+
+def test_sizes_and_recipes_can_be_exchanged_on_top_of_params(tmp_path):
+    content = composed(tmp_path, "pretrain=published", "train/recipes/energy=paper", "common.image_size=256")
+    validate(tmp_path / "params.yaml")
+    assert content["pretrain"]["encoder"]["width"] == 1024
+    assert content["train"]["recipes"]["energy"]["epochs"] == 100
+    assert content["prepare"] == load(ROOT / "params.yaml")["prepare"]
+
+
+def test_a_misspelt_override_is_refused(tmp_path):
+    with pytest.raises(Exception, match="epoch"):
+        composed(tmp_path, "pretrain.rdm.epoch=3")
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A Git and DVC repository with the project's conf/ and params.yaml and one stage that reads them."""
+    shutil.copytree(CONF, tmp_path / "conf", symlinks=True)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages:\n  copy:\n    cmd: cp params.yaml out.yaml\n    params: [prepare]\n    outs: [out.yaml]\n")
+    monkeypatch.chdir(tmp_path)
+    git = Git.init(tmp_path)
+    git.git.config("user.name", "test")
+    git.git.config("user.email", "test@example.com")
+    repo = Repo.init(tmp_path)
+    shutil.copy(ROOT / ".dvc" / "config", tmp_path / ".dvc" / "config")
+    git.git.add("-A")
+    git.git.commit("-m", "start")
+    repo.close()
+    with Repo(tmp_path) as repo:
+        yield repo
+    git.close()
+
+
+def test_exp_run_composes_an_experiment(repository, tmp_path):
+    repository.experiments.run(params=["experiment=folder", "prepare.id.path=/images"])
+    assert load(tmp_path / "out.yaml")["prepare"]["id"] == {
+        "source": "folder",
+        "path": "/images",
+        "root": None,
+        "classes": None,
+        "val_share": 0.15,
+        "test_share": 0.25,
+    }
+
+
+def test_exp_run_keeps_hand_edits(repository, tmp_path):
+    params = tmp_path / "params.yaml"
+    params.write_text(params.read_text().replace("val_share: 0.15", "val_share: 0.2"))
+    repository.experiments.run(params=["common.seed=7"])
+    content = load(tmp_path / "out.yaml")
+    assert (content["prepare"]["id"]["val_share"], content["common"]["seed"]) == (0.2, 7)

@@ -1,0 +1,211 @@
+"""params.yaml is refused at once, one line per problem, for anything that it must not say."""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from penumbra.errors import PenumbraError
+from penumbra.params import known_leaves, load, validate
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+CONTENT = load(PARAMS)
+LEAVES = known_leaves(CONTENT)
+SECTIONS = sorted({leaf.rsplit(".", depth)[0] for leaf in LEAVES for depth in range(1, leaf.count(".") + 1)})
+NAMED_BY_USER = {
+    "prepare.near",
+    "prepare.far",
+    "prepare.calibration",
+    "prepare.world",
+    "synthesize",
+    "train.detectors",
+    "calibrate",
+    "filter",
+}
+OPTIONAL = {"prepare.shift.kinds", *NAMED_BY_USER}  # sections whose keys are not prescribed
+WRONG = {
+    bool: [1, "yes", [True]],
+    int: ["8", True, 0.5, [1]],
+    float: ["0.1", True, [1]],
+    str: [7, True, ["x"]],
+    list: ["x", 3, True],
+    type(None): [True],
+}
+SLOW_FILES = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def lookup(content: dict, key: str):
+    for part in key.split("."):
+        content = content[part]
+    return content
+
+
+def changed(changes: dict[str, object]) -> dict:
+    """The committed parameters with some keys set; `...` drops a key."""
+    content = copy.deepcopy(CONTENT)
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        section = lookup(content, ".".join(parents)) if parents else content
+        if value is ...:
+            del section[last]
+        else:
+            section[last] = value
+    return content
+
+
+def refusal(folder: Path, content: dict) -> list[str]:
+    """The lines of the refusal; [] if the parameters are accepted."""
+    path = folder / "params.yaml"
+    path.write_text(json.dumps(content))  # JSON is YAML
+    try:
+        validate(path)
+    except PenumbraError as error:
+        return str(error).splitlines()
+    return []
+
+
+def test_committed_params_are_valid():
+    assert validate(PARAMS) == CONTENT
+
+
+def test_no_key_has_a_default(tmp_path):
+    for key in [*SECTIONS, *LEAVES]:
+        if key.rpartition(".")[0] not in OPTIONAL and "." in key:
+            lines = refusal(tmp_path, changed({key: ...}))
+            assert lines == [f"params.yaml: {key}: is missing; there are no defaults"]
+
+
+@SLOW_FILES
+@given(
+    section=st.sampled_from([section for section in SECTIONS if section not in OPTIONAL]),
+    key=st.from_regex(r"[a-z_]{1,12}", fullmatch=True),
+)
+def test_an_unknown_key_is_named(tmp_path, section, key):
+    if key not in lookup(CONTENT, section):
+        lines = refusal(tmp_path, changed({f"{section}.{key}": 1}))
+        assert len(lines) == 1
+        assert lines[0].startswith(f"params.yaml: {section}.{key}: unknown key")
+
+
+@SLOW_FILES
+@given(data=st.data())
+def test_a_value_of_another_type_is_named(tmp_path, data):
+    leaf = data.draw(st.sampled_from(LEAVES))
+    wrong = data.draw(st.sampled_from([*WRONG[type(lookup(CONTENT, leaf))], {"key": 1}]))
+    lines = refusal(tmp_path, changed({leaf: wrong}))
+    assert lines
+    assert all(line.startswith(f"params.yaml: {leaf}") for line in lines)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_section_that_is_a_value_is_named(tmp_path, section):
+    assert refusal(tmp_path, changed({section: 3})) == [f"params.yaml: {section} = 3: must be a section"]
+
+
+def test_a_misspelt_key_is_one_line_with_the_right_spelling(tmp_path):
+    section = {("epoch" if key == "epochs" else key): value for key, value in CONTENT["pretrain"]["rdm"].items()}
+    assert refusal(tmp_path, changed({"pretrain.rdm": section})) == ["params.yaml: pretrain.rdm.epoch: unknown key; did you mean epochs?"]
+
+
+def test_every_problem_has_its_own_line(tmp_path):
+    lines = refusal(tmp_path, changed({"common.seed": -1, "score.calibrator": "spline", "train.recipes.energy.flip": "no"}))
+    assert lines == [
+        "params.yaml: common.seed = -1: must be at least 0",
+        'params.yaml: train.recipes.energy.flip = "no": must be true or false',
+        "params.yaml: score.calibrator = \"spline\": must be 'beta', 'temperature', 'platt' or 'isotonic'",
+    ]
+
+
+IMPOSSIBLE = [
+    ({"synthesize.badood.t": 1200}, "synthesize.badood.t = 1200: must be in 1..999"),
+    ({"synthesize.badood.s": 1000}, "synthesize.badood.s = 1000: must be in 0..999"),
+    ({"synthesize.badood.stride": 301}, "synthesize.badood.stride = 301: must be in 1..300"),
+    ({"pretrain.rdm.timesteps": 250}, "synthesize.badood.t = 300: must be in 1..249"),
+    ({"pretrain.rdm.beta_start": 0.5}, "pretrain.rdm.beta_end"),
+    ({"pretrain.encoder.heads": 5}, "pretrain.encoder.width = 96: must be a multiple of 5"),
+    ({"pretrain.mage.decoder_heads": 5}, "pretrain.mage.decoder_width = 96: must be a multiple of 5"),
+    ({"pretrain.mage.vqgan_width": 48}, "pretrain.mage.vqgan_width = 48: must be a multiple of 32"),
+    ({"pretrain.mage.codes": 100}, "pretrain.mage.codes = 100: must be at least 101"),
+    ({"synthesize.badood.decode_steps": 65}, "synthesize.badood.decode_steps = 65: must be in 1..64"),
+    ({"pretrain.encoder.warmup_epochs": 1000}, "pretrain.encoder.warmup_epochs = 1000: must be in 0.."),
+    ({"train.recipes.energy.warmup_epochs": 99}, "train.recipes.energy.warmup_epochs = 99: must be in 0.."),
+    ({"train.recipes.energy.crop_padding": 32}, "train.recipes.energy.crop_padding = 32: must be below 32"),
+    ({"train.recipes.energy.seeds": []}, "train.recipes.energy.seeds = []: must be a list or section of 1 at least"),
+    ({"train.recipes.energy.seeds": [1, 1]}, "train.recipes.energy.seeds = [1, 1]: must be a list without repetitions"),
+    ({"train.recipes.energy.architecture": "resnet50"}, "train.recipes.energy.architecture"),
+    ({"train.recipes.energy.stem_kernel": 4}, "train.recipes.energy.stem_kernel = 4: must be an odd number"),
+    ({"filter.badood.mid": [0.5, 0.3]}, "filter.badood.mid = [0.5, 0.3]: must be [lo, hi] with 0 <= lo < hi <= 1"),
+    ({"filter.badood.mid": [0.5, 1.3]}, "filter.badood.mid[1] = 1.3: must be at most 1"),
+    ({"filter.badood.mid": [0.5]}, "filter.badood.mid = [0.5]: must be [lo, hi]"),
+    ({"filter.dream": {"mid": [0.3, 0.5]}}, "filter.dream: must be named as a method of synthesize"),
+    ({"calibrate.dream": CONTENT["calibrate"]["badood"]}, "calibrate.dream: must have its initial detector, train.detectors.dream-all"),
+    ({"train.detectors.badood-mid.bands": ["middle"]}, "train.detectors.badood-mid.bands"),
+    ({"train.detectors.dream-mid": {"bands": ["mid"]}}, "train.detectors.dream-mid: must be named METHOD-SELECTION"),
+    ({"filter.badood-gaussian": ...}, "train.detectors.badood-gaussian-mid.bands"),
+    ({"prepare.id.classes": ["0"]}, 'prepare.id.classes = ["0"]: must name two classes'),
+    ({"prepare.near.digits-6-9.classes": ["5", "6"]}, "prepare.near.digits-6-9.classes"),
+    ({"prepare.near.digits-6-9.classes": None}, "prepare.near.digits-6-9.classes"),
+    ({"prepare.world.glyphs.classes": ["A"]}, "prepare.world.glyphs.classes"),
+    ({"prepare.id.val_share": 0.75}, "prepare.id.test_share = 0.25: must be below 0.25"),
+    ({"prepare.id.source": "folder"}, "prepare.id.path = null: must be where the images of source folder lie"),
+    ({"prepare.far.digits-6-9": CONTENT["prepare"]["near"]["digits-6-9"]}, "prepare.far.digits-6-9: must have another name"),
+    ({"prepare.near": {}}, "prepare.near: must be a list or section of 1 at least"),
+    ({"prepare.near": {"a.b": CONTENT["prepare"]["far"]["noise"]}}, "prepare.near.a.b: must be named with letters, digits, - and _ only"),
+]
+
+
+@pytest.mark.parametrize(("changes", "line"), IMPOSSIBLE, ids=lambda value: next(iter(value)) if isinstance(value, dict) else "")
+def test_an_impossible_combination_is_refused(tmp_path, changes, line):
+    assert any(found.startswith(f"params.yaml: {line}") for found in refusal(tmp_path, changed(changes)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"synthesize.badood.t": 999, "synthesize.badood.s": 0, "synthesize.badood.stride": 999},
+        {"train.recipes.energy.flip": True},
+        {"train.recipes.energy.beta": 2},
+        {"prepare.near.digits-6-9.limit": 5, "prepare.id.classes": ["0", "1"]},
+        {"train.detectors.badood-mid.bands": "all"},
+        {"prepare.id.source": "folder", "prepare.id.path": "/images", "prepare.id.classes": None},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_is_possible_is_accepted(tmp_path, changes):
+    assert refusal(tmp_path, changed(changes)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("common: {seed: 0", "params.yaml line 1: cannot be read as YAML"),
+        ("common: {seed: 0}\ncommon: {seed: 1}", "params.yaml line 2: cannot be read as YAML: found duplicate key"),
+        ("- 1", "params.yaml: must be a mapping"),
+        ("", "params.yaml: must be a mapping"),
+    ],
+)
+def test_a_broken_file_is_one_line_with_its_place(tmp_path, text, line):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(PenumbraError) as error:
+        validate(tmp_path / "params.yaml")
+    assert str(error.value).startswith(line)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(PenumbraError, match="does not exist. Run from the root"):
+        validate(tmp_path / "params.yaml")
+
+
+def test_leaves_are_values_lists_and_empty_sections():
+    assert known_leaves({"a": {"b": 1, "c": {"d": [1, 2], "e": {}}}, "f": None}) == ["a.b", "a.c.d", "a.c.e", "f"]
+
+
+def test_validation_imports_nothing_heavy():
+    code = "import sys, penumbra.params; print(*{'torch', 'dvc', 'snakemake', 'numpy', 'pandas'} & sys.modules.keys())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
