@@ -1,0 +1,78 @@
+"""The import closure of a step: the source files and libraries that its result can depend on."""
+
+import ast
+import functools
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+SOURCE = Path("src")
+PACKAGE = "penumbra"
+
+
+def entry(step: str, item: str | None) -> str:
+    """The module of a stage: penumbra.STEP.ITEM where there is one, else penumbra.STEP.step."""
+    own = item and SOURCE / PACKAGE / step / f"{item.replace('-', '_')}.py"
+    return f"{PACKAGE}.{step}.{own.stem if own and own.exists() else 'step'}"
+
+
+def closure(module: str) -> tuple[list[Path], list[str]]:
+    """Source files that importing `module` runs, and the distributions that they import; both sorted."""
+    modules: dict[str, Path] = {}
+    libraries: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in modules or (path := _file(name)) is None:
+            continue
+        modules[name] = path
+        waiting += _parents(name)
+        for imported in _imports(path, name):
+            if imported.split(".")[0] == PACKAGE:
+                waiting += [imported, *_parents(imported)]
+            else:
+                libraries |= distributions(imported.split(".")[0])
+    return sorted(modules.values()), sorted(libraries)
+
+
+@functools.cache
+def _distributions() -> dict[str, list[str]]:
+    return packages_distributions()
+
+
+def distributions(top_level: str) -> set[str]:
+    """The installed distributions that provide a top-level module; none for the standard library."""
+    if top_level in sys.stdlib_module_names:
+        return set()
+    return {name.lower().replace("_", "-") for name in _distributions().get(top_level, [top_level])}
+
+
+def _file(module: str) -> Path | None:
+    path = SOURCE.joinpath(*module.split("."))
+    found = [file for file in (path / "__init__.py", path.with_suffix(".py")) if file.exists()]
+    return found[0] if found else None
+
+
+def _parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]
+
+
+def _imports(path: Path, module: str) -> Iterator[str]:
+    """Absolute names that the file imports, inside functions too, but not under `if TYPE_CHECKING`."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    waiting: list[ast.AST] = [ast.parse(path.read_bytes())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting += node.orelse
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            origin = ".".join([*parents, *([node.module] if node.module else [])])
+            yield origin
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+        waiting += ast.iter_child_nodes(node)

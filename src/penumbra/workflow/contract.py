@@ -1,0 +1,168 @@
+"""dvc.yaml as DVC resolves it: the one source of what each stage reads, writes and depends on."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from penumbra.errors import PenumbraError
+from penumbra.stage import Params, Stage
+
+ENVIRONMENT = Path("environment.yaml")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One resolved stage of dvc.yaml. Paths are relative to the repository; `libraries` are names."""
+
+    step: str
+    item: str | None
+    data: tuple[str, ...]
+    code: tuple[str, ...]
+    outputs: tuple[str, ...]
+    params: tuple[str, ...]
+    libraries: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The DVC name."""
+        return f"{self.step}@{self.item}" if self.item else self.step
+
+
+class Contract:
+    """All stages of dvc.yaml by name, in its order; `parameters` is params.yaml."""
+
+    def __init__(self, stages: dict[str, Entry], params: dict[str, Any], versions: dict[str, str]):
+        self.stages = stages
+        self.parameters = params
+        self._versions = versions
+
+    def entry(self, step: str, item: str | None = None) -> Entry:
+        """The stage of that step and item.
+
+        Raises:
+            PenumbraError: there is no such stage.
+        """
+        name = f"{step}@{item}" if item else step
+        if name not in self.stages:
+            near = [other for other in self.stages if other.split("@")[0] == step] or list(self.stages)
+            raise PenumbraError(f"dvc.yaml: there is no stage {name!r}. Choose one of: {', '.join(near)}.")
+        return self.stages[name]
+
+    def items(self, step: str) -> list[str]:
+        """The items of a step."""
+        return [entry.item for entry in self.stages.values() if entry.step == step and entry.item]
+
+    def params(self, entry: Entry) -> dict[str, Any]:
+        """The declared parameters, nested as in params.yaml.
+
+        Raises:
+            PenumbraError: a declared key does not exist.
+        """
+        nested: dict[str, Any] = {}
+        for key in entry.params:
+            *parents, leaf = key.split(".")
+            source, target = self.parameters, nested
+            try:
+                for parent in parents:
+                    source, target = source[parent], target.setdefault(parent, {})
+                target[leaf] = source[leaf]
+            except (KeyError, TypeError):
+                raise PenumbraError(f"params.yaml: there is no {key}, which stage {entry.name} declares in dvc.yaml. Add it.") from None
+        return nested
+
+    def versions(self, entry: Entry) -> dict[str, str]:
+        """Version of each library that the stage depends on, as environment.yaml says."""
+        return {name: self._versions.get(name, "missing") for name in entry.libraries}
+
+    def stage(self, step: str, item: str | None = None, part: tuple[int, int] | None = None) -> Stage:
+        """What the step is given."""
+        entry = self.entry(step, item)
+        return Stage(
+            step=step,
+            item=item,
+            params=Params(self.params(entry)),
+            versions=self.versions(entry),
+            reads={short_name(path): Path(path) for path in entry.data},
+            writes={short_name(path): Path(path) for path in entry.outputs},
+            part=part,
+            code=tuple(Path(path) for path in entry.code),
+        )
+
+    # What rules/*.smk ask for. Functions of wildcards, because the items of a step differ.
+
+    def data(self, step: str) -> Callable[[Any], list[str]]:
+        """Input function: the data that a stage reads."""
+        return lambda wildcards: list(self._of(step, wildcards).data)
+
+    def code(self, step: str) -> Callable[[Any], list[str]]:
+        """Input function: the source files that a stage imports."""
+        return lambda wildcards: list(self._of(step, wildcards).code)
+
+    def declared(self, step: str) -> Callable[[Any], dict[str, Any]]:
+        """Params function: parameters and library versions that a stage depends on."""
+
+        def values(wildcards: Any) -> dict[str, Any]:
+            entry = self._of(step, wildcards)
+            return {"params": self.params(entry), "versions": self.versions(entry)}
+
+        return values
+
+    def outputs(self, step: str) -> list[str]:
+        """Output pattern of a step, with {item} for the item."""
+        entry = next(entry for entry in self.stages.values() if entry.step == step)
+        return [path.replace(entry.item, "{item}") if entry.item else path for path in entry.outputs]
+
+    def everything(self) -> list[str]:
+        """All outputs of the DAG."""
+        return [path for entry in self.stages.values() for path in entry.outputs]
+
+    def _of(self, step: str, wildcards: Any) -> Entry:
+        return self.entry(step, getattr(wildcards, "item", None))
+
+
+def short_name(path: str) -> str:
+    """Path below data/ or reports/, without suffix."""
+    name = path.removeprefix("data/").removeprefix("reports/")
+    return name if Path(path).suffix == "" else str(Path(name).with_suffix(""))
+
+
+@functools.cache
+def load() -> Contract:
+    """The contract of the repository in the working directory.
+
+    Raises:
+        PenumbraError: dvc.yaml cannot be read.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            stages = [stage for stage in repo.index.stages if stage.addressing]
+            entries = {stage.addressing: _entry(stage, repo.root_dir) for stage in stages}
+    except DvcException as error:
+        raise PenumbraError(f"dvc.yaml: {' '.join(str(error).split())}") from error
+    return Contract(entries, _yaml("params.yaml"), _yaml(ENVIRONMENT))
+
+
+def _entry(stage: Any, root: str) -> Entry:
+    step, _, item = stage.addressing.partition("@")
+    files = dict.fromkeys(Path(dep.fs_path).relative_to(root).as_posix() for dep in stage.deps if not hasattr(dep, "params"))
+    keys = {dep.def_path: list(dep.params) for dep in stage.deps if hasattr(dep, "params")}
+    return Entry(
+        step=step,
+        item=item or None,
+        data=tuple(path for path in files if not path.startswith("src/")),
+        code=tuple(path for path in files if path.startswith("src/")),
+        outputs=tuple(Path(out.fs_path).relative_to(root).as_posix() for out in stage.outs),
+        params=tuple(keys.get("params.yaml", ())),
+        libraries=tuple(sorted(keys.get(ENVIRONMENT.name, ()))),
+    )
+
+
+def _yaml(path: str | Path) -> dict[str, Any]:
+    return YAML(typ="safe").load(Path(path).read_text(encoding="utf-8")) if Path(path).exists() else {}

@@ -1,0 +1,57 @@
+"""`penumbra run`: Snakemake for some stages alone. DVC has decided that they run; nothing else may."""
+
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from penumbra.errors import PenumbraError
+from penumbra.workflow.contract import Contract, Entry
+
+WORKFLOW_PROFILE = Path("profiles/default")
+WITH_PARTS = ("synthesize", "train", "score")  # steps with a part rule
+TAIL = 15  # lines of a failed job's log to show
+
+
+def rules(entries: Sequence[Entry]) -> list[str]:
+    """Names of the Snakemake rules that make these stages."""
+    steps = dict.fromkeys(entry.step for entry in entries)
+    return [rule for step in steps for rule in ([f"{step}_part", step] if step in WITH_PARTS else [step])]
+
+
+def snakemake(*arguments: str) -> list[str]:
+    """Command line of Snakemake with the profiles of this machine (`PENUMBRA_PROFILE`: a folder, or a name in profiles/)."""
+    site = os.environ.get("PENUMBRA_PROFILE", "local")
+    folder = Path(site) if os.sep in site else Path("profiles") / site
+    if not (folder / "config.yaml").exists():
+        raise PenumbraError(f"PENUMBRA_PROFILE: there is no {folder}/config.yaml. Name a folder of profiles/, or a path to one.")
+    profiles = ["--profile", str(folder), "--workflow-profile", str(WORKFLOW_PROFILE)]
+    return [sys.executable, "-m", "snakemake", *profiles, "--nolock", "--quiet", "all", *arguments]
+
+
+def run(contract: Contract, names: Sequence[str]) -> None:
+    """Run the stages, in parallel where nothing forbids it; only theirs of all rules, whatever Snakemake thinks of the rest.
+
+    Raises:
+        PenumbraError: a job failed; the message has the end of its log.
+    """
+    entries = [contract.entry(*name.partition("@")[::2]) for name in names]
+    allowed = rules(entries)
+    # the parts are forced too: a marker that a killed run left must not pass for a finished part
+    command = snakemake("--force", "--forcerun", *allowed, "--allowed-rules", *allowed, "--", *(entry.outputs[0] for entry in entries))
+    if subprocess.run(command).returncode:
+        raise PenumbraError(_failure(entries))
+
+
+def _failure(entries: Sequence[Entry]) -> str:
+    """Which log to read, and its end: the log that was written last."""
+    logs = [log for entry in entries for log in Path("logs").glob(f"{entry.step}/{entry.item}.*" if entry.item else f"{entry.step}.log")]
+    names = ", ".join(entry.name for entry in entries)
+    if not logs:
+        return f"{names}: failed before it began; Snakemake's message is above."
+    log = max(logs, key=lambda path: path.stat().st_mtime)
+    with log.open(errors="replace") as lines:
+        tail = "".join(deque(lines, TAIL)).rstrip()
+    return f"{names}: failed. The end of {log}:\n{tail}"
