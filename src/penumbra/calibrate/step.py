@@ -1,0 +1,34 @@
+"""calibrate: the initial detector's scores of ID validation and calibration OOD -> maps from score to P(OOD)."""
+
+import numpy as np
+from scipy.special import expit
+
+from penumbra.artifacts.tables import write_json
+from penumbra.calibrate.measures import cross_fitted, measures, reliability
+from penumbra.calibrators import CALIBRATORS, fit
+from penumbra.models.inference import infer, initial_detector, log_odds
+from penumbra.runtime import setup
+from penumbra.stage import Stage
+
+
+def main(stage: Stage) -> None:
+    """Write data/calibration/METHOD.json (Bad-OOD Algorithm 1): maps fitted on all images, measures cross-fitted."""
+    device = setup()
+    p, seed = stage.params.calibrate[stage.item], stage.params.common.seed
+    detector = initial_detector(stage.read("detectors"), device)
+    logits = [infer(detector, stage.read(name), device)[0] for name in ("images/val", "images/calibration")]
+    raw = np.concatenate([log_odds(detector, part, p.score).numpy() for part in logits])
+    is_ood = np.repeat([False, True], [len(part) for part in logits])
+
+    calibrators = {name: fit(name, raw, is_ood) for name in CALIBRATORS}
+    probability = {"uncalibrated": expit(raw)} | {name: cross_fitted(name, raw, is_ood, p.folds, seed) for name in CALIBRATORS}
+    content = {
+        "score": p.score,
+        "calibrator": p.calibrator,
+        "calibrators": {name: calibrator.to_json() for name, calibrator in calibrators.items()},
+        "measures": {name: measures(values, is_ood, p.bins) for name, values in probability.items()},
+        "reliability": {name: reliability(values, is_ood, p.bins) for name, values in probability.items()},
+        "provenance": stage.provenance,
+    }
+    write_json(stage.write(), content)
+    stage.finish()

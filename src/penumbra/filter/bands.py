@@ -1,0 +1,27 @@
+"""Bands of calibrated confidence (Bad-OOD 4.3: low, mid and high P(OOD))."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+BANDS = ("low", "mid", "high")
+BINS = 20
+WIDTH = 40  # characters of the longest bar
+
+
+def bands(confidence: NDArray[np.float64], mid: Sequence[float]) -> NDArray[np.str_]:
+    """low | mid | high for each candidate: low < mid[0] <= mid < mid[1] <= high."""
+    return np.array(BANDS)[np.searchsorted(mid, confidence, side="right")]
+
+
+def histogram(confidence: NDArray[np.float64]) -> str:
+    """Text histogram of confidences over [0, 1]: one line for each bin that is not empty."""
+    counts, edges = np.histogram(confidence, BINS, (0, 1))
+    bars = [(edge, count, "#" * int(np.ceil(WIDTH * count / counts.max()))) for edge, count in zip(edges[:-1], counts, strict=True)]
+    return "\n".join(f"{edge:.2f}-{edge + 1 / BINS:.2f} {count:7d} {bar}" for edge, count, bar in bars if count)
+
+
+def suggestion(confidence: NDArray[np.float64]) -> list[float]:
+    """Bounds of a mid band that holds the middle third of the candidates, rounded to three significant digits."""
+    return [float(f"{bound:.3g}") for bound in np.quantile(confidence, (1 / 3, 2 / 3))]

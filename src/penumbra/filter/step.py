@@ -1,0 +1,61 @@
+"""filter: candidates judged by the calibrated initial detector -> confidence and band of each."""
+
+import numpy as np
+import pandas as pd
+
+from penumbra.artifacts.images import read_table
+from penumbra.artifacts.tables import read_json, write_parquet
+from penumbra.calibrators import Calibrator
+from penumbra.errors import PenumbraError
+from penumbra.filter.bands import bands, histogram, suggestion
+from penumbra.models.inference import infer, initial_detector, log_odds
+from penumbra.runtime import setup
+from penumbra.stage import Stage
+
+
+def main(stage: Stage) -> None:
+    """Write data/selections/METHOD.parquet (Bad-OOD eq. 8).
+
+    Raises:
+        PenumbraError: no candidate is in the mid band, or a score is not finite.
+    """
+    device = setup()
+    calibration = read_json(stage.read("calibration"))
+    detector = initial_detector(stage.read("detectors"), device)
+    logits, _ = infer(detector, stage.read("outliers"), device)
+    score = log_odds(detector, logits, calibration["score"]).numpy()
+    sample_ids = read_table(stage.read("outliers"), ["sample_id"])["sample_id"].to_pylist()
+    if not np.isfinite(score).all():
+        raise PenumbraError(f"{stage.read('outliers')}: the score of {sample_ids[np.isfinite(score).argmin()]} is not finite. Train anew.")
+
+    frame = select(sample_ids, score, calibration, stage.params.filter[stage.item].mid)
+    if not (frame.band == "mid").any():
+        raise PenumbraError(_empty(stage, frame.confidence.to_numpy()))
+    write_parquet(stage.write(), frame, stage.provenance)
+    stage.finish()
+
+
+def select(sample_ids: list[str], score: np.ndarray, calibration: dict, mid: list[float]) -> pd.DataFrame:
+    """Confidence and band of each candidate.
+
+    Args:
+        sample_ids: of the candidates [N].
+        score: raw log-odds of being OOD [N].
+        calibration: content of data/calibration/METHOD.json.
+        mid: bounds of the mid band.
+
+    Returns:
+        Columns sample_id, score, confidence (by the calibrator that filters), confidence_NAME (by each), band.
+    """
+    maps = {name: Calibrator.from_json(name, content) for name, content in calibration["calibrators"].items()}
+    confidence = {f"confidence_{name}": calibrator.probability(score) for name, calibrator in maps.items()}
+    chosen = confidence[f"confidence_{calibration['calibrator']}"]
+    return pd.DataFrame({"sample_id": sample_ids, "score": score, "confidence": chosen} | confidence | {"band": bands(chosen, mid)})
+
+
+def _empty(stage: Stage, confidence: np.ndarray) -> str:
+    mid = stage.params.filter[stage.item].mid
+    return (
+        f"params.yaml: filter.{stage.item}.mid = {list(mid)}: none of {len(confidence)} candidates has a confidence in it. "
+        f"The middle third of them lies in {suggestion(confidence)}; choose bounds with candidates between them:\n{histogram(confidence)}"
+    )

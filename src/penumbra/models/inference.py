@@ -1,0 +1,84 @@
+"""Saved detectors at work: logits and features of image files, one forward pass for each image."""
+
+import copy
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from penumbra.artifacts.images import iter_pixels, read_table
+from penumbra.errors import PenumbraError
+from penumbra.models.resnet import Detector, energy
+from penumbra.runtime import inference_batch
+
+BATCH = 512
+
+
+def saved_seeds(directory: str | os.PathLike) -> dict[int, Path]:
+    """The folder of each training seed in data/detectors/DETECTOR, smallest seed first.
+
+    Raises:
+        PenumbraError: there is none.
+    """
+    seeds = {int(path.name.removeprefix("seed-")): path for path in Path(directory).glob("seed-*")}
+    if not seeds:
+        raise PenumbraError(f"{directory}: holds no seed-* folder. Run `dvc repro` to make it again.")
+    return dict(sorted(seeds.items()))
+
+
+class Inference:
+    """A detector that is only asked.
+
+    Args:
+        directory: where it is saved, data/detectors/DETECTOR/seed-K.
+        device: where to compute.
+    """
+
+    def __init__(self, directory: str | os.PathLike, device: torch.device):
+        self.name = "/".join(Path(directory).parts[-2:])
+        self.device = device
+        self.detector = Detector.from_pretrained(directory).to(device, memory_format=torch.channels_last)
+
+    @torch.no_grad()
+    def outputs(self, path: str | os.PathLike) -> tuple[Tensor, Tensor]:
+        """Logits [N, classes] and features [N, D], float64 on the CPU, of the images of a Parquet file, in its order.
+
+        Raises:
+            PenumbraError: the file holds no image; an output is not finite (names detector, seed and image).
+        """
+        parts = []
+        for pixels in iter_pixels(path, inference_batch(BATCH)):
+            images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
+            parts.append([output.double().cpu() for output in self.detector.forward_with_features(images)])
+        if not parts:
+            raise PenumbraError(f"{path}: holds no image. Run `dvc repro` to make it again.")
+        logits, features = (torch.cat(outputs) for outputs in zip(*parts, strict=True))
+        self._check_finite(path, logits, features)
+        return logits, features
+
+    def _check_finite(self, path: str | os.PathLike, logits: Tensor, features: Tensor) -> None:
+        finite = logits.isfinite().all(1) & features.isfinite().all(1)
+        if not finite.all():
+            first = read_table(path, ["sample_id"])["sample_id"][int(finite.long().argmin())].as_py()
+            count = f"{int((~finite).sum())} of {len(finite)} images"
+            raise PenumbraError(
+                f"detector {self.name}: output for image {first} is NaN or infinite ({count}). Train with a lower learning_rate."
+            )
+
+    @torch.no_grad()
+    def log_odds(self, logits: Tensor, score: str) -> Tensor:
+        """Raw log-odds of being OOD [N] of logits [N, classes], float64.
+
+        Args:
+            logits: from `outputs`.
+            score: energy (Bad-OOD eq. 6: S = sigmoid(E)) | phi (eq. 4: S = sigmoid(phi(E))).
+        """
+        if score == "energy":
+            return energy(logits)
+        return copy.deepcopy(self.detector.phi).cpu().double()(energy(logits))
+
+
+def initial_detector(directory: str | os.PathLike, device: torch.device) -> Inference:
+    """The detector of the smallest seed in data/detectors/METHOD-all: the one that judges candidates."""
+    return Inference(next(iter(saved_seeds(directory).values())), device)
