@@ -22,13 +22,37 @@ DETECTORS = {
 METHODS = ("badood", "badood-gaussian")
 SETS = {"digits-6-9": ("near", 1.5), "photos": ("far", 3.0), "textures": ("far", 2.5), "noise": ("far", 4.0)}
 KINDS = ("rotation", "blur", "contrast", "noise")
+RECIPE = {"architecture": "resnet18", "width": 16, "epochs": 15, "batch_size": 128, "beta": 2.0, "seeds": [0, 1, 2]}
 PARAMS = {
-    "common": {"seed": 0},
-    "train": {"detectors": DETECTORS},
+    "common": {"seed": 0, "image_size": 32},
+    "train": {"detectors": DETECTORS, "recipes": {"energy": RECIPE}},
+    "pretrain": {"encoder": {"patch_size": 4, "width": 96, "depth": 4, "projection": 64}},
+    "synthesize": {method: {"t": 300, "s": 125} for method in METHODS},
+    "score": {"knn_k": 50},
+    "report": {"gallery": 24},
     "filter": {method: {"mid": [0.3, 0.5]} for method in METHODS},
     "benchmark": {"score": "energy", "bins": 20, "distance_samples": 100},
 }
 TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims")
+DVC = """
+stages:
+  prepare: {outs: [data/images/train.parquet, data/images/test.parquet]}
+  pretrain:
+    foreach: {encoder: [], classifier: []}
+    do: {deps: [data/images/train.parquet], outs: ["data/models/${key}"]}
+  synthesize:
+    matrix: {method: [badood, badood-gaussian]}
+    deps: [data/images/train.parquet, data/models/encoder]
+    outs: ["data/outliers/${item.method}.parquet": {cache: true}]
+  train:
+    foreach: {badood-all: {method: badood}, badood-gaussian-mid: {method: badood-gaussian}}
+    do: {deps: [data/images/train.parquet, "data/outliers/${item.method}.parquet"], outs: ["data/detectors/${key}"]}
+  benchmark:
+    deps: [data/images/test.parquet, data/detectors/badood-all, data/detectors/badood-gaussian-mid]
+    metrics: [reports/metrics.json]
+  report: {deps: [reports/metrics.json], outs: [reports/report.html]}
+"""
+FIGURES = ("bands", "roc", "energy", "reliability", "confidence", "distances", "shift", "gallery", "dag")
 PLOTS = ("roc", "energy", "reliability", "confidence", "shift")
 
 
@@ -41,7 +65,12 @@ def write_inputs(data: Path) -> None:
     for place, method in enumerate(METHODS):
         _write_candidates(data, method, np.random.default_rng(100 + place))
     write_json(data / "calibration/badood.json", calibration())
-    _write_images(data / "images/train.parquet", [f"train/{i:06d}" for i in range(60)])
+    _write_images(data / "images/train.parquet", [(f"train/{i:06d}", "id-train", "id", 0) for i in range(60)])
+    shifted = [(f"shifted/{kind}/{strength}", kind, "shift", strength) for kind in KINDS for strength in range(1, 9)]
+    _write_images(data / "images/shifted.parquet", shifted)
+    (data / "models/rdm").mkdir(parents=True)
+    (data / "models/rdm/history.csv").write_text("epoch,loss,validation\n1,2.5,\n2,1.25,1.5\n")
+    (data.parent / "dvc.yaml").write_text(DVC)
 
 
 def scores(rng: np.random.Generator, gain: float = 1.0, images: int = 40) -> pd.DataFrame:
@@ -101,7 +130,8 @@ def _write_candidates(data: Path, method: str, rng: np.random.Generator, count: 
     write_parquet(data / f"selections/{method}.parquet", selection, {"stage": f"filter@{method}"})
 
     distances = {name: pa.float32() for name in ("distance_l2", "distance_cosine", "distance_mse", "distance_unit_l2")}
-    columns = {"sample_id": pa.string(), "source_id": pa.string(), "label": pa.int64(), "scale": pa.float32(), **distances}
+    columns = {"sample_id": pa.string(), "source_id": pa.string(), "label": pa.int64(), "scale": pa.float32()}
+    columns |= dict.fromkeys(("displacement", "minority_before", "minority_after"), pa.float32()) | distances
     path = data / f"outliers/{method}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     with ImageWriter(path, columns, {"stage": f"synthesize@{method}", "versions": {"torch": "2.13.0"}}) as writer:
@@ -109,16 +139,19 @@ def _write_candidates(data: Path, method: str, rng: np.random.Generator, count: 
             far = confidence[i] + rng.normal(0, 0.1)
             pixels = rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)
             columns = {"sample_id": sample_id, "source_id": f"train/{i // 3:06d}", "label": i % 6, "scale": 0.025 * (i % 3 + 1)}
+            columns |= {"displacement": 2.0 + i % 3, "minority_before": 1.0, "minority_after": 1.0 + far}
             writer.add(encode(pixels), **columns, **dict.fromkeys(distances, far))
 
 
-def _write_images(path: Path, sample_ids: list[str]) -> None:
+def _write_images(path: Path, rows: list[tuple[str, str, str, int]]) -> None:
+    """Bars in place of digits; rows are (sample_id, set, group, strength)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with ImageWriter(path, {"sample_id": pa.string(), "class": pa.string()}, {"stage": "prepare", "classes": list("012345")}) as writer:
-        for i, sample_id in enumerate(sample_ids):
+    columns = {"sample_id": pa.string(), "source_id": pa.string(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
+    with ImageWriter(path, columns, {"stage": "prepare", "versions": {"pillow": "12"}}) as writer:
+        for i, (sample_id, name, group, strength) in enumerate(rows):
             pixels = np.zeros((32, 32, 3), np.uint8)
             pixels[4:28, 4 + i % 20 : 8 + i % 20] = 255
-            writer.add(encode(pixels), sample_id=sample_id, **{"class": str(i % 6)})
+            writer.add(encode(pixels), sample_id=sample_id, source_id="digits/0", set=name, group=group, strength=strength)
 
 
 def benchmark_stage(data: Path, reports: Path) -> Stage:
@@ -131,3 +164,15 @@ def benchmark_stage(data: Path, reports: Path) -> Stage:
     writes |= {f"tables/{name}": reports / f"tables/{name}.csv" for name in TABLES}
     writes |= {f"plots/{name}": reports / f"plots/{name}.csv" for name in PLOTS}
     return Stage("benchmark", None, Params(PARAMS), {"numpy": "2"}, reads, writes, scratch_root=reports.parent / "scratch")
+
+
+def report_stage(data: Path, results: Path, reports: Path) -> Stage:
+    """The report stage over the files of `benchmark_stage` in `results`, as dvc.yaml declares it."""
+    reads = {f"images/{name}": data / f"images/{name}.parquet" for name in ("train", "shifted")}
+    for method in METHODS:
+        reads |= {f"{kind}/{method}": data / f"{kind}/{method}.parquet" for kind in ("selections", "outliers")}
+    reads |= {"models/rdm": data / "models/rdm", "dvc": data.parent / "dvc.yaml"}
+    reads |= {f"tables/{name}": results / f"tables/{name}.csv" for name in TABLES}
+    reads |= {f"plots/{name}": results / f"plots/{name}.csv" for name in PLOTS}
+    writes = {"report": reports / "report.html", "figures": reports / "figures"}
+    return Stage("report", None, Params(PARAMS), {"matplotlib": "3.11"}, reads, writes, scratch_root=reports.parent / "scratch")

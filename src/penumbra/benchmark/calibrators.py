@@ -17,7 +17,7 @@ def calibrators_table(method: str, calibration: dict, selection: pd.DataFrame, m
         mid: bounds of the mid band.
 
     Returns:
-        Columns method, calibrator, the measures (ece, brier, nll, ...), chosen, and low, mid, high: the candidates in each band by that calibrator.
+        Columns method, calibrator, the measures (ece, brier, nll, ...), low, mid, high (candidates in each band by it), chosen.
     """
     rows = []
     for name, measures in calibration["measures"].items():

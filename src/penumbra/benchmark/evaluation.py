@@ -19,8 +19,9 @@ def check_finite(detector: str, scores: pd.DataFrame) -> None:
         bad = scores.loc[~np.isfinite(scores[score])]
         if len(bad):
             row = bad.iloc[0]
+            where = f"{row.sample_id} (seed {row.seed}), and for {len(bad) - 1} more rows"
             raise PenumbraError(
-                f"data/scores/{detector}.parquet: {score} is {row[score]} for {row.sample_id} (seed {row.seed}), and {len(bad) - 1} more rows. "
+                f"data/scores/{detector}.parquet: {score} is {row[score]} for {where}. "
                 "Training has diverged; lower train's learning_rate or beta."
             )
 
@@ -33,7 +34,7 @@ def evaluate_detector(detector: str, scores: pd.DataFrame) -> pd.DataFrame:
         scores: columns of data/scores/DETECTOR.parquet.
 
     Returns:
-        Rows detector, score, set, group, seed, *METRICS: one for each OOD set; `near` and `far` are plain means over their sets, as in OpenOOD.
+        Rows detector, score, set, group, seed, *METRICS: one for each OOD set; near and far are means over their sets.
     """
     rows = []
     for seed, of_seed in scores.groupby("seed"):

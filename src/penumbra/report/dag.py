@@ -1,0 +1,138 @@
+"""The DAG of dvc.yaml as a drawing: stages by rank, an edge where one reads what another writes."""
+
+import re
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+FILLS = {  # one tint for each step
+    "prepare": "#e8e8e8",
+    "pretrain": "#d6e6f4",
+    "extract": "#d5ecf5",
+    "synthesize": "#fbe3c8",
+    "train": "#d3eee2",
+    "calibrate": "#f7dcea",
+    "filter": "#fbd9c5",
+    "score": "#e4e0f3",
+    "benchmark": "#dcdcdc",
+    "report": "#f4efc9",
+}
+NODE_WIDTH, NODE_HEIGHT, GAP, RISE = 138, 24, 10, 62
+REFERENCE = re.compile(r"\$\{([^}]+)\}")
+
+
+def stages(dvc: dict) -> dict[str, tuple[set[str], set[str]]]:
+    """Every stage of the content of dvc.yaml, with `foreach` and `matrix` written out: name -> (paths read, paths written)."""
+    found = {}
+    for name, content in dvc["stages"].items():
+        for suffix, values in _items(content):
+            body = content.get("do", content)
+            read, written = ({_fill(path, values) for path in _paths(body.get(key, []))} for key in ("deps", "outs"))
+            written |= {_fill(path, values) for key in ("metrics", "plots") for path in _paths(body.get(key, []))}
+            found[name + suffix] = (read, written)
+    return found
+
+
+def _items(content: dict) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The suffix of the stage's name and what `${item}` and `${key}` stand for, for each item."""
+    if "matrix" in content:
+        combinations: list[dict[str, Any]] = [{}]
+        for axis, values in content["matrix"].items():
+            combinations = [chosen | {axis: value} for chosen in combinations for value in values]
+        for chosen in combinations:
+            key = "-".join(str(value) for value in chosen.values())
+            yield f"@{key}", {"item": chosen, "key": key}
+    elif "foreach" in content:
+        items = content["foreach"]
+        pairs = items.items() if isinstance(items, dict) else ((item, item) for item in items)
+        for key, item in pairs:
+            yield f"@{key}", {"item": item, "key": key}
+    else:
+        yield "", {}
+
+
+def _paths(entries: list) -> list[str]:
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+
+
+def _fill(path: str, values: dict[str, Any]) -> str:
+    def lookup(match: re.Match) -> str:
+        value: Any = values
+        for part in match[1].split("."):
+            value = value[part]
+        return str(value)
+
+    return REFERENCE.sub(lookup, path)
+
+
+def edges(found: dict[str, tuple[set[str], set[str]]]) -> dict[str, set[str]]:
+    """The stages that each stage follows directly; edges that a longer way implies are left out."""
+    writer = {path: name for name, (_, written) in found.items() for path in written}
+    before = {name: {writer[path] for path in read if path in writer} - {name} for name, (read, _) in found.items()}
+    ancestors: dict[str, set[str]] = {}
+
+    def collect(name: str) -> set[str]:
+        if name not in ancestors:
+            ancestors[name] = set().union(before[name], *(collect(parent) for parent in before[name]))
+        return ancestors[name]
+
+    return {
+        name: {parent for parent in parents if not any(parent in collect(other) for other in parents)} for name, parents in before.items()
+    }
+
+
+def layout(before: dict[str, set[str]]) -> list[list[str]]:
+    """Stages by rank: each as late as what reads it allows; within a rank, below what it follows."""
+    after = {name: {other for other, parents in before.items() if name in parents} for name in before}
+
+    def height(name: str) -> int:
+        return 1 + max((height(other) for other in after[name]), default=-1)
+
+    def depth(name: str) -> int:
+        return 1 + max((depth(parent) for parent in before[name]), default=-1)
+
+    last = max(map(depth, before), default=0)
+    rank = {name: last - height(name) if after[name] else depth(name) for name in before}
+    place: dict[str, float] = {}
+    rows = []
+    for level in range(last + 1):
+        row = sorted((name for name in before if rank[name] == level), key=lambda name: (_centre(before[name], place), name))
+        place |= {name: index - (len(row) - 1) / 2 for index, name in enumerate(row)}
+        rows.append(row)
+    return rows
+
+
+def _centre(names: set[str], place: dict[str, float]) -> float:
+    return sum(place.get(name, 0) for name in names) / len(names) if names else 0.0
+
+
+def draw(dvc: dict) -> bytes:
+    """SVG of the DAG, from the content of dvc.yaml."""
+    before = edges(stages(dvc))
+    rows = layout(before)
+    width = max((len(row) for row in rows), default=1) * (NODE_WIDTH + GAP) + GAP
+    centre = {}
+    for level, row in enumerate(rows):
+        start = (width - len(row) * (NODE_WIDTH + GAP) + GAP) / 2
+        centre |= {name: (start + NODE_WIDTH / 2 + index * (NODE_WIDTH + GAP), 20 + level * RISE) for index, name in enumerate(row)}
+    lines = [_edge(centre[parent], centre[name]) for name in before for parent in sorted(before[name])]
+    boxes = [_node(name, *centre[name]) for row in rows for name in row]
+    height = 40 + RISE * (len(rows) - 1)
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="10.5">'
+    return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *lines, *boxes, "</svg>\n"]).encode()
+
+
+def _edge(start: tuple[float, float], end: tuple[float, float]) -> str:
+    (x0, y0), (x1, y1) = (start[0], start[1] + NODE_HEIGHT / 2), (end[0], end[1] - NODE_HEIGHT / 2)
+    bend = min((y1 - y0) / 2, 40)
+    curve = f"M{x0:g} {y0:g}C{x0:g} {y0 + bend:g} {x1:g} {y1 - bend:g} {x1:g} {y1:g}"
+    return f'<path d="{curve}" fill="none" stroke="#9a9a9a" stroke-width="0.9"/>'
+
+
+def _node(name: str, x: float, y: float) -> str:
+    fill, length = FILLS.get(name.partition("@")[0], "#ffffff"), NODE_WIDTH - 12
+    place = f'x="{x - NODE_WIDTH / 2:g}" y="{y - NODE_HEIGHT / 2:g}" width="{NODE_WIDTH}" height="{NODE_HEIGHT}"'
+    squeeze = f' textLength="{length}" lengthAdjust="spacingAndGlyphs"' if 5.6 * len(name) > length else ""
+    text = f'<text x="{x:g}" y="{y + 3.7:g}" text-anchor="middle" fill="#1c1c1c"{squeeze}>{escape(name)}</text>'
+    return f'<rect {place} rx="5" fill="{fill}" stroke="#8a8a8a"/>{text}'

@@ -1,0 +1,140 @@
+"""Figures from the benchmark's tables and plots; each function takes a data frame and returns SVG bytes."""
+
+import numpy as np
+import pandas as pd
+
+from penumbra.report import style
+
+DISTANCES = {"l2": "L2", "cosine": "1 − cosine", "mse": "mean squared", "unit_l2": "L2 of unit vectors"}
+
+
+def bands(table: pd.DataFrame) -> bytes:
+    """FPR95 and AUROC of each detector on near and far OOD, mean and standard deviation over seeds."""
+    names = list(table.detector)
+    with style.figure(1, 2, 0.8 + 0.3 * len(names), sharey=True) as (drawn, axes):
+        for ax, metric, label in zip(axes, ("fpr95_id_tpr", "auroc"), ("FPR95 (ID positive), %", "AUROC, %"), strict=True):
+            for group, shift in (("near", -0.13), ("far", 0.13)):
+                mean, std = (100 * table[f"{group}_{metric}_{moment}"] for moment in ("mean", "std"))
+                rows = np.arange(len(names)) + shift
+                ax.errorbar(mean, rows, xerr=std.fillna(0), fmt="o", ms=4.5, color=style.GROUPS[group], capsize=2, label=f"{group} OOD")
+            ax.set_xlabel(label)
+            ax.grid(axis="y", visible=False)
+        axes[0].set_yticks(range(len(names)), names)
+        axes[0].invert_yaxis()
+        axes[0].set_title("lower is better", loc="left")
+        axes[1].set_title("higher is better", loc="left")
+        axes[1].legend(loc="best")
+        return style.svg(drawn)
+
+
+def roc(plot: pd.DataFrame) -> bytes:
+    """ROC curves of all detectors, near and far OOD, averaged over seeds; the two FPR95 conventions are read off at the dotted lines."""
+    groups, colours = list(plot.group.unique()), style.colours(plot.detector.unique())
+    with style.figure(1, len(groups), 3.3, sharey=True) as (drawn, axes):
+        for ax, group in zip(axes, groups, strict=True):
+            for detector, curve in plot[plot.group == group].groupby("detector", sort=False):
+                ax.plot(100 * curve.fpr, 100 * curve.tpr, color=colours[detector], label=detector)
+            ax.axhline(95, color="#999999", ls=":", lw=0.9)
+            ax.axvline(5, color="#999999", ls=":", lw=0.9)
+            ax.set(title=f"{group} OOD", xlabel="ID rejected, %", xlim=(-1, 100), ylim=(0, 101))
+        axes[0].set_ylabel("OOD caught, %")
+        axes[-1].legend(loc="lower right")
+        return style.svg(drawn)
+
+
+def energy(plot: pd.DataFrame) -> bytes:
+    """Histograms of the headline score of ID, near and far test images, one panel for each detector."""
+    score = plot.columns[2]
+    detectors = list(plot.detector.unique())
+    rows = -(-len(detectors) // 4)
+    with style.figure(rows, min(4, len(detectors)), 1.75 * rows + 0.3) as (drawn, axes):
+        for ax, detector in zip(axes, detectors, strict=False):
+            for group, curve in plot[plot.detector == detector].groupby("group", sort=False):
+                ax.fill_between(curve[score], curve.density, step="mid", color=style.GROUPS[group], alpha=0.25, lw=0)
+                ax.step(curve[score], curve.density, where="mid", color=style.GROUPS[group], lw=1, label=group)
+            ax.set(title=detector, yticks=[], xlabel=score, ylim=(0, None))
+            ax.grid(visible=False)
+        handles, labels = axes[0].get_legend_handles_labels()
+        for ax in axes[len(detectors) :]:
+            ax.axis("off")
+        place = axes[-1] if len(detectors) < len(axes) else axes[0]
+        place.legend(
+            handles, [{"id": "ID"}.get(label, f"{label} OOD") for label in labels], loc="center" if place is not axes[0] else "best"
+        )
+        return style.svg(drawn)
+
+
+def reliability(plot: pd.DataFrame) -> bytes:
+    """Reliability diagrams, one panel for each calibrator; the area of a dot is the number of images in its bin."""
+    names = list(plot.calibrator.unique())
+    with style.figure(1, len(names), 1.9, sharey=True) as (drawn, axes):
+        for ax, name in zip(axes, names, strict=True):
+            points = plot[plot.calibrator == name]
+            ax.plot([0, 1], [0, 1], color="#999999", lw=0.9, ls=":")
+            ax.plot(points.confidence, points.frequency, color=style.PALETTE[1], lw=0.9)
+            ax.scatter(points.confidence, points.frequency, s=70 * points["count"] / plot["count"].max() + 4, color=style.PALETTE[1])
+            ax.set(title=name, xlabel="predicted P(OOD)", xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal")
+        axes[0].set_ylabel("share of OOD")
+        return style.svg(drawn)
+
+
+def confidence(plot: pd.DataFrame, chosen: str, mid: dict[str, tuple[float, float]]) -> bytes:
+    """Histogram of the candidates' calibrated P(OOD) for each method; the chosen calibrator filled, the others as lines, bands shaded.
+
+    Args:
+        plot: reports/plots/confidence.csv.
+        chosen: the calibrator that filters.
+        mid: bounds of the mid band by method.
+    """
+    methods, colours = list(plot.method.unique()), style.colours(plot.calibrator.unique())
+    with style.figure(1, len(methods), 2.5) as (drawn, axes):
+        for ax, method in zip(axes, methods, strict=True):
+            low, high = mid[method]
+            for band, (start, end) in {"low": (0, low), "mid": (low, high), "high": (high, 1)}.items():
+                ax.axvspan(start, end, color=style.BANDS[band], alpha=0.13, lw=0)
+                ax.text((start + end) / 2, 0.97, band, transform=ax.get_xaxis_transform(), ha="center", va="top", color="#555555")
+            for name, curve in plot[plot.method == method].groupby("calibrator", sort=False):
+                if name == chosen:
+                    ax.bar(curve.confidence, curve["count"], width=0.045, color="#444444", label=f"{name} (filters)")
+                else:
+                    ax.step(curve.confidence, curve["count"], where="mid", lw=1, color=colours[name], label=name)
+            ax.set(title=method, xlabel="calibrated P(OOD)", xlim=(0, 1), ylabel="candidates")
+            ax.set_ylim(0, 1.15 * ax.get_ylim()[1])
+        axes[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        return style.svg(drawn)
+
+
+def distances(table: pd.DataFrame) -> bytes:
+    """Feature distance of candidates from their source image by band, mean and standard deviation of the random draw."""
+    table = table[table.drawn == "random"]
+    colours = style.colours(["", *table.method.unique()])
+    with style.figure(1, len(DISTANCES), 2.4) as (drawn, axes):
+        for ax, (name, label) in zip(axes, DISTANCES.items(), strict=True):
+            for place, (method, rows) in enumerate(table[table.distance == name].groupby("method", sort=False)):
+                rows = rows[rows["count"] > 0]
+                where = [list(style.BANDS).index(band) + 0.14 * place - 0.07 for band in rows.band]
+                ax.errorbar(
+                    where, rows["mean"], yerr=rows["std"].fillna(0), fmt="o", ms=4.5, capsize=2, color=colours[method], label=method
+                )
+            ax.set_xticks(range(3), style.BANDS)
+            ax.set(title=label, xlim=(-0.4, 2.4), ylim=(0, None))
+        axes[0].set_ylabel("distance in feature space")
+        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        return style.svg(drawn)
+
+
+def shift(plot: pd.DataFrame) -> bytes:
+    """Mean calibrated P(OOD) of shifted ID test images by kind and strength of the shift; strength 0 is unshifted."""
+    kinds, colours = list(plot.kind.unique()), style.colours(plot.detector.unique())
+    with style.figure(1, len(kinds), 2.6, sharey=True) as (drawn, axes):
+        for ax, kind in zip(axes, kinds, strict=True):
+            for detector, curve in plot[plot.kind == kind].groupby("detector", sort=False):
+                ax.plot(curve.strength, curve.confidence_mean, color=colours[detector], marker="o", ms=2.5, label=detector)
+                std = curve.confidence_std.fillna(0)
+                ax.fill_between(
+                    curve.strength, curve.confidence_mean - std, curve.confidence_mean + std, color=colours[detector], alpha=0.1, lw=0
+                )
+            ax.set(title=kind, xlabel="strength", ylim=(0, 1))
+        axes[0].set_ylabel("mean calibrated P(OOD)")
+        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        return style.svg(drawn)

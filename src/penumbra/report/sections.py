@@ -1,0 +1,263 @@
+"""The ten sections of the page, one for each step; captions quote the parameters that were used."""
+
+import pandas as pd
+
+from penumbra.report.content import Block, Results, Section
+from penumbra.report.format import Table, count, measures, number, percent, yaml
+
+HEADLINE = {
+    "near_fpr95_id_tpr": ("near FPR95 ↓", False),
+    "near_auroc": ("near AUROC ↑", True),
+    "far_fpr95_id_tpr": ("far FPR95 ↓", False),
+    "far_auroc": ("far AUROC ↑", True),
+    "id_acc": ("ID accuracy ↑", True),
+}
+METRICS = {
+    "fpr95_id_tpr": ("FPR95, ID positive ↓", False),
+    "fpr95_ood_tpr": ("FPR95, OOD positive ↓", False),
+    "auroc": ("AUROC ↑", True),
+    "aupr_in": ("AUPR-in ↑", True),
+    "aupr_out": ("AUPR-out ↑", True),
+}
+
+TABLE_2 = {"fpr95_id_tpr": "FPR95", "auroc": "AUROC", "aupr_out": "AUPR"}
+
+
+def headline(results: Results) -> Table:
+    """Every detector on near and far OOD."""
+    return measures(results.tables["detectors"], ["detector"], HEADLINE)
+
+
+def sections(results: Results) -> list[Section]:
+    """The sections in the order of the steps."""
+    makers = (prepare, pretrain, extract, synthesize, train, calibrate, filter_, score, benchmark, report)
+    return [maker(results) for maker in makers]
+
+
+def prepare(results: Results) -> Section:
+    """Counts and examples of every set of images."""
+    size = results.params.common.image_size
+    caption = (
+        f"Examples of each set, {size} × {size} pixels. Models learn from ID and world; what is chosen is chosen "
+        "on validation ID and calibration OOD; near, far and shifted images are only ever scored. "
+        "The strength of a shift grows from left to right."
+    )
+    return Section("prepare", "The images", [Block(caption, sets=results.sets)])
+
+
+def pretrain(results: Results) -> Section:
+    """The last epoch of every frozen model."""
+    rows = []
+    for model, history in results.histories.items():
+        last = history.iloc[-1]
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in last.items() if name != "epoch" and pd.notna(value))
+        rows.append([model, count(len(history)), numbers])
+    table = Table(["model", "rows of its history", "last row"], rows)
+    return Section(
+        "pretrain", "The frozen models", [Block("Trained here, on this experiment's own images, or imported as published.", table=table)]
+    )
+
+
+def extract(results: Results) -> Section:
+    """What the representation is."""
+    encoder = results.params.pretrain.encoder
+    text = (
+        f"Every ID image becomes a representation of {encoder.projection} numbers: the projection head of a MoCo-v3 ViT "
+        f"(width {encoder.width}, depth {encoder.depth}, patches of {encoder.patch_size} pixels), standardised for each image. "
+        "Diffusion, guidance and the distances below all live in this space."
+    )
+    return Section("extract", "The representation", [Block(text=text)])
+
+
+def synthesize(results: Results) -> Section:
+    """What guidance does to the minority score, and the gallery."""
+    rows = []
+    for method, frame in results.candidates.items():
+        for scale, part in frame.groupby("scale"):
+            raised = (part.minority_after > part.minority_before).mean()
+            before, after = part.minority_before.mean(), part.minority_after.mean()
+            rows.append(
+                [
+                    method,
+                    f"{scale:g}",
+                    count(len(part)),
+                    number(part.displacement.mean(), 2),
+                    number(before),
+                    number(after),
+                    percent(raised),
+                ]
+            )
+    table = Table(["method", "scale", "candidates", "displacement", "minority score before", "after", "raised, %"], rows)
+    setting = results.params.synthesize[next(iter(results.candidates))]
+    caption = (
+        f"Means over candidates, t = {setting.t}, s = {setting.s}. "
+        "Displacement is the L2 distance from the unguided sample of the same noise; "
+        "raised is the share of candidates whose minority score is higher than without guidance."
+    )
+    blocks = [Block(caption, table=table)]
+    for method, pairs in results.galleries.items():
+        text = f"{method}: {len(pairs)} candidates, evenly spaced over the ranks of their severity. The severity is the calibrated P(OOD)."
+        blocks.append(Block(text, gallery=pairs))
+    return Section("synthesize", "The candidates", blocks)
+
+
+def train(results: Results) -> Section:
+    """What each detector was trained on."""
+    table = results.tables["detectors"]
+    rows = [
+        [row.detector, row.bands or "ID only", count(row.outliers), percent(row.id_acc_mean, row.id_acc_std)]
+        for row in table.fillna("").itertuples()
+    ]
+    recipe = results.params.train.recipes.energy
+    caption = (
+        f"{recipe.architecture} of width {recipe.width}, {recipe.epochs} epochs, batches of {recipe.batch_size}, "
+        f"cross-entropy + {recipe.beta:g} × energy uncertainty; seeds {', '.join(map(str, recipe.seeds))}."
+    )
+    return Section("train", "The detectors", [Block(caption, table=Table(["detector", "bands", "outliers", "ID accuracy, %"], rows))])
+
+
+def calibrate(results: Results) -> Section:
+    """How well each calibrator turns the score into a probability (the role of Bad-OOD, Table 6)."""
+    table = results.tables["calibrators"]
+    scores = [name for name in table if name not in ("method", "calibrator", "chosen", "low", "mid", "high")]
+    rows = [
+        [
+            f"{row['calibrator']}{' (filters)' if row['chosen'] else ''}",
+            *(number(row[name], 4) for name in scores),
+            *(count(row[b]) for b in ("low", "mid", "high")),
+        ]
+        for row in table.to_dict("records")
+    ]
+    header = ["calibrator", *(name.upper() for name in scores), "keeps low", "mid", "high"]
+    caption = (
+        "Validation ID against calibration OOD, cross-fitted; lower is better. "
+        "A calibrator is monotone, so it moves no ROC curve by itself: "
+        "what it changes is which candidates lie between the bounds of the mid band, in the last three columns."
+    )
+    reliability = (
+        "Reliability: share of OOD among images of equal predicted P(OOD), cross-fitted; the area of a dot is the number of images."
+    )
+    return Section("calibrate", "The calibration", [Block(caption, table=Table(header, rows)), Block(reliability, figure="reliability")])
+
+
+def filter_(results: Results) -> Section:
+    """The bands, and how far from their source the candidates of each lie."""
+    bounds = "; ".join(f"{method}: {section.mid[0]:g} to {section.mid[1]:g}" for method, section in results.params.filter.items())
+    samples = results.params.benchmark.distance_samples
+    distances = (
+        f"Feature distance of candidates from their source image, mean and standard deviation of {samples} random candidates of each band "
+        "(Bad-OOD, Table 11: high 0.334, mid 0.138, low 0.104). The paper does not say which distance it averages, so all four are shown."
+    )
+    return Section(
+        "filter",
+        "The bands",
+        [
+            Block(f"Calibrated P(OOD) of all candidates. Bounds of the mid band: {bounds}.", figure="confidence"),
+            Block(distances, figure="distances"),
+        ],
+    )
+
+
+def score(results: Results) -> Section:
+    """The distribution of the headline score, and every other score."""
+    chosen = results.params.benchmark.score
+    table = results.tables["scores"]
+    rows = [[detector] for detector in table.detector.unique()]
+    header = ["detector"]
+    for group in ("near", "far"):
+        for name in table.score.unique():
+            header.append(f"{group} {name}")
+            part = table[(table.set == group) & (table.score == name)].set_index("detector")
+            for row in rows:
+                row.append(percent(part.auroc_mean.get(row[0], float("nan"))))
+    caption = f"Distribution of the {chosen} score of test images, all seeds together, one half percent cut off on each side."
+    aurocs = f"AUROC in percent by score, mean over seeds. k = {results.params.score.knn_k} for knn; confidence is the calibrated P(OOD)."
+    return Section("score", "The scores", [Block(caption, figure="energy"), Block(aurocs, table=Table(header, rows))])
+
+
+def benchmark(results: Results) -> Section:
+    """The results: bands, test sets, ROC, covariate shift, claims."""
+    params, table = results.params, results.tables["scores"]
+    seeds = len(params.train.recipes.energy.seeds)
+    how = f"{params.benchmark.score} score, mean ± sample standard deviation over {seeds} training seeds, in percent"
+    sets = table[table.score == params.benchmark.score]
+    blocks = [
+        Block(f"FPR95 and AUROC by detector: {how}; near and far are means over their test sets.", figure="bands"),
+        Block(
+            f"The bands of Bad-OOD, Table 2, and the Gaussian row of Table 7, beside the paper's numbers (ImageNet-100): {how}. "
+            "FPR95: ID positive; AUPR: OOD positive.",
+            table=_bands(results),
+        ),
+        Block(
+            "ROC curves, averaged over seeds and test sets. Dotted: 95% of OOD caught (OpenOOD's FPR95), 5% of ID rejected (the papers').",
+            figure="roc",
+        ),
+        Block(
+            f"Every test set: {how}. Two conventions of FPR95 under two names; AUPR is average precision.",
+            table=measures(sets, ["detector", "set"], METRICS),
+        ),
+        Block(
+            "Mean calibrated P(OOD) of shifted ID test images; strength 0 is unshifted; shaded: standard deviation over seeds.",
+            figure="shift",
+        ),
+        Block(
+            "Claims of the paper that this experiment can test. The rule was fixed before the first run: a claim held if the one claimed "
+            "better is better by more than the pooled spread s = √((s₁² + s₂²) / 2), did not hold if it is worse by more than s, "
+            "and is within spread in between. Where a measure has no spread, the sign decides.",
+            table=_claims(results.tables["claims"]),
+        ),
+    ]
+    return Section("benchmark", "The results", blocks)
+
+
+def _bands(results: Results) -> Table:
+    table = results.tables["bands"]
+    columns = {f"{group}_{name}": (f"{group} {label}", METRICS[name][1]) for group in ("near", "far") for name, label in TABLE_2.items()}
+    ours = measures(table.assign(bands=table.bands.fillna("ID only")), ["detector", "bands", "outliers"], columns)
+    paper = [[percent(row.paper_fpr95), percent(row.paper_auroc), percent(row.paper_aupr)] for row in table.itertuples()]
+    rows = [cells + numbers for cells, numbers in zip(ours.rows, paper, strict=True)]
+    return Table([*ours.header, *(f"paper {label}" for label in TABLE_2.values())], rows, ours.best)
+
+
+def _claims(table: pd.DataFrame) -> Table:
+    rows = []
+    for row in table.to_dict("records"):
+        share = percent if row["spread"] == "seeds" else lambda mean, std=float("nan"): number(mean)
+        digits = [share(row[name]) for name in ("paper_better", "paper_worse")]
+        ours = [share(row[name], row[f"{name}_std"]) for name in ("better", "worse")]
+        rows.append(
+            [
+                row["claim"],
+                row["source"],
+                row["measure"],
+                " / ".join(digits) if pd.notna(row["paper_better"]) else "–",
+                *ours,
+                row["verdict"],
+            ]
+        )
+    return Table(["claim", "source", "measure", "paper: better / worse", "better", "worse", "verdict"], rows)
+
+
+def report(results: Results) -> Section:
+    """The DAG, cost, parameters and versions."""
+    blocks = [
+        Block("The stages of dvc.yaml; an arrow runs from what writes a file to what reads it, implied arrows are left out.", figure="dag")
+    ]
+    if results.cost is not None:
+        rows = [
+            [row.stage, number(row.seconds, 1), number(row.step_seconds, 1), number(row.peak_gib, 2)] for row in results.cost.itertuples()
+        ]
+        where = ", ".join(f"{name} {value}" for name, value in (results.machine or {}).items())
+        caption = f"Cost of one measured run ({where}). This run's own seconds are in "
+        caption += "reports/plots/cost.csv: equal results give equal pages."
+        blocks.append(Block(caption, table=Table(["stage", "wall, s", "of it the step's own work, s", "peak memory, GiB"], rows)))
+    else:
+        blocks.append(Block(text="What this run cost, stage by stage, is in reports/plots/cost.csv: equal results give equal pages."))
+    versions = [
+        [stage, ", ".join(f"{name} {version}" for name, version in sorted(used.items()))]
+        for stage, used in results.versions.items()
+        if used
+    ]
+    blocks.append(Block("Versions of the libraries that made each artifact.", table=Table(["stage", "versions"], versions)))
+    blocks.append(Block("The parameters of the experiment.", code=yaml(results.params)))
+    return Section("report", "How this was made", blocks)

@@ -1,0 +1,128 @@
+"""The report step on made-up results of the real layout."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from penumbra.artifacts.tables import write_csv, write_json
+from penumbra.benchmark.step import main as run_benchmark
+from penumbra.report.gallery import choose
+from penumbra.report.step import main
+from penumbra.stage import Params
+from synthetic_results import DETECTORS, FIGURES, PARAMS, benchmark_stage, report_stage
+
+STEPS = ["prepare", "pretrain", "extract", "synthesize", "train", "calibrate", "filter", "score", "benchmark", "report"]
+
+OTHER_READS = {"benchmarks/cost": ".csv", "benchmarks/machine": ".json", "tables/detectors": ".csv"}
+
+
+class Page(HTMLParser):
+    """What a browser would load, and where sections begin."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.sources: list[str] = []
+        self.sections: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        values = dict(attrs)
+        self.sources += [values[name] for name in ("src", "href") if name in values]
+        if tag == "section":
+            self.sections.append(values["id"])
+
+
+@pytest.fixture(scope="module")
+def results(results_data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report") / "reports"
+    run_benchmark(benchmark_stage(results_data, folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stage(results_data, results):
+    return report_stage(results_data, results, results)
+
+
+@pytest.fixture(scope="module")
+def page(stage, results):
+    main(stage)
+    return (results / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def other_page(stage, results, tmp_path_factory):
+    """The page of other parameters, with a measured cost, and a detector with a hostile name."""
+    folder = tmp_path_factory.mktemp("other")
+    write_csv(folder / "cost.csv", pd.DataFrame({"stage": ["prepare"], "seconds": [12.34], "step_seconds": [10.0], "peak_gib": [0.5]}))
+    write_json(folder / "machine.json", {"processor": "two cores of something"})
+    table = pd.read_csv(results / "tables/detectors.csv", keep_default_na=False, na_values=[""])
+    write_csv(folder / "detectors.csv", table.replace({"detector": {"none": "<img src=x>"}}))
+    reads = {name: folder / f"{name.split('/')[1]}{suffix}" for name, suffix in OTHER_READS.items()}
+    params = Params(PARAMS | {"score": {"knn_k": 7}, "filter": {"badood": {"mid": [0.25, 0.6]}, "badood-gaussian": {"mid": [0.3, 0.5]}}})
+    writes = {"report": folder / "report.html", "figures": folder / "figures"}
+    main(replace(stage, params=params, reads=stage.reads | reads, writes=writes, scratch_root=folder / "scratch"))
+    return (folder / "report.html").read_text()
+
+
+def test_captions_quote_the_parameters_that_were_used(other_page):
+    assert "k = 7 for knn" in other_page
+    assert "badood: 0.25 to 0.6" in other_page
+
+
+def test_measured_cost_and_its_machine_are_shown_where_they_are_declared(page, other_page):
+    assert "12.3" in other_page
+    assert "two cores of something" in other_page
+    assert "Cost of one measured run" not in page
+
+
+def test_names_are_escaped(other_page):
+    assert "<img src=x>" not in other_page
+
+
+def test_the_page_is_self_contained(page):
+    parsed = Page(page)
+    assert all(source.startswith(("data:image/", "#")) for source in parsed.sources)
+    assert not re.search(r"@import|url\(|<script|<link", page)
+
+
+def test_sections_are_named_after_the_steps(page):
+    assert Page(page).sections == STEPS
+
+
+def test_every_detector_claim_and_parameter_is_on_the_page(page, results):
+    assert all(f">{name}<" in page for name in DETECTORS)
+    for claim in pd.read_csv(results / "tables/claims.csv").claim.unique():
+        assert claim in page
+    assert "distance_samples: 100" in page
+    assert "mid: [0.3, 0.5]" in page
+
+
+def test_figures_are_svg_without_a_date_and_with_text_as_paths(page, results):
+    assert {path.stem for path in (results / "figures").iterdir()} == set(FIGURES)
+    for path in (results / "figures").iterdir():
+        root = ElementTree.parse(path).getroot()
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert "<dc:date>" not in path.read_text()
+        if path.stem != "dag":
+            assert not list(root.iter("{http://www.w3.org/2000/svg}text"))
+
+
+def test_two_runs_give_equal_bytes(page, stage, results, tmp_path):
+    again = {"report": tmp_path / "report.html", "figures": tmp_path / "figures"}
+    main(replace(stage, writes=again, scratch_root=tmp_path / "scratch"))
+    assert (tmp_path / "report.html").read_text() == page
+    for name in FIGURES:
+        assert (tmp_path / f"figures/{name}.svg").read_bytes() == (results / f"figures/{name}.svg").read_bytes(), name
+
+
+def test_the_gallery_runs_from_the_least_to_the_most_severe():
+    selection = pd.DataFrame({"sample_id": [f"{i}" for i in range(100)], "confidence": [((i * 37) % 100) / 100 for i in range(100)]})
+    chosen = choose(selection, 5).confidence.tolist()
+    assert chosen == sorted(chosen)
+    assert (chosen[0], chosen[-1]) == (0.0, 0.99)
+    assert len(choose(selection, 500)) == 100
