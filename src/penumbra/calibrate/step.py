@@ -6,7 +6,7 @@ from scipy.special import expit
 from penumbra.artifacts.tables import write_json
 from penumbra.calibrate.measures import cross_fitted, measures, reliability
 from penumbra.calibrators import CALIBRATORS, fit
-from penumbra.models.inference import infer, initial_detector, log_odds
+from penumbra.models.inference import initial_detector
 from penumbra.runtime import setup
 from penumbra.stage import Stage
 
@@ -16,9 +16,9 @@ def main(stage: Stage) -> None:
     device = setup()
     p, seed = stage.params.calibrate[stage.item], stage.params.common.seed
     detector = initial_detector(stage.read("detectors"), device)
-    logits = [infer(detector, stage.read(name), device)[0] for name in ("images/val", "images/calibration")]
-    raw = np.concatenate([log_odds(detector, part, p.score).numpy() for part in logits])
-    is_ood = np.repeat([False, True], [len(part) for part in logits])
+    paths = [stage.read(name) for name in ("images/val", "images/calibration")]
+    parts = [detector.log_odds(detector.outputs(path)[0], p.score).numpy() for path in paths]
+    raw, is_ood = np.concatenate(parts), np.repeat([False, True], [len(part) for part in parts])
 
     calibrators = {name: fit(name, raw, is_ood) for name in CALIBRATORS}
     probability = {"uncalibrated": expit(raw)} | {name: cross_fitted(name, raw, is_ood, p.folds, seed) for name in CALIBRATORS}

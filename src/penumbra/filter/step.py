@@ -8,7 +8,7 @@ from penumbra.artifacts.tables import read_json, write_parquet
 from penumbra.calibrators import Calibrator
 from penumbra.errors import PenumbraError
 from penumbra.filter.bands import bands, histogram, suggestion
-from penumbra.models.inference import infer, initial_detector, log_odds
+from penumbra.models.inference import initial_detector
 from penumbra.runtime import setup
 from penumbra.stage import Stage
 
@@ -17,17 +17,14 @@ def main(stage: Stage) -> None:
     """Write data/selections/METHOD.parquet (Bad-OOD eq. 8).
 
     Raises:
-        PenumbraError: no candidate is in the mid band, or a score is not finite.
+        PenumbraError: no candidate is in the mid band.
     """
     device = setup()
     calibration = read_json(stage.read("calibration"))
     detector = initial_detector(stage.read("detectors"), device)
-    logits, _ = infer(detector, stage.read("outliers"), device)
-    score = log_odds(detector, logits, calibration["score"]).numpy()
+    logits, _ = detector.outputs(stage.read("outliers"))
+    score = detector.log_odds(logits, calibration["score"]).numpy()
     sample_ids = read_table(stage.read("outliers"), ["sample_id"])["sample_id"].to_pylist()
-    if not np.isfinite(score).all():
-        raise PenumbraError(f"{stage.read('outliers')}: the score of {sample_ids[np.isfinite(score).argmin()]} is not finite. Train anew.")
-
     frame = select(sample_ids, score, calibration, stage.params.filter[stage.item].mid)
     if not (frame.band == "mid").any():
         raise PenumbraError(_empty(stage, frame.confidence.to_numpy()))
