@@ -27,7 +27,6 @@ TYPES = {
     "dict_type": "a section",
     "model_type": "a section",
     "model_attributes_type": "a section",
-    "string_pattern_mismatch": "a name of letters, digits, - and _",
 }
 BOUNDS = {
     "greater_than": "above {gt:g}",
@@ -98,7 +97,7 @@ def _lines(error: ValidationError, content: dict) -> Iterator[str]:
             guess = guesses[loc]
             yield f"{_dotted(loc)}: unknown key" + (f"; did you mean {guess[-1]}?" if guess else "")
         elif loc[-1] == "[key]":
-            yield f"{_dotted(loc[:-1])}: must be named " + context.get("expected", "with letters, digits, - and _ only")
+            yield f"{_dotted(loc[:-1])}: " + (f"must be named {context['expected']}" if kind == "literal_error" else detail["msg"])
         else:
             allowed = TYPES.get(kind) or BOUNDS.get(kind, "").format_map(context)
             yield _line(loc, content, f"must be {allowed}" if allowed else detail["msg"])

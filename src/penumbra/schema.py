@@ -3,20 +3,20 @@
 What two keys together must satisfy is in `consistency`.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
 
 Source = Literal["digits", "folder", "imglist", "cifar10", "cifar100", "glyphs", "photos", "textures", "noise"]
 ShiftKind = Literal["rotation", "blur", "contrast", "noise"]
 Architecture = Literal["resnet18", "resnet34", "resnet101"]
 Calibrator = Literal["beta", "temperature", "platt", "isotonic"]
-Band = Literal["low", "mid", "high"]
+BANDS = ("low", "mid", "high")
 
 Text = Annotated[str, MinLen(1)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Natural = Annotated[int, Ge(0)]
 Count = Annotated[int, Ge(1)]
 Odd = Annotated[int, Ge(1), AfterValidator(lambda value: _require(value % 2 == 1, value, "an odd number"))]
@@ -33,22 +33,28 @@ def _require(valid: bool, value: Any, allowed: str) -> Any:
     return value
 
 
+def _named(pattern: str, characters: str) -> AfterValidator:
+    return AfterValidator(lambda value: _require(re.fullmatch(pattern, value) is not None, value, f"named with {characters} only"))
+
+
 def _distinct(values: list) -> list:
     return _require(len(set(values)) == len(values), values, "a list without repetitions")
 
 
 def _bands(value: Any) -> Any:
-    bands = isinstance(value, list) and value and all(band in ("low", "mid", "high") for band in value) and len(set(value)) == len(value)
-    return _require(value in (None, "all", "random") or bands, value, "null, all, random, or a list of low, mid, high")
+    some = isinstance(value, list) and value and all(band in BANDS for band in value) and len(set(value)) == len(value)
+    return _require(value in (None, "all", "random") or some, value, f"null, all, random, or a list of {', '.join(BANDS)}")
 
 
+def _interval(value: list[float]) -> list[float]:
+    return _require(len(value) == 2 and value[0] < value[1], value, "[lo, hi] with 0 <= lo < hi <= 1")
+
+
+Name = Annotated[str, _named("[A-Za-z0-9][A-Za-z0-9_-]*", "letters, digits, - and _")]
+Item = Annotated[str, _named("[a-z0-9][a-z0-9-]*", "small letters, digits and -")]  # a stage of dvc.yaml, a wildcard of Snakemake
 Names = Annotated[list[Text], MinLen(1), AfterValidator(_distinct)]
-Interval = Annotated[list[Share], AfterValidator(lambda value: _require(_is_interval(value), value, "[lo, hi] with 0 <= lo < hi <= 1"))]
+Interval = Annotated[list[Share], AfterValidator(_interval)]
 Bands = Annotated[Any, AfterValidator(_bands)]
-
-
-def _is_interval(value: list[float]) -> bool:
-    return len(value) == 2 and value[0] < value[1]
 
 
 class Section(BaseModel):
@@ -210,7 +216,7 @@ class Detector(Section):
 
 class Train(Section):
     recipes: Recipes
-    detectors: Annotated[dict[Name, Detector], MinLen(1)]
+    detectors: Annotated[dict[Item, Detector], MinLen(1)]
 
 
 class Calibrate(Section):
@@ -245,10 +251,10 @@ class Experiment(Section):
     common: Common
     prepare: Prepare
     pretrain: Pretrain
-    synthesize: dict[Name, BadOod]
+    synthesize: dict[Item, BadOod]
     train: Train
-    calibrate: dict[Name, Calibrate]
-    filter: dict[Name, Filter]
+    calibrate: dict[Item, Calibrate]
+    filter: dict[Item, Filter]
     score: Score
     benchmark: Benchmark
     report: Report
