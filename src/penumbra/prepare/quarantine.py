@@ -2,10 +2,12 @@
 
 import hashlib
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from penumbra.artifacts.tables import write_csv
 from penumbra.errors import PenumbraError
 
 
@@ -33,19 +35,21 @@ class Quarantine:
         """Columns source, path, reason."""
         return pd.DataFrame(self._rows, columns=["source", "path", "reason"])
 
-    def check(self) -> None:
+    def check(self, listing: Path) -> None:
         """Refuse sources that lost more than the limit.
 
+        Args:
+            listing: where the table is left for the user if one did.
+
         Raises:
-            PenumbraError: names the first such source, the counts and the first reasons.
+            PenumbraError: names the first such source, the counts, the first reasons and the listing.
         """
         for source, total in self._totals.items():
             lost = [f"{path}: {reason}" for name, path, reason in self._rows if name == source]
             if len(lost) > self._limit * total:
-                allowed = f"prepare.quarantine_limit is {self._limit:g}"
-                raise PenumbraError(
-                    f"prepare.{source}: {len(lost)} of {total} images are unusable; {allowed}. First: {'; '.join(lost[:3])}."
-                )
+                write_csv(listing, self.table())
+                what = f"{len(lost)} of {total} images are unusable; prepare.quarantine_limit is {self._limit:g}"
+                raise PenumbraError(f"prepare.{source}: {what}. First: {'; '.join(lost[:3])}. All are listed in {listing}.")
 
 
 class Duplicates:

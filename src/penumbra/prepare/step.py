@@ -1,8 +1,8 @@
 """prepare: sources named in params.yaml -> the image files of the experiment."""
 
 from collections import Counter
-from collections.abc import Collection
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -48,16 +48,12 @@ def main(stage: Stage) -> None:
     classes, splits = plan_id(intake, params.id)
     with ExitStack() as stack:
         files = Files(stage, classes, stack)
-        _write_id(files, intake, params, classes, splits)
         for key, spec in sections.items():
-            if key != "id":
+            if key == "id":
+                _write_id(files, intake, params, classes, splits)
+            else:
                 _write_ood(files, intake, spec, key)
-        try:
-            intake.quarantine.check()
-        except PenumbraError as error:
-            listed = stage.scratch / "quarantine.csv"
-            write_csv(listed, intake.quarantine.table())
-            raise PenumbraError(f"{error} All are listed in {listed}.") from error
+            intake.quarantine.check(stage.scratch / "quarantine.csv")
         _check_complete(files.counts, sections, classes)
     write_csv(stage.write("images/quarantine"), intake.quarantine.table())
     stage.finish()
@@ -102,12 +98,8 @@ def _write_id(files: Files, intake: Intake, params: Params, classes: list[str], 
     label = {name: index for index, name in enumerate(classes)}
     for split in ("test", "val", "train"):
         wanted = {source_id for source_id, its in splits.items() if its == split}
-        to_shift = set(shuffled(wanted, intake.seed, "prepare/shift")[: params.shift.limit]) if split == "test" else ()
-
-        def render(picture: Picture, to_shift: Collection[str] = to_shift) -> tuple[Record, bytes, list]:
-            shifted = _shifted(picture, params.shift, intake.seed) if picture.record.source_id in to_shift else []
-            return picture.record, encode(picture.pixels), shifted
-
+        to_shift = set(shuffled(wanted, intake.seed, "prepare/shift")[: params.shift.limit]) if split == "test" else set()
+        render = partial(_render, to_shift=to_shift, shift=params.shift, seed=intake.seed)
         for record, png, shifted in ordered_map(render, intake.pictures(params.id, "id", f"id-{split}", wanted)):
             caption = record.caption if split == "train" else ""
             files.add(split, png, record, label=label[record.class_name], set=f"id-{split}", group="id", caption=caption)
@@ -115,9 +107,11 @@ def _write_id(files: Files, intake: Intake, params: Params, classes: list[str], 
                 files.add("shifted", data, record, label=label[record.class_name], set=kind, group="shift", strength=strength)
 
 
-def _shifted(picture: Picture, shift: Params, seed: int) -> list[tuple[str, int, bytes]]:
-    shifted = shifts(picture.pixels, picture.record.source_id, shift.kinds, shift.strengths, seed)
-    return [(kind, strength, encode(pixels)) for kind, strength, pixels in shifted]
+def _render(picture: Picture, to_shift: set[str], shift: Params, seed: int) -> tuple[Record, bytes, list[tuple[str, int, bytes]]]:
+    """The record, its PNG, and (kind, strength, PNG) of its shifted copies if its source id is in `to_shift`."""
+    record, pixels = picture
+    copies = shifts(pixels, record.source_id, shift.kinds, shift.strengths, seed) if record.source_id in to_shift else ()
+    return record, encode(pixels), [(kind, strength, encode(copy)) for kind, strength, copy in copies]
 
 
 def _write_ood(files: Files, intake: Intake, spec: Params, key: str) -> None:
