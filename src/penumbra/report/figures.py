@@ -134,7 +134,7 @@ def shift(plot: pd.DataFrame) -> bytes:
                 ax.fill_between(
                     curve.strength, curve.confidence_mean - std, curve.confidence_mean + std, color=colours[detector], alpha=0.1, lw=0
                 )
-            ax.set(title=kind, xlabel="strength", ylim=(0, 1))
+            ax.set(title=kind, xlabel="strength", ylim=(0, 1), xticks=range(0, int(plot.strength.max()) + 1, 2))
         axes[0].set_ylabel("mean calibrated P(OOD)")
         drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         return style.svg(drawn)
