@@ -2,19 +2,26 @@
 
 import csv
 import hashlib
+import itertools
 import re
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from sections import spec
 
 from penumbra.artifacts.images import read_pixels, read_provenance, read_table
 from penumbra.errors import PenumbraError
 from penumbra.prepare import ingest
+from penumbra.prepare.record import Record
+from penumbra.prepare.sources import SOURCES
 from penumbra.prepare.step import COLUMNS, FILES, main
+from penumbra.seeds import derive
 from penumbra.stage import Stage
 
 
@@ -159,6 +166,26 @@ def test_flat_folder_is_good_enough_for_a_test_set(make_stage, class_folder):
     stage = make_stage(near={"foxes": spec("folder", flat, limit=3)})
     main(stage)
     assert [row["class"] for row in rows(stage, "ood") if row["set"] == "foxes"] == [""] * 3
+
+
+def test_new_source_is_one_function_and_its_official_test_part_is_only_tested_on(make_stage, monkeypatch: pytest.MonkeyPatch):
+    def toy(spec, key: str, seed: int):
+        for index, (official, name) in enumerate(itertools.product(["train", "test"] * 6, spec.classes)):
+            pixels = np.random.default_rng(derive(name, index)).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            yield Record(f"{official}/{index}", name, partial(Image.fromarray, pixels), official=official)
+
+    monkeypatch.setitem(SOURCES, "toy", toy)
+    stage = make_stage(
+        id=spec("toy", classes=["a", "b"]), near={"toys": spec("toy", classes=["c"])}, calibration={"toys": spec("toy", classes=["d"])}
+    )
+    main(stage)
+    parts = {(row["group"], row["set"], row["source_id"].split("/")[0]) for name in FILES for row in rows(stage, name)}
+    assert {(group, part) for group, name, part in parts if name == "toys"} == {("near", "test"), ("calibration", "train")}
+    assert {(name, part) for group, name, part in parts if group == "id"} == {
+        ("id-train", "train"),
+        ("id-val", "train"),
+        ("id-test", "test"),
+    }
 
 
 def test_impossible_id_sources_are_named(make_stage, class_folder):
