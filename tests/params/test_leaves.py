@@ -1,0 +1,167 @@
+"""Every leaf of params.yaml is declared by the stages that use it, and changing it reruns those, what follows, and nothing else."""
+
+import copy
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.dependency.param import ParamsDependency
+from dvc.repo import Repo
+
+from penumbra.errors import PenumbraError
+from penumbra.params import known_leaves, load
+from penumbra.stage import Params
+
+ROOT = Path(__file__).parents[2]
+CONTENT = load(ROOT / "params.yaml")
+LEAVES = known_leaves(CONTENT)
+
+
+def lookup(content: dict, key: str) -> Any:
+    for part in key.split("."):
+        content = content[part]
+    return content
+
+
+def other(value: Any) -> Any:
+    """Another value of the same kind."""
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+        case str():
+            return f"{value}-other"
+        case list():
+            return value[:-1]
+        case dict() | None:
+            return "other"
+
+
+def with_other(leaf: str) -> dict:
+    """The committed parameters with another value of one leaf."""
+    content = copy.deepcopy(CONTENT)
+    *parents, last = leaf.split(".")
+    section = lookup(content, ".".join(parents)) if parents else content
+    section[last] = other(section[last])
+    return content
+
+
+class Declared:
+    """DVC's own view of dvc.yaml: each stage's dependency on params.yaml, with the committed values recorded."""
+
+    def __init__(self, repo: Repo):
+        self.dependencies: dict[str, ParamsDependency] = {}
+        for stage in repo.index.stages:
+            for dependency in stage.deps:
+                if isinstance(dependency, ParamsDependency) and dependency.def_path == "params.yaml":
+                    dependency.save()
+                    self.dependencies[stage.name] = dependency
+
+    def by(self, leaf: str) -> set[str]:
+        """Stages that declare the leaf or a section that it is in."""
+        return {stage for stage, keys in self.keys().items() if any(leaf == key or leaf.startswith(f"{key}.") for key in keys)}
+
+    def keys(self) -> dict[str, list[str]]:
+        """Declared keys by stage."""
+        return {stage: dependency.params for stage, dependency in self.dependencies.items()}
+
+    def changed(self) -> set[str]:
+        """Stages whose parameters differ from the recorded ones, as `dvc status` finds."""
+        return {stage for stage, dependency in self.dependencies.items() if dependency.status()}
+
+
+@pytest.fixture(scope="module")
+def declared(tmp_path_factory) -> Iterator[Declared]:
+    root = tmp_path_factory.mktemp("declared")
+    for name in ("dvc.yaml", "params.yaml", "environment.yaml"):
+        shutil.copy(ROOT / name, root)
+    Repo.init(str(root), no_scm=True).close()
+    with Repo(str(root)) as repo:
+        yield Declared(repo)
+
+
+@pytest.fixture
+def read_once(monkeypatch) -> None:
+    """Let DVC parse a file once for all stages, not once for each."""
+    from dvc.dependency import param
+
+    parsed: dict[str, dict] = {}
+
+    def load_path(path: str, *args: Any, **options: Any) -> dict:
+        text = Path(path).read_text()
+        if text not in parsed:
+            parsed.clear()
+            parsed[text] = original(path, *args, **options)
+        return parsed[text]
+
+    original = param.load_path
+    monkeypatch.setattr(param, "load_path", load_path)
+
+
+@pytest.mark.parametrize("section", [section for section in CONTENT if section != "common"])
+def test_every_leaf_is_declared_by_a_stage_of_its_step(declared, section):
+    leaves = [leaf for leaf in LEAVES if leaf.startswith(f"{section}.")]
+    unused = [leaf for leaf in leaves if not any(stage.split("@")[0] == section for stage in declared.by(leaf))]
+    assert unused == []
+
+
+def test_every_common_leaf_is_declared_by_a_stage_that_computes(declared):
+    assert [leaf for leaf in LEAVES if leaf.startswith("common.") and declared.by(leaf) <= {"report"}] == []
+
+
+def test_every_declared_key_exists(declared):
+    prefixes = {leaf.rsplit(".", depth)[0] for leaf in LEAVES for depth in range(leaf.count(".") + 1)}
+    assert {stage: keys for stage, keys in declared.keys().items() if not set(keys) <= prefixes} == {}
+
+
+def test_a_step_declares_nothing_of_another_step_but_what_it_shows(declared):
+    """A section belongs to its step; benchmark names the bands and their bounds, report shows everything."""
+    foreign = {
+        (stage, key)
+        for stage, keys in declared.keys().items()
+        for key in keys
+        if key.split(".")[0] not in ("common", stage.split("@")[0]) and stage != "report"
+    }
+    assert foreign <= {("benchmark", "filter"), ("benchmark", "train.detectors")}
+
+
+def test_dvc_sees_the_change_of_a_leaf_in_the_stages_that_declare_it_and_in_no_other(declared, read_once):
+    path = Path(declared.dependencies["report"].fs_path)
+    committed = path.read_text()
+    seen = {}
+    for leaf in LEAVES:
+        path.write_text(json.dumps(with_other(leaf)))
+        seen[leaf] = declared.changed()
+    path.write_text(committed)
+    assert {leaf: stages for leaf, stages in seen.items() if stages != declared.by(leaf)} == {}
+    assert declared.changed() == set()
+
+
+def shuffled(content: Any) -> Any:
+    """The same content with all keys in reverse order."""
+    return {key: shuffled(content[key]) for key in reversed(content)} if isinstance(content, dict) else content
+
+
+def test_comments_and_the_order_of_keys_change_nothing_for_dvc(declared, read_once):
+    path = Path(declared.dependencies["report"].fs_path)
+    committed = path.read_text()
+    path.write_text("# a comment\n" + json.dumps(shuffled(CONTENT), indent=1))
+    assert declared.changed() == set()
+    path.write_text(committed)
+
+
+def test_a_key_that_the_stage_does_not_declare_cannot_be_read():
+    params = Params({"common": {"seed": 0}, "train": {"recipes": {"energy": {"epochs": 3}}}})
+    assert params.train.recipes.energy.epochs == 3
+    for read in (
+        lambda: params.common.image_size,
+        lambda: params["common"]["image_size"],
+        lambda: params.train.recipes.energy.beta,
+        lambda: params.synthesize,
+    ):
+        with pytest.raises(PenumbraError, match="is read but this stage does not declare it in dvc.yaml"):
+            read()
