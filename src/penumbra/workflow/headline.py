@@ -1,0 +1,35 @@
+"""The headline table on the terminal: what a run found, from reports/metrics.json."""
+
+from pathlib import Path
+
+from penumbra.artifacts.tables import read_json
+from penumbra.errors import PenumbraError
+
+COLUMNS = {"fpr95_id_tpr": "FPR95", "auroc": "AUROC", "aupr_out": "AUPR-out"}
+
+
+def headline(metrics: Path) -> str:
+    """One line for each detector: near and far FPR95 (OOD accepted at 95% ID recall), AUROC, AUPR and ID accuracy, mean +- std in percent.
+
+    Raises:
+        PenumbraError: there are no metrics yet.
+    """
+    if not metrics.exists():
+        raise PenumbraError(f"{metrics}: not there yet. Run `dvc repro` to make it.")
+    detectors = read_json(metrics)["detectors"]
+    header = ["detector", *(f"{group} {label}" for group in ("near", "far") for label in COLUMNS.values()), "ID accuracy"]
+    rows = [header]
+    for name, result in detectors.items():
+        cells = [percent(result[group][metric]) for group in ("near", "far") for metric in COLUMNS]
+        rows.append([name, *cells, percent(result["id_acc"])])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    lines = [
+        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def percent(value: dict[str, float]) -> str:
+    """A mean and its spread over seeds, of fractions, in percent."""
+    return f"{100 * value['mean']:.1f} ± {100 * value['std']:.1f}"
