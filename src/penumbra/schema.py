@@ -190,6 +190,7 @@ class BadOod(Section):
     variance: bool
     every: Count
     draws: Count
+    score_draws: Count
     stop_gradient: bool
     restandardize: bool
     decode_steps: Count

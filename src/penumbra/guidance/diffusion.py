@@ -1,0 +1,52 @@
+"""Diffusion in the closed form that guidance needs: schedule, forward noise, DDIM (Song et al. 2022; Bad-OOD app. B).
+
+Index t = 0 of a schedule already means one step of noise. `abar` is the cumulative product of 1 - beta.
+"""
+
+import torch
+from torch import Tensor
+
+
+def linear_betas(timesteps: int, beta_start: float, beta_end: float) -> Tensor:
+    """The "linear" schedule of latent diffusion: beta [T], float64, whose square root is linear in t."""
+    return torch.linspace(beta_start**0.5, beta_end**0.5, timesteps, dtype=torch.float64) ** 2
+
+
+def cumulative_alphas(betas: Tensor) -> Tensor:
+    """abar [T] of betas [T]; take float64 betas for a schedule exact to float32."""
+    return torch.cumprod(1 - betas, dim=0)
+
+
+def q_sample(z0: Tensor, abar: Tensor | float, noise: Tensor) -> Tensor:
+    """Sample of q(z_t | z_0) = N(sqrt(abar) z_0, (1 - abar) I); `abar` is a number or broadcasts against z0."""
+    abar = torch.as_tensor(abar, dtype=z0.dtype, device=z0.device)
+    return abar.sqrt() * z0 + (1 - abar).sqrt() * noise
+
+
+def predicted_noise(z_t: Tensor, z0: Tensor, abar: float) -> Tensor:
+    """The eps that, with the predicted clean z0, makes up z_t."""
+    return (z_t - abar**0.5 * z0) / (1 - abar) ** 0.5
+
+
+def reverse_grid(t: int, stride: int) -> list[int]:
+    """Descending indices t, t - stride, ..., the last one above 0."""
+    return list(range(t, 0, -stride))
+
+
+def reverse_variance(abar: float, abar_prev: float) -> float:
+    """Variance of q(z_prev | z_t, z_0), the one of ancestral sampling between two indices of the grid."""
+    return (1 - abar_prev) / (1 - abar) * (1 - abar / abar_prev)
+
+
+def ddim_step(z_t: Tensor, z0: Tensor, abar: float, abar_prev: float, eta: float, noise: Tensor | None = None) -> Tensor:
+    """One DDIM step from z_t and the predicted clean z0 to z_prev [B, D] (Song et al. eq. 12).
+
+    Args:
+        abar: at z_t, below 1.
+        abar_prev: at z_prev; 1 gives a clean sample.
+        eta: 0 is deterministic, 1 is ancestral sampling.
+        noise: standard normal like z_t; needed if eta > 0.
+    """
+    sigma = eta * reverse_variance(abar, abar_prev) ** 0.5
+    z_prev = abar_prev**0.5 * z0 + (1 - abar_prev - sigma**2) ** 0.5 * predicted_noise(z_t, z0, abar)
+    return z_prev if noise is None else z_prev + sigma * noise

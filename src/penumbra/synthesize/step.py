@@ -1,0 +1,153 @@
+"""synthesize@METHOD: candidate outliers by minority guidance (Bad-OOD 3.2-3.3) or by Gaussian noise (app. F)."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from penumbra.artifacts.features import read_features
+from penumbra.artifacts.files import replace
+from penumbra.artifacts.images import ImageWriter, encode
+from penumbra.models.mage import MAGE
+from penumbra.models.moco import MoCoEncoder
+from penumbra.models.rdm import RDM
+from penumbra.noise import SampleNoise
+from penumbra.runtime import inference_batch, progress, setup
+from penumbra.stage import Params, Stage
+from penumbra.synthesize.candidates import Streams, distances, draw_images, guide
+
+BLOCK = 256  # candidates in a unit of work; fixed, so that parts and restarts compute the same batches
+COLUMNS = {
+    "sample_id": pa.string(),
+    "source_id": pa.string(),
+    "label": pa.int64(),
+    "scale": pa.float64(),
+    "displacement": pa.float32(),
+    "norm": pa.float32(),
+    "minority_before": pa.float32(),
+    "minority_after": pa.float32(),
+    "representation": pa.list_(pa.float32()),
+    "distance_l2": pa.float32(),
+    "distance_cosine": pa.float32(),
+    "distance_mse": pa.float32(),
+    "distance_unit_l2": pa.float32(),
+    "seed": pa.int64(),
+}
+
+
+@dataclass(frozen=True)
+class Models:
+    """The frozen models, on one device."""
+
+    encoder: MoCoEncoder
+    rdm: RDM
+    mage: MAGE
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate before it is made: its source row, which copy of it, and its scale."""
+
+    row: int
+    copy: int
+    scale: float
+
+
+def plan(sources: int, per_image: int, scales: list[float]) -> list[Candidate]:
+    """All candidates in order: `per_image` of each source, their scales taken in turn over the whole list."""
+    return [Candidate(index // per_image, index % per_image, scales[index % len(scales)]) for index in range(sources * per_image)]
+
+
+def make_block(
+    models: Models, z0: Tensor, ids: list[str], scales: list[float], seed: int, size: int, p: Params
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Candidates of source representations z0 [B, D]: uint8 pixels [B, size, size, 3] and the measured columns [B, ...], on the CPU.
+
+    Args:
+        ids: of the B candidates, equal for all methods (`Streams`).
+    """
+    guided = guide(models.rdm, models.rdm.alphas_cumprod, z0, scales, Streams(seed, ids), p)
+    pixels, representations = [], []
+    for rows in torch.arange(len(z0)).split(inference_batch(BLOCK)):
+        noise = SampleNoise(seed, "synthesize/decode", [ids[row] for row in rows])
+        pixels.append(draw_images(models.mage, guided.representation[rows.to(z0.device)], noise, size, p))
+        representations.append(models.encoder.represent(pixels[-1].to(z0.device).permute(0, 3, 1, 2).float() / 255))
+    columns = {
+        "displacement": guided.displacement,
+        "norm": torch.linalg.vector_norm(guided.representation, dim=1),
+        "minority_before": guided.minority_before,
+        "minority_after": guided.minority_after,
+        "representation": guided.representation,
+        **distances(torch.cat(representations), z0),
+    }
+    return torch.cat(pixels), {name: values.cpu() for name, values in columns.items()}
+
+
+def _rows(pixels: Tensor, provenance: list[dict[str, Any]], measured: dict[str, Tensor]) -> Iterator[dict[str, Any]]:
+    for index, (image, row) in enumerate(zip(pixels.numpy(), provenance, strict=True)):
+        yield {"image": encode(np.ascontiguousarray(image)), **row, **{name: values[index].tolist() for name, values in measured.items()}}
+
+
+def _report(name: str, table: pa.Table) -> None:
+    """One line per scale on stderr, and a warning where the guided samples have left the space that MAGE knows."""
+    frame = table.to_pandas()
+    expected = (len(frame["representation"].iloc[0]) - 1) ** 0.5
+    frame["rise"] = frame["minority_after"] - frame["minority_before"]
+    for scale, mean in frame.groupby("scale")[["displacement", "norm", "rise", "distance_cosine"]].mean().iterrows():
+        print(
+            f"{name}: scale {scale:g}: displacement {mean.displacement:.2f}, norm {mean.norm:.2f} (ID {expected:.2f}), "
+            f"minority score {mean.rise:+.2f}, cosine distance {mean.distance_cosine:.3f}",
+            file=sys.stderr,
+        )
+        if not 0.5 * expected < mean.norm < 2 * expected:
+            print(
+                f"warning: {name}: samples of scale {scale:g} collapse. Set norm: l2, restandardize: true or less scale.", file=sys.stderr
+            )
+
+
+def main(stage: Stage) -> None:
+    """Write data/outliers/METHOD.parquet, one row for each candidate.
+
+    A block of candidates is a unit: a killed job goes on after the last whole one.
+    """
+    device = setup()
+    p, seed = stage.params.synthesize[stage.item], stage.params.common.seed
+    features, source_ids = read_features(stage.read("features/encoder"))
+    z0, labels = features["representation"].to(device), features["label"].tolist()
+    loaders = {"encoder": MoCoEncoder, "rdm": RDM, "mage": MAGE}
+    models = Models(**{name: kind.from_pretrained(stage.read(f"models/{name}")).to(device) for name, kind in loaders.items()})
+    candidates = plan(len(source_ids), p.per_image, p.scales)
+    blocks = {f"block-{start // BLOCK:06d}.parquet": candidates[start : start + BLOCK] for start in range(0, len(candidates), BLOCK)}
+    for unit in progress(stage.todo(blocks), stage.name):
+        block = blocks[unit]
+        ids = [f"{source_ids[c.row]}-{c.copy}" for c in block]
+        scales = [c.scale for c in block]
+        pixels, measured = make_block(models, z0[[c.row for c in block]], ids, scales, seed, stage.params.common.image_size, p)
+        provenance = [
+            {
+                "sample_id": f"{stage.item}/{c.row:06d}-{c.copy}",
+                "source_id": source_ids[c.row],
+                "label": labels[c.row],
+                "scale": c.scale,
+                "seed": seed,
+            }
+            for c in block
+        ]
+        with replace(stage.scratch / unit) as temporary, ImageWriter(temporary, COLUMNS, {}) as writer:
+            for row in _rows(pixels, provenance, measured):
+                writer.add(**row)
+    if stage.part is not None:
+        return
+    with replace(stage.write()) as temporary, ImageWriter(temporary, COLUMNS, stage.provenance) as writer:
+        for unit in blocks:
+            for row in pq.read_table(stage.scratch / unit).to_pylist():
+                image = row.pop("image")
+                writer.add(image["bytes"], image["path"], **row)
+    _report(stage.name, pq.read_table(stage.write(), columns=[name for name in COLUMNS if name not in ("sample_id", "source_id")]))
+    stage.finish()
