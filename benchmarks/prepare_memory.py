@@ -60,8 +60,8 @@ def main() -> None:
         make_folder(Path(folder) / "images", args.images, args.side)
         command = [sys.executable, __file__, "--folder", folder, "--image-size", str(args.image_size)]
         measured = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    settings = {"images": args.images, "side": args.side, "image_size": args.image_size, "classes": CLASSES}
-    args.output.write_text(json.dumps(settings | measured, indent=2) + "\n")
+        settings = {"images": args.images, "side": args.side, "image_size": args.image_size, "classes": CLASSES}
+        args.output.write_text(json.dumps(settings | measured, indent=2) + "\n")
 
 
 if __name__ == "__main__":
