@@ -1,0 +1,58 @@
+"""What benchmarks/measure_run.py counts."""
+
+import os
+import runpy
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = runpy.run_path(str(ROOT / "benchmarks/measure_run.py"))
+
+
+def log(folder, name, text, end):
+    path = folder / "logs" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (end, end))
+
+
+def test_the_stages_of_a_command():
+    assert SCRIPT["stages_of"](["/clone/.venv/bin/python3", "/clone/.venv/bin/penumbra", "run", "train@badood-mid"]) == ["train@badood-mid"]
+    assert SCRIPT["stages_of"](["/bin/sh", "-c", "penumbra run prepare"]) == []
+    assert SCRIPT["stages_of"](["python", "penumbra", "prepare"]) == []
+
+
+def test_work_of_parallel_parts_counts_once(tmp_path):
+    log(tmp_path, "score/none.0.log", "loading\nscore@none: worked 10.0 s\n", 1010)
+    log(tmp_path, "score/none.1.log", "score@none: worked 8.0 s\n", 1012)
+    log(tmp_path, "score/none.log", "score@none: worked 1.5 s\n", 1020)
+    log(tmp_path, "score/none-other.log", "score@none-other: worked 500 s\n", 1020)
+    assert SCRIPT["worked_seconds"](tmp_path, "score@none") == pytest.approx(13.5)
+
+
+def test_a_step_without_items_has_one_log(tmp_path):
+    log(tmp_path, "prepare.log", "prepare: worked 2.25 s\n", 1000)
+    assert SCRIPT["worked_seconds"](tmp_path, "prepare") == pytest.approx(2.25)
+
+
+def test_cost_of_a_stage_runs_from_the_end_of_the_one_before(tmp_path):
+    log(tmp_path, "prepare.log", "prepare: worked 3.0 s\n", 105)
+    log(tmp_path, "benchmark.log", "benchmark: worked 1.0 s\n", 110)
+    watch = SCRIPT["Watch"](
+        began={"prepare": 100, "benchmark": 106}, ended={"prepare": 105, "benchmark": 110}, peaks={"prepare": 2**30, "benchmark": 2**29}
+    )
+    first, second = SCRIPT["cost_rows"](tmp_path, watch)
+    assert first == {"stage": "prepare", "seconds": 5, "step_seconds": 3.0, "overhead_seconds": 2.0, "peak_gib": 1.0}
+    assert second["seconds"] == 5
+    assert second["overhead_seconds"] == 4.0
+
+
+def test_moving_the_filter_bounds_changes_nothing_else(tmp_path):
+    before = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    SCRIPT["move_filter_bounds"](tmp_path)
+    after = YAML(typ="safe").load((tmp_path / "params.yaml").read_text())
+    assert {key for key in before if before[key] != after[key]} == {"filter"}
+    assert all(section["mid"][0] < before["filter"][name]["mid"][0] for name, section in after["filter"].items())
