@@ -59,10 +59,12 @@ def test_energy_is_the_negative_log_sum_of_exponentials_without_overflow():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_phi_starts_as_an_increasing_function_of_the_energy(seed):
+def test_phi_is_an_increasing_function_of_the_energy_whatever_its_weights(seed):
     torch.manual_seed(seed)
-    values = Phi(16)(torch.linspace(-30, 10, 50)).diff()
-    assert (values >= 0).all() and (values > 0).sum() > 25
+    phi = Phi(16)
+    for parameter in phi.parameters():
+        torch.nn.init.normal_(parameter, std=3)
+    assert (phi(torch.linspace(-30, 10, 50)).diff() > 0).all()
 
 
 def test_a_saved_detector_comes_back_with_its_head(tmp_path):

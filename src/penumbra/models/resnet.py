@@ -1,6 +1,7 @@
 """ResNet-18, -34 and -101 (He et al. 2016) from torchvision's classes, for images of any size, and the OOD detector."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from penumbra.artifacts.networks import Saved
@@ -13,6 +14,7 @@ ARCHITECTURES = {
     "resnet34": (resnet.BasicBlock, (3, 4, 6, 3)),
     "resnet101": (resnet.Bottleneck, (3, 4, 23, 3)),
 }
+LEAK = 0.1  # slope of phi's hidden units below zero
 
 
 class ResNet(Saved, resnet.ResNet):
@@ -80,20 +82,21 @@ def energy(logits: Tensor) -> Tensor:
     return -torch.logsumexp(logits, dim=1)
 
 
-class Phi(nn.Sequential):
-    """The nonlinear head phi of Bad-OOD eq. 4: energy [B] -> log-odds of being OOD [B].
+class Phi(nn.Module):
+    """The nonlinear head phi of Bad-OOD eq. 4: energy [B] -> log-odds of being OOD [B]; non-decreasing.
 
-    It starts increasing, so that training pulls the energy of outliers up. From arbitrary signs it may as well learn that
-    they have a low one, and the energy would no longer be an OOD score.
+    Weights act by their absolute value. With free signs training may as well learn that outliers have a low energy, and
+    the energy would no longer be the OOD score of eq. 6. A leaky unit cannot die: energies run far below zero.
     """
 
     def __init__(self, hidden: int):
-        super().__init__(nn.Linear(1, hidden), nn.ReLU(), nn.Linear(hidden, 1))
-        with torch.no_grad():
-            self[2].weight.copy_(self[2].weight.abs() * self[0].weight.sign().T)
+        super().__init__()
+        self.fc1 = nn.Linear(1, hidden)
+        self.fc2 = nn.Linear(hidden, 1)
 
     def forward(self, energy: Tensor) -> Tensor:
-        return super().forward(energy[:, None])[:, 0]
+        hidden = F.leaky_relu(F.linear(energy[:, None], self.fc1.weight.abs(), self.fc1.bias), LEAK)
+        return F.linear(hidden, self.fc2.weight.abs(), self.fc2.bias)[:, 0]
 
 
 class Detector(ResNet):
