@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
@@ -18,7 +19,7 @@ def entry(step: str, item: str | None) -> str:
 
 
 def closure(module: str) -> tuple[list[Path], list[str]]:
-    """Source files that importing `module` runs, and the distributions that they import; both sorted."""
+    """Source files that importing `module` runs, with the templates beside them, and the distributions that they import; both sorted."""
     modules: dict[str, Path] = {}
     libraries: set[str] = set()
     waiting = [module]
@@ -33,7 +34,9 @@ def closure(module: str) -> tuple[list[Path], list[str]]:
                 waiting += [imported, *_parents(imported)]
             else:
                 libraries |= distributions(imported.split(".")[0])
-    return sorted(modules.values()), sorted(libraries)
+    files = set(modules.values())
+    templates = {file for path in files for file in path.parent.glob("*.html")}
+    return sorted(files | templates), sorted(libraries)
 
 
 @functools.cache
@@ -45,7 +48,8 @@ def distributions(top_level: str) -> set[str]:
     """The installed distributions that provide a top-level module; none for the standard library."""
     if top_level in sys.stdlib_module_names:
         return set()
-    return {name.lower().replace("_", "-") for name in _distributions().get(top_level, [top_level])}
+    # normalised as package indexes do: a dot in a name would be a path for DVC
+    return {re.sub("[-_.]+", "-", name).lower() for name in _distributions().get(top_level, [top_level])}
 
 
 def _file(module: str) -> Path | None:

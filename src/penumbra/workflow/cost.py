@@ -1,0 +1,42 @@
+"""`penumbra cost`: seconds and peak memory of each stage, from the benchmark files that Snakemake writes beside every job."""
+
+import csv
+from pathlib import Path
+
+from penumbra.artifacts.files import replace
+from penumbra.workflow import contract
+
+BENCHMARKS = Path(".penumbra/benchmarks")
+COST = Path("reports/plots/cost.csv")
+
+
+def gather() -> None:
+    """Update the cost of every stage that has run here; the others keep the recorded one, as after a clone."""
+    costs = recorded() | {name: cost for name in contract.load().stages if (cost := measured(name))}
+    with replace(COST) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["stage", "seconds", "memory_mib"])
+        writer.writerows([name, f"{costs[name][0]:.1f}", f"{costs[name][1]:.0f}"] for name in contract.load().stages if name in costs)
+
+
+def recorded() -> dict[str, tuple[float, float]]:
+    """Seconds and peak memory in MiB by stage, as reports/plots/cost.csv has them."""
+    if not COST.exists():
+        return {}
+    with COST.open(newline="") as file:
+        return {row["stage"]: (float(row["seconds"]), float(row["memory_mib"])) for row in csv.DictReader(file)}
+
+
+def measured(stage: str) -> tuple[float, float] | None:
+    """Seconds of all jobs of a stage together, and the highest peak memory of one, in MiB; None if it has not run here."""
+    step, _, item = stage.partition("@")
+    files = list((BENCHMARKS / step).glob(f"{item}.*tsv")) if item else list(BENCHMARKS.glob(f"{step}.tsv"))
+    rows = [row for file in files for row in csv.DictReader(file.read_text().splitlines(), delimiter="\t")]
+    if not rows:
+        return None
+    return sum(_number(row["s"]) for row in rows), max(_number(row["max_rss"]) for row in rows)
+
+
+def _number(text: str) -> float:
+    """A job too short to be sampled has no memory."""
+    return float(text) if text not in ("-", "NA", "") else 0.0

@@ -1,0 +1,202 @@
+"""A miniature of the DAG: the real dvc.yaml, Snakefile, rules, params and code, with steps that write digests of what they declare.
+
+A step's output depends on its data, parameters and library versions but not on its code, so an edit of code reruns the stages
+that import it, and nothing because of changed bytes.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from penumbra.stage import Stage
+
+ROOT = Path(__file__).parent.parent
+PARTS_OF_REPOSITORY = ("dvc.yaml", "params.yaml", "environment.yaml", "Snakefile", ".dvcignore", ".gitignore")
+FOLDERS = ("rules", "profiles", "conf", "src/penumbra")
+UNITS = [f"unit-{index}" for index in range(4)]
+
+
+def step(stage: Stage) -> None:
+    """What runs in place of every step: real units and scratch, outputs that are digests, a line in a log for each of both."""
+    with_units = stage.step in ("synthesize", "train", "score")
+    for unit in stage.todo(UNITS) if with_units else []:
+        time.sleep(float(os.environ.get("MINIATURE_UNIT_SECONDS", 0)))
+        (stage.scratch / unit).write_text(unit)
+        _count("units", f"{stage.name}/{unit}")
+    if stage.part is not None:
+        return
+    content = {str(path): _digest(path) for path in stage.reads.values()}
+    text = json.dumps([stage.provenance, content, [(stage.scratch / unit).read_text() for unit in UNITS if with_units]], sort_keys=True)
+    for name, path in stage.writes.items():
+        files = [path] if path.suffix else [path / "config.json", path / "model.safetensors"]
+        for file in files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            value = hashlib.sha256(f"{name}{file.name}{text}".encode()).hexdigest()
+            file.write_text(json.dumps({"digest": value}) if file.suffix == ".json" else f"x,y\n0,{value}\n")
+    stage.finish()
+    _count("runs", stage.name)
+
+
+def _digest(path: Path) -> str:
+    files = sorted(file for file in path.rglob("*") if file.name != ".snakemake_timestamp") if path.is_dir() else [path]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _count(kind: str, line: str) -> None:
+    with open(os.environ["MINIATURE_LOG"] + f".{kind}", "a") as log:
+        log.write(line + "\n")
+
+
+def main() -> None:
+    """The `penumbra` command of a miniature."""
+    import penumbra.cli as cli
+    from penumbra.workflow import contract, libraries
+
+    def fake(name: str, item: str | None, part: tuple[int, int] | None) -> None:
+        stage = contract.load().stage(name, item, part)
+        libraries.check_installed(stage.versions)
+        step(stage)
+
+    cli.step = fake
+    cli.main()
+
+
+class Miniature:
+    """A git and DVC repository in `root`."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.log = root.parent / f"{root.name}-log"
+        self._bin = root.parent / f"{root.name}-bin"
+        self._bin.mkdir(parents=True, exist_ok=True)
+        command = self._bin / "penumbra"
+        command.write_text(
+            f"#!{sys.executable}\nimport sys\nsys.path.append({str(ROOT / 'tests')!r})\nimport miniature\nminiature.main()\n"
+        )
+        command.chmod(0o755)
+
+    @classmethod
+    def create(cls, root: Path) -> "Miniature":
+        """Copy the repository's own files and commit them."""
+        for name in PARTS_OF_REPOSITORY:
+            root.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, root / name)
+        for name in FOLDERS:
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        (root / ".dvc").mkdir()
+        for name in ("config", ".gitignore"):
+            shutil.copy(ROOT / ".dvc" / name, root / ".dvc" / name)
+        made = cls(root)
+        made.run("git", "init", "-q", "-b", "main")
+        made.commit("start")
+        return made
+
+    def copy(self, root: Path) -> "Miniature":
+        """An independent copy, cache and all."""
+        shutil.copytree(self.root, root, symlinks=True)
+        return Miniature(root)
+
+    def clone(self, root: Path) -> "Miniature":
+        """`git clone` and `dvc pull` from this one's cache."""
+        remote = self.root.parent / f"{self.root.name}-remote"
+        self.dvc("remote", "add", "-q", "-d", "--local", "-f", "store", str(remote))
+        self.dvc("push", "-q")
+        self.run("git", "clone", "-q", str(self.root), str(root))
+        other = Miniature(root)
+        other.dvc("remote", "add", "-q", "-d", "--local", "store", str(remote))
+        other.dvc("pull", "-q")
+        return other
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Environment of every command: this miniature's `penumbra` and its own code."""
+        return os.environ | {
+            "PATH": f"{self._bin}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(self.root / "src"),
+            "MINIATURE_LOG": str(self.log),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            **{
+                f"GIT_{who}_{what}": f"test{'@example.org' * (what == 'EMAIL')}"
+                for who in ("AUTHOR", "COMMITTER")
+                for what in ("NAME", "EMAIL")
+            },
+        }
+
+    def run(self, *command: str, check: bool = True, **env: str) -> subprocess.CompletedProcess:
+        """Run a command in the repository; its output is text."""
+        done = subprocess.run(command, cwd=self.root, env=self.env | env, capture_output=True, text=True)
+        assert done.returncode == 0 or not check, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        return done
+
+    def dvc(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess:
+        """Run dvc."""
+        return self.run(str(Path(sys.executable).parent / "dvc"), *arguments, **options)
+
+    def snakemake(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess:
+        """Run plain Snakemake."""
+        return self.run(sys.executable, "-m", "snakemake", "--cores", "2", *arguments, **options)
+
+    def penumbra(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess:
+        """Run the miniature's penumbra."""
+        return self.run("penumbra", *arguments, **options)
+
+    def reproduce(self, monkeypatch: Any, targets: list[str] | None = None) -> None:
+        """`dvc repro` in this process, each stage's step run here too: DVC's decisions without the time of its commands."""
+        import dvc.stage.run
+        from dvc.repo import Repo
+
+        from penumbra.workflow import contract
+
+        def command(stage: Any, dry: bool = False, run_env: Any = None) -> None:
+            name = stage.cmd.removeprefix("penumbra run ")
+            step(loaded.stage(*name.partition("@")[::2]))
+
+        monkeypatch.setenv("MINIATURE_LOG", str(self.log))
+        monkeypatch.setattr(dvc.stage.run, "cmd_run", command)
+        monkeypatch.chdir(self.root)
+        contract.load.cache_clear()
+        loaded = contract.load()
+        with Repo(str(self.root)) as repo:
+            repo.reproduce(targets=targets)
+        contract.load.cache_clear()
+
+    def commit(self, message: str) -> None:
+        """Commit everything that git sees."""
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-q", "-m", message)
+
+    def counters(self, kind: str = "runs") -> Counter[str]:
+        """How often each stage ("runs") or unit ("units") has run since `reset`."""
+        log = Path(f"{self.log}.{kind}")
+        return Counter(log.read_text().split()) if log.exists() else Counter()
+
+    def reset(self) -> None:
+        """Set the counters to zero."""
+        for kind in ("runs", "units"):
+            Path(f"{self.log}.{kind}").unlink(missing_ok=True)
+
+    def change_param(self, key: str, value: Any) -> None:
+        """Set a parameter in params.yaml, comments kept."""
+        yaml = YAML()
+        path = self.root / "params.yaml"
+        content = yaml.load(path)
+        section = content
+        *parents, leaf = key.split(".")
+        for parent in parents:
+            section = section[parent]
+        section[leaf] = value
+        yaml.dump(content, path)
+
+    def outputs(self) -> dict[str, str]:
+        """Digest of every file of every output."""
+        files = [file for folder in ("data", "reports") for file in sorted((self.root / folder).rglob("*")) if file.is_file()]
+        return {str(file.relative_to(self.root)): _digest(file) for file in files if not file.name.startswith(".")}
