@@ -10,15 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from penumbra.artifacts.networks import Saved
+from penumbra.models.imagenet import MEAN, STD
 from penumbra.models.vit import LAYER_NORM_EPS, Block, PatchEmbed, sincos_position_embedding
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def normalise(images: Tensor) -> Tensor:
     """Images in [0, 1] [B, 3, H, W] with ImageNet's mean and standard deviation taken out."""
-    mean, std = (torch.tensor(values, dtype=images.dtype, device=images.device)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (torch.tensor(values, dtype=images.dtype, device=images.device)[:, None, None] for values in (MEAN, STD))
     return (images - mean) / std
 
 
