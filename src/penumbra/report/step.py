@@ -4,12 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from ruamel.yaml import YAML
 
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_provenance, read_table
 from penumbra.artifacts.tables import read_json
-from penumbra.report import dag, figures, gallery
+from penumbra.report import figures, gallery
 from penumbra.report.content import ImageSet, Results
 from penumbra.report.page import render
 from penumbra.stage import Stage
@@ -80,7 +79,7 @@ def _figures(stage: Stage, tables: dict, plots: dict, galleries: dict) -> dict[s
         "distances": figures.distances(tables["distances"]),
         "shift": figures.shift(plots["shift"]),
         "gallery": gallery.figure(next(iter(galleries.values()))),
-        "dag": dag.draw(YAML(typ="safe", pure=True).load(stage.read("dvc").read_text(encoding="utf-8"))),
+        "dag": stage.read("docs/dag").read_bytes(),
     }
 
 

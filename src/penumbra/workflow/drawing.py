@@ -1,9 +1,17 @@
-"""The DAG of dvc.yaml as a drawing: stages by rank, an edge where one reads what another writes."""
+"""The DAG of dvc.yaml as a drawing: stages by rank, an edge where one reads what another writes.
 
-import re
-from collections.abc import Iterator
+DVC lets no stage depend on dvc.yaml, so the drawing that the report and README.md show is a file of the repository, docs/dag.svg.
+`python -m penumbra.workflow.drawing` draws it again after a change of dvc.yaml; a test holds it to that.
+"""
+
+from collections.abc import Mapping, Set
 from html import escape
-from typing import Any
+from pathlib import Path
+
+from penumbra.artifacts.files import replace
+from penumbra.workflow import contract
+
+DRAWING = Path("docs/dag.svg")
 
 FILLS = {  # one tint for each step
     "prepare": "#e8e8e8",
@@ -18,54 +26,10 @@ FILLS = {  # one tint for each step
     "report": "#f4efc9",
 }
 NODE_WIDTH, NODE_HEIGHT, GAP, RISE = 138, 24, 10, 62
-REFERENCE = re.compile(r"\$\{([^}]+)\}")
+Stages = Mapping[str, tuple[Set[str], Set[str]]]  # name -> paths read, paths written
 
 
-def stages(dvc: dict) -> dict[str, tuple[set[str], set[str]]]:
-    """Every stage of the content of dvc.yaml, with `foreach` and `matrix` written out: name -> (paths read, paths written)."""
-    found = {}
-    for name, content in dvc["stages"].items():
-        for suffix, values in _items(content):
-            body = content.get("do", content)
-            read, written = ({_fill(path, values) for path in _paths(body.get(key, []))} for key in ("deps", "outs"))
-            written |= {_fill(path, values) for key in ("metrics", "plots") for path in _paths(body.get(key, []))}
-            found[name + suffix] = (read, written)
-    return found
-
-
-def _items(content: dict) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The suffix of the stage's name and what `${item}` and `${key}` stand for, for each item."""
-    if "matrix" in content:
-        combinations: list[dict[str, Any]] = [{}]
-        for axis, values in content["matrix"].items():
-            combinations = [chosen | {axis: value} for chosen in combinations for value in values]
-        for chosen in combinations:
-            key = "-".join(str(value) for value in chosen.values())
-            yield f"@{key}", {"item": chosen, "key": key}
-    elif "foreach" in content:
-        items = content["foreach"]
-        pairs = items.items() if isinstance(items, dict) else ((item, item) for item in items)
-        for key, item in pairs:
-            yield f"@{key}", {"item": item, "key": key}
-    else:
-        yield "", {}
-
-
-def _paths(entries: list) -> list[str]:
-    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
-
-
-def _fill(path: str, values: dict[str, Any]) -> str:
-    def lookup(match: re.Match) -> str:
-        value: Any = values
-        for part in match[1].split("."):
-            value = value[part]
-        return str(value)
-
-    return REFERENCE.sub(lookup, path)
-
-
-def edges(found: dict[str, tuple[set[str], set[str]]]) -> dict[str, set[str]]:
+def edges(found: Stages) -> dict[str, set[str]]:
     """The stages that each stage follows directly; edges that a longer way implies are left out."""
     writer = {path: name for name, (_, written) in found.items() for path in written}
     before = {name: {writer[path] for path in read if path in writer} - {name} for name, (read, _) in found.items()}
@@ -106,9 +70,9 @@ def _centre(names: set[str], place: dict[str, float]) -> float:
     return sum(place.get(name, 0) for name in names) / len(names) if names else 0.0
 
 
-def draw(dvc: dict) -> bytes:
-    """SVG of the DAG, from the content of dvc.yaml."""
-    before = edges(stages(dvc))
+def draw(found: Stages) -> bytes:
+    """SVG of the DAG."""
+    before = edges(found)
     rows = layout(before)
     width = max((len(row) for row in rows), default=1) * (NODE_WIDTH + GAP) + GAP
     centre = {}
@@ -136,3 +100,13 @@ def _node(name: str, x: float, y: float) -> str:
     squeeze = f' textLength="{length}" lengthAdjust="spacingAndGlyphs"' if 5.6 * len(name) > length else ""
     text = f'<text x="{x:g}" y="{y + 3.7:g}" text-anchor="middle" fill="#1c1c1c"{squeeze}>{escape(name)}</text>'
     return f'<rect {place} rx="5" fill="{fill}" stroke="#8a8a8a"/>{text}'
+
+
+def stages() -> Stages:
+    """The stages of the repository in the working directory."""
+    return {entry.name: (set(entry.data), set(entry.outputs)) for entry in contract.load().stages.values()}
+
+
+if __name__ == "__main__":
+    with replace(DRAWING) as temporary:
+        temporary.write_bytes(draw(stages()))
