@@ -1,6 +1,7 @@
 """dvc.yaml as DVC resolves it: the one source of what each stage reads, writes and depends on."""
 
 import functools
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,11 +106,12 @@ class Contract:
     def declared(self, step: str) -> Callable[[Any], dict[str, Any]]:
         """Params function: parameters and library versions that a stage depends on."""
 
-        def values(wildcards: Any) -> dict[str, Any]:
+        def declared(wildcards: Any) -> dict[str, Any]:
             entry = self._of(step, wildcards)
-            return {"params": self.params(entry), "versions": self.versions(entry)}
+            values = {"params": self.params(entry), "versions": self.versions(entry)}
+            return json.loads(json.dumps(values, sort_keys=True))  # Snakemake compares their text, and the order of keys means nothing
 
-        return values
+        return declared
 
     def outputs(self, step: str) -> list[str]:
         """Output pattern of a step, with {item} for the item."""
