@@ -1,0 +1,76 @@
+"""Measures against their definitions; the calibration file on real files."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+
+import penumbra.calibrate.step as step
+from penumbra.artifacts.tables import read_json
+from penumbra.calibrate.measures import cross_fitted, measures, reliability
+from penumbra.calibrators import CALIBRATORS, Calibrator, fit
+from penumbra.errors import PenumbraError
+from penumbra.stage import Params, Stage
+
+
+def test_measures_are_their_definitions_for_classes_of_one_size():
+    probability, is_ood = np.array([0.1, 0.2, 0.7, 0.9, 0.9, 1.0]), np.array([False, True, False, True, True, False])
+    found = measures(probability, is_ood, 5)
+    bins = [[0], [1], [2], [3, 4, 5]]  # 0.2 opens the second bin, 1.0 belongs to the last
+    ece = sum(len(b) / 6 * abs(probability[b].mean() - is_ood[b].mean()) for b in bins)
+    assert found["ece"] == pytest.approx(ece)
+    assert found["brier"] == pytest.approx(((probability - is_ood) ** 2).mean())
+    sure = np.array([0.9, 0.2, 0.3, 0.9, 0.9, 1e-6])
+    assert found["nll"] == pytest.approx(-np.log(sure).mean())
+    assert [row["count"] for row in reliability(probability, is_ood, 5)] == [1, 1, 1, 3]
+
+
+def test_perfectly_calibrated_probabilities_have_a_small_error():
+    rng = np.random.default_rng(0)
+    probability = rng.random(200_000)
+    assert measures(probability, rng.random(200_000) < probability, 10)["ece"] < 0.01
+
+
+def test_no_image_is_judged_by_a_map_that_saw_it():
+    """Isotonic regression knows its own images by heart; random labels show whether it is asked about them."""
+    rng = np.random.default_rng(0)
+    scores, is_ood = rng.normal(size=400), rng.random(400) < 0.5
+    seen = measures(fit("isotonic", scores, is_ood).probability(scores), is_ood, 10)
+    unseen = measures(cross_fitted("isotonic", scores, is_ood, 5, 0), is_ood, 10)
+    assert seen["brier"] < 0.25 < unseen["brier"]
+
+
+def test_more_folds_than_images_are_refused():
+    with pytest.raises(PenumbraError, match="folds = 5: must be at most 3, the number of calibration OOD images"):
+        cross_fitted("beta", np.arange(20.0), np.arange(20) > 16, 5, 0)
+
+
+class FakeDetector:
+    """Log-odds by file."""
+
+    def outputs(self, path):
+        rng = np.random.default_rng(len(path))
+        return torch.from_numpy(rng.normal(-1 if path == "val" else 1, 2, 60 if path == "val" else 90)), None
+
+    def log_odds(self, logits, score):
+        return logits if score == "energy" else 2 * logits
+
+
+@pytest.mark.parametrize("score", ["energy", "phi"])
+def test_the_calibration_file_holds_what_reproduces_the_maps(tmp_path, monkeypatch, score):
+    monkeypatch.setattr(step, "initial_detector", lambda directory, device: FakeDetector())
+    params = {"common": {"seed": 0}, "calibrate": {"badood": {"score": score, "calibrator": "beta", "bins": 10, "folds": 5}}}
+    reads = {"images/val": "val", "images/calibration": "calibration", "detectors/badood-all": "unused"}
+    stage = Stage("calibrate", "badood", Params(params), {}, reads, {"calibration/badood": tmp_path / "badood.json"}, tmp_path / "scratch")
+    step.main(stage)
+    content = read_json(stage.write())
+    assert (content["score"], content["calibrator"]) == (score, "beta")
+    assert list(content["measures"]) == list(content["reliability"]) == ["uncalibrated", *CALIBRATORS]
+    assert sum(row["count"] for row in content["reliability"]["beta"]) == 150
+    parts = [FakeDetector().log_odds(FakeDetector().outputs(path)[0], score).numpy() for path in ("val", "calibration")]
+    raw, is_ood = np.concatenate(parts), np.repeat([False, True], [60, 90])
+    assert content["measures"]["uncalibrated"] == pytest.approx(measures(expit(raw), is_ood, 10))
+    for name in CALIBRATORS:
+        read = Calibrator.from_json(name, content["calibrators"][name]).probability(raw)
+        np.testing.assert_array_equal(read, fit(name, raw, is_ood).probability(raw))
+    assert content["measures"]["beta"]["nll"] < content["measures"]["uncalibrated"]["nll"]

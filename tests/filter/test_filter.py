@@ -1,0 +1,98 @@
+"""Bands and what is said when nobody is in one; calibrate and filter on real files."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+from scipy.special import expit
+
+from penumbra.artifacts.images import ImageWriter, encode, read_pixels, read_provenance, read_table
+from penumbra.artifacts.tables import read_json, write_json
+from penumbra.calibrators import CALIBRATORS, Calibrator
+from penumbra.errors import PenumbraError
+from penumbra.filter import step
+from penumbra.filter.bands import bands, histogram, suggestion
+from penumbra.models.resnet import Detector, energy
+from penumbra.stage import Params, Stage
+
+SIZES = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
+CALIBRATION = {
+    "score": "energy",
+    "calibrator": "platt",
+    "calibrators": {
+        "beta": {"a": 1.0, "b": 1.0, "c": 0.0},
+        "temperature": {"inverse_temperature": 0.5},
+        "platt": {"slope": 1.0, "intercept": 1.0},
+        "isotonic": {"log_odds": [-3.0, 3.0], "probability": [0.0, 1.0]},
+    },
+}
+
+
+@pytest.fixture
+def stage(tmp_path):
+    for seed in (2, 10):
+        torch.manual_seed(seed)
+        Detector(**SIZES).save_pretrained(tmp_path / f"detectors/badood-all/seed-{seed}")
+    (tmp_path / "outliers").mkdir()
+    rng = np.random.default_rng(0)
+    with ImageWriter(tmp_path / "outliers/badood.parquet", {"sample_id": pa.string()}, {}) as writer:
+        for i in range(30):
+            pixels = rng.integers(0, 1 + 8 * i, (16, 16, 3)).astype(np.uint8)
+            writer.add(encode(pixels), sample_id=f"badood/{i:06d}")
+    write_json(tmp_path / "calibration/badood.json", CALIBRATION)
+    reads = {"outliers/badood": tmp_path / "outliers/badood.parquet", "detectors/badood-all": tmp_path / "detectors/badood-all"}
+    reads["calibration/badood"] = tmp_path / "calibration/badood.json"
+    writes = {"selections/badood": tmp_path / "selections/badood.parquet"}
+    return Stage("filter", "badood", Params({"filter": {"badood": {"mid": [0.3, 0.5]}}}), {}, reads, writes, tmp_path / "scratch")
+
+
+def test_the_lower_bound_of_a_band_belongs_to_it():
+    assert bands(np.array([0.0, 0.29, 0.3, 0.4, 0.5, 1.0]), [0.3, 0.5]).tolist() == ["low", "low", "mid", "mid", "high", "high"]
+
+
+def test_candidates_are_judged_by_the_first_seed_and_the_chosen_calibrator(stage):
+    step.main(stage)
+    table = read_table(stage.write()).to_pandas()
+    detector = Detector.from_pretrained(stage.read("detectors") / "seed-2")
+    images = torch.from_numpy(read_pixels(stage.read("outliers"))).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        expected = energy(detector(images)).numpy()
+    np.testing.assert_allclose(table.score, expected, rtol=1e-4)
+    np.testing.assert_allclose(table.confidence, expit(table.score + 1))
+    for name in CALIBRATORS:
+        probability = Calibrator.from_json(name, CALIBRATION["calibrators"][name]).probability(table.score)
+        np.testing.assert_array_equal(table[f"confidence_{name}"], probability)
+    assert table.band.tolist() == bands(table.confidence.to_numpy(), [0.3, 0.5]).tolist()
+    assert list(table.columns) == ["sample_id", "score", "confidence", *(f"confidence_{name}" for name in CALIBRATORS), "band"]
+    assert read_provenance(stage.write())["stage"] == "filter@badood"
+
+
+def test_an_empty_mid_band_shows_the_confidences_and_suggests_bounds_that_work(stage):
+    content = CALIBRATION | {"calibrators": CALIBRATION["calibrators"] | {"platt": {"slope": 0.2, "intercept": 9.0}}}
+    write_json(stage.read("calibration"), content)
+    with pytest.raises(PenumbraError, match=r"filter.badood.mid = \[0.3, 0.5\]: none of 30 candidates") as caught:
+        step.main(stage)
+    assert "0.95-1.00      30 ########" in str(caught.value)
+    assert not stage.write().exists()
+
+
+def test_the_suggested_bounds_hold_the_middle_third():
+    confidence = np.random.default_rng(0).beta(0.2, 8, 600)
+    lower, upper = suggestion(confidence)
+    assert 0.3 < np.mean(bands(confidence, [lower, upper]) == "mid") < 0.37
+
+
+def test_the_histogram_counts_every_candidate():
+    confidence = np.array([0.0, 0.01, 0.31, 1.0])
+    assert [int(line.split()[1]) for line in histogram(confidence).splitlines()] == [2, 1, 1]
+
+
+def test_phi_judges_where_the_calibration_says_so(stage):
+    write_json(stage.read("calibration"), CALIBRATION | {"score": "phi"})
+    stage = Stage(
+        "filter", "badood", Params({"filter": {"badood": {"mid": [0.0, 1.0]}}}), {}, stage.reads, stage.writes, stage.scratch_root
+    )
+    step.main(stage)
+    scores = pd.Series(read_table(stage.write())["score"].to_pylist())
+    assert read_json(stage.read("calibration"))["score"] == "phi" and scores.abs().max() < 5
