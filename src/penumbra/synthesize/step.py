@@ -1,9 +1,9 @@
 """synthesize@METHOD: candidate outliers by minority guidance (Bad-OOD 3.2-3.3) or by Gaussian noise (app. F)."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +17,8 @@ from penumbra.artifacts.images import ImageWriter, encode
 from penumbra.models.mage import MAGE
 from penumbra.models.moco import MoCoEncoder
 from penumbra.models.rdm import RDM
-from penumbra.noise import SampleNoise
 from penumbra.runtime import inference_batch, progress, setup
-from penumbra.stage import Params, Stage
+from penumbra.stage import Stage
 from penumbra.synthesize.candidates import Streams, distances, draw_images, guide
 
 BLOCK = 256  # candidates in a unit of work; fixed, so that parts and restarts compute the same batches
@@ -51,6 +50,15 @@ class Models:
 
 
 @dataclass(frozen=True)
+class Features:
+    """What is known of the N ID images: representation [N, D] on the models' device, ids and labels."""
+
+    representation: Tensor
+    sample_ids: list[str]
+    labels: list[int]
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A candidate before it is made: its source row, which copy of it, and its scale."""
 
@@ -64,18 +72,18 @@ def plan(sources: int, per_image: int, scales: list[float]) -> list[Candidate]:
     return [Candidate(index // per_image, index % per_image, scales[index % len(scales)]) for index in range(sources * per_image)]
 
 
-def make_block(
-    models: Models, z0: Tensor, ids: list[str], scales: list[float], seed: int, size: int, p: Params
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Candidates of source representations z0 [B, D]: uint8 pixels [B, size, size, 3] and the measured columns [B, ...], on the CPU.
+def make_block(models: Models, z0: Tensor, ids: list[str], scales: list[float], stage: Stage) -> tuple[Tensor, dict[str, Tensor]]:
+    """Candidates of source representations z0 [B, D]: uint8 pixels [B, S, S, 3] and the measured columns [B, ...], on the CPU.
 
     Args:
         ids: of the B candidates, equal for all methods (`Streams`).
+        scales: of the guidance.
     """
+    p, seed, size = stage.params.synthesize[stage.item], stage.params.common.seed, stage.params.common.image_size
     guided = guide(models.rdm, models.rdm.alphas_cumprod, z0, scales, Streams(seed, ids), p)
     pixels, representations = [], []
     for rows in torch.arange(len(z0)).split(inference_batch(BLOCK)):
-        noise = SampleNoise(seed, "synthesize/decode", [ids[row] for row in rows])
+        noise = Streams(seed, [ids[row] for row in rows]).of("decode")
         pixels.append(draw_images(models.mage, guided.representation[rows.to(z0.device)], noise, size, p))
         representations.append(models.encoder.represent(pixels[-1].to(z0.device).permute(0, 3, 1, 2).float() / 255))
     columns = {
@@ -89,26 +97,54 @@ def make_block(
     return torch.cat(pixels), {name: values.cpu() for name, values in columns.items()}
 
 
-def _rows(pixels: Tensor, provenance: list[dict[str, Any]], measured: dict[str, Tensor]) -> Iterator[dict[str, Any]]:
-    for index, (image, row) in enumerate(zip(pixels.numpy(), provenance, strict=True)):
-        yield {"image": encode(np.ascontiguousarray(image)), **row, **{name: values[index].tolist() for name, values in measured.items()}}
+def _write_block(path: Path, models: Models, features: Features, block: list[Candidate], stage: Stage) -> None:
+    ids = [f"{features.sample_ids[c.row]}-{c.copy}" for c in block]
+    pixels, measured = make_block(models, features.representation[[c.row for c in block]], ids, [c.scale for c in block], stage)
+    with replace(path) as temporary, ImageWriter(temporary, COLUMNS, {}) as writer:
+        for index, c in enumerate(block):
+            writer.add(
+                encode(np.ascontiguousarray(pixels[index].numpy())),
+                sample_id=f"{stage.item}/{c.row:06d}-{c.copy}",
+                source_id=features.sample_ids[c.row],
+                label=features.labels[c.row],
+                scale=c.scale,
+                seed=stage.params.common.seed,
+                **{name: values[index].tolist() for name, values in measured.items()},
+            )
 
 
-def _report(name: str, table: pa.Table) -> None:
+def _assemble(stage: Stage, units: Iterable[str]) -> None:
+    with replace(stage.write()) as temporary, ImageWriter(temporary, COLUMNS, stage.provenance) as writer:
+        for unit in units:
+            for row in pq.read_table(stage.scratch / unit).to_pylist():
+                image = row.pop("image")
+                writer.add(image["bytes"], image["path"], **row)
+
+
+def _report(stage: Stage) -> None:
     """One line per scale on stderr, and a warning where the guided samples have left the space that MAGE knows."""
-    frame = table.to_pandas()
-    expected = (len(frame["representation"].iloc[0]) - 1) ** 0.5
+    names = ["scale", "displacement", "norm", "minority_before", "minority_after", "distance_cosine"]
+    frame = pq.read_table(stage.write(), columns=names).to_pandas()
+    expected = (len(pq.ParquetFile(stage.write()).read_row_group(0, ["representation"])["representation"][0]) - 1) ** 0.5
     frame["rise"] = frame["minority_after"] - frame["minority_before"]
     for scale, mean in frame.groupby("scale")[["displacement", "norm", "rise", "distance_cosine"]].mean().iterrows():
         print(
-            f"{name}: scale {scale:g}: displacement {mean.displacement:.2f}, norm {mean.norm:.2f} (ID {expected:.2f}), "
+            f"{stage.name}: scale {scale:g}: displacement {mean.displacement:.2f}, norm {mean.norm:.2f} (ID {expected:.2f}), "
             f"minority score {mean.rise:+.2f}, cosine distance {mean.distance_cosine:.3f}",
             file=sys.stderr,
         )
         if not 0.5 * expected < mean.norm < 2 * expected:
             print(
-                f"warning: {name}: samples of scale {scale:g} collapse. Set norm: l2, restandardize: true or less scale.", file=sys.stderr
+                f"warning: {stage.name}: samples of scale {scale:g} collapse. Set norm: l2, restandardize: true or less scale.",
+                file=sys.stderr,
             )
+
+
+def _inputs(stage: Stage, device: torch.device) -> tuple[Models, Features]:
+    loaders = {"encoder": MoCoEncoder, "rdm": RDM, "mage": MAGE}
+    models = Models(**{name: kind.from_pretrained(stage.read(f"models/{name}")).to(device) for name, kind in loaders.items()})
+    tensors, sample_ids = read_features(stage.read("features/encoder"))
+    return models, Features(tensors["representation"].to(device), sample_ids, tensors["label"].tolist())
 
 
 def main(stage: Stage) -> None:
@@ -117,37 +153,14 @@ def main(stage: Stage) -> None:
     A block of candidates is a unit: a killed job goes on after the last whole one.
     """
     device = setup()
-    p, seed = stage.params.synthesize[stage.item], stage.params.common.seed
-    features, source_ids = read_features(stage.read("features/encoder"))
-    z0, labels = features["representation"].to(device), features["label"].tolist()
-    loaders = {"encoder": MoCoEncoder, "rdm": RDM, "mage": MAGE}
-    models = Models(**{name: kind.from_pretrained(stage.read(f"models/{name}")).to(device) for name, kind in loaders.items()})
-    candidates = plan(len(source_ids), p.per_image, p.scales)
+    p = stage.params.synthesize[stage.item]
+    models, features = _inputs(stage, device)
+    candidates = plan(len(features.sample_ids), p.per_image, p.scales)
     blocks = {f"block-{start // BLOCK:06d}.parquet": candidates[start : start + BLOCK] for start in range(0, len(candidates), BLOCK)}
     for unit in progress(stage.todo(blocks), stage.name):
-        block = blocks[unit]
-        ids = [f"{source_ids[c.row]}-{c.copy}" for c in block]
-        scales = [c.scale for c in block]
-        pixels, measured = make_block(models, z0[[c.row for c in block]], ids, scales, seed, stage.params.common.image_size, p)
-        provenance = [
-            {
-                "sample_id": f"{stage.item}/{c.row:06d}-{c.copy}",
-                "source_id": source_ids[c.row],
-                "label": labels[c.row],
-                "scale": c.scale,
-                "seed": seed,
-            }
-            for c in block
-        ]
-        with replace(stage.scratch / unit) as temporary, ImageWriter(temporary, COLUMNS, {}) as writer:
-            for row in _rows(pixels, provenance, measured):
-                writer.add(**row)
+        _write_block(stage.scratch / unit, models, features, blocks[unit], stage)
     if stage.part is not None:
         return
-    with replace(stage.write()) as temporary, ImageWriter(temporary, COLUMNS, stage.provenance) as writer:
-        for unit in blocks:
-            for row in pq.read_table(stage.scratch / unit).to_pylist():
-                image = row.pop("image")
-                writer.add(image["bytes"], image["path"], **row)
-    _report(stage.name, pq.read_table(stage.write(), columns=[name for name in COLUMNS if name not in ("sample_id", "source_id")]))
+    _assemble(stage, blocks)
+    _report(stage)
     stage.finish()

@@ -1,0 +1,57 @@
+"""The closed forms of diffusion: schedule, forward noise, DDIM."""
+
+import pytest
+import torch
+
+from penumbra.guidance import diffusion
+
+PUBLISHED = {
+    0: 0.9985, 1: 0.996994427, 5: 0.990916641, 100: 0.823117038, 124: 0.774939844, 125: 0.772895946, 200: 0.614584684,
+    297: 0.413021781, 299: 0.409111680, 300: 0.407161984, 400: 0.234447023, 500: 0.114922001, 800: 0.004179910, 999: 0.000142304,
+}  # fmt: skip
+ABAR = diffusion.cumulative_alphas(diffusion.linear_betas(1000, 0.0015, 0.0195))
+
+
+@pytest.mark.parametrize(("t", "abar"), PUBLISHED.items())
+def test_the_schedule_has_the_published_numbers(t, abar):
+    assert ABAR[t].item() == pytest.approx(abar, abs=6e-10)
+
+
+def test_beta_at_300_is_published():
+    assert diffusion.linear_betas(1000, 0.0015, 0.0195)[300].item() == pytest.approx(0.0047656804, abs=5e-11)
+
+
+def test_forward_noise_has_the_variance_of_the_schedule():
+    noise = torch.randn(20_000, 4, generator=torch.Generator().manual_seed(0))
+    noisy = diffusion.q_sample(torch.ones(20_000, 4), ABAR[300], noise)
+    assert noisy.mean().item() == pytest.approx(ABAR[300].sqrt().item(), abs=0.01)
+    assert noisy.var().item() == pytest.approx(1 - ABAR[300].item(), abs=0.01)
+
+
+def test_deterministic_ddim_with_the_true_z0_stays_on_the_forward_path():
+    z0, noise = torch.randn(2, 5, 8, dtype=torch.float64)
+    z = diffusion.q_sample(z0, ABAR[300], noise)
+    for t, previous in [(300, 200), (200, 4)]:
+        z = diffusion.ddim_step(z, z0, ABAR[t].item(), ABAR[previous].item(), eta=0.0)
+        torch.testing.assert_close(z, diffusion.q_sample(z0, ABAR[previous], noise))
+
+
+def test_ddim_with_eta_1_between_neighbours_is_the_ddpm_posterior():
+    z0, noise, fresh = torch.randn(3, 5, 8, dtype=torch.float64)
+    t, betas = 300, diffusion.linear_betas(1000, 0.0015, 0.0195)
+    z = diffusion.q_sample(z0, ABAR[t], noise)
+    mean = betas[t] * ABAR[t - 1].sqrt() / (1 - ABAR[t]) * z0 + (1 - ABAR[t - 1]) * (1 - betas[t]).sqrt() / (1 - ABAR[t]) * z
+    variance = betas[t] * (1 - ABAR[t - 1]) / (1 - ABAR[t])
+    stepped = diffusion.ddim_step(z, z0, ABAR[t].item(), ABAR[t - 1].item(), eta=1.0, noise=fresh)
+    torch.testing.assert_close(stepped, mean + variance.sqrt() * fresh)
+
+
+def test_a_last_alpha_of_one_returns_the_clean_prediction():
+    z_t, z0 = torch.randn(2, 5, 8, dtype=torch.float64)
+    torch.testing.assert_close(diffusion.ddim_step(z_t, z0, ABAR[4].item(), 1.0, eta=1.0, noise=torch.randn(5, 8)), z0)
+
+
+def test_the_reverse_grid_descends_from_t_and_stays_above_zero():
+    grid = diffusion.reverse_grid(300, 4)
+    assert (grid[0], grid[-1], len(grid)) == (300, 4, 75)
+    assert diffusion.reverse_grid(301, 100) == [301, 201, 101, 1]
