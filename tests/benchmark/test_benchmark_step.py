@@ -147,3 +147,13 @@ def test_a_claim_needs_more_than_the_spread():
     assert lower_is_better["difference"] == pytest.approx(0.3)
     assert lower_is_better["pooled_std"] == pytest.approx(np.sqrt((0.03**2 + 0.04**2) / 2))
     assert compare((0.2, np.nan), (0.5, np.nan))["verdict"] == "did not hold"
+
+
+def test_an_experiment_of_other_detectors_tests_no_claim_about_these(stage_of_benchmark, tmp_path):
+    reads = {name: path for name, path in stage_of_benchmark.reads.items() if not name.startswith("scores/")}
+    reads["scores/other"] = stage_of_benchmark.reads["scores/badood-mid"]
+    params = Params(PARAMS | {"train": {"detectors": {"other": {"bands": None}}}})
+    main(replace(stage_of_benchmark, reads=reads, params=params))
+    claims = pd.read_csv(tmp_path / "reports/tables/claims.csv")
+    assert set(claims.source) == {"Table 6", "Table 11"}
+    assert len(pd.read_csv(tmp_path / "reports/tables/bands.csv")) == 0

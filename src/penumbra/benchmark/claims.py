@@ -52,6 +52,8 @@ CLAIMS = (
         (0.9220, 0.8946),
     ),
 )
+TABLE = ("claim", "source", "measure", "spread", "paper_better", "paper_worse", "better", "better_std", "worse", "worse_std")
+TABLE += ("difference", "pooled_std", "verdict")
 SIGNS = {"fpr95": -1, "auroc": 1}  # of "better"
 COLUMNS = {"fpr95": "fpr95_id_tpr", "auroc": "auroc"}
 
@@ -129,3 +131,9 @@ def shift_claims(summary: pd.DataFrame, detector: str = "badood-mid") -> list[di
         pair = (row.strongest_mean, row.strongest_std), (row.clean_mean, row.clean_std)
         rows.append(key | {"paper_better": np.nan, "paper_worse": np.nan} | compare(*pair))
     return rows
+
+
+def claims_table(headline: pd.DataFrame, distances: pd.DataFrame, calibrators: pd.DataFrame, shift: pd.DataFrame) -> pd.DataFrame:
+    """Every claim that this experiment can test, one row for each measure; no rows where it can test none."""
+    rows = detector_claims(headline) + distance_claims(distances) + calibrator_claims(calibrators) + shift_claims(shift)
+    return pd.DataFrame(rows, columns=list(TABLE))

@@ -44,12 +44,7 @@ def main(stage: Stage) -> None:
         "calibrators": calibrator_table,
         "distances": distances,
         "shift": shift_summary,
-        "claims": pd.DataFrame(
-            claims.detector_claims(headline)
-            + claims.distance_claims(distances)
-            + claims.calibrator_claims(calibrator_table)
-            + claims.shift_claims(shift_summary)
-        ),
+        "claims": claims.claims_table(headline, distances, calibrator_table, shift_summary),
     }
     plots = {
         "roc": _concat(curves.roc_curve(name, frame, score) for name, frame in scores.items()),

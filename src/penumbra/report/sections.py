@@ -52,7 +52,7 @@ def pretrain(results: Results) -> Section:
         last = history.iloc[-1]
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in last.items() if name != "epoch" and pd.notna(value))
         rows.append([model, count(len(history)), numbers])
-    table = Table(["model", "rows of its history", "last row"], rows)
+    table = Table(["model", "rows of its history", "the last one"], rows)
     return Section(
         "pretrain", "The frozen models", [Block("Trained here, on this experiment's own images, or imported as published.", table=table)]
     )
@@ -256,7 +256,9 @@ def _claims(table: pd.DataFrame) -> Table:
 def report(results: Results) -> Section:
     """The DAG, cost, parameters and versions."""
     blocks = [
-        Block("The stages of dvc.yaml; an arrow runs from what writes a file to what reads it, implied arrows are left out.", figure="dag")
+        Block(
+            "The stages of dvc.yaml; a line runs down from what writes a file to what reads it, implied lines are left out.", figure="dag"
+        )
     ]
     if results.cost is not None:
         rows = [

@@ -56,7 +56,10 @@ def layout(before: dict[str, set[str]]) -> list[list[str]]:
         return 1 + max((depth(parent) for parent in before[name]), default=-1)
 
     last = max(map(depth, before), default=0)
-    rank = {name: last - height(name) if after[name] else depth(name) for name in before}
+    early = {
+        name for name in before if all(not after[other] for other in after[name])
+    }  # what only the last stage reads hangs on what it follows
+    rank = {name: depth(name) if name in early else last - height(name) for name in before}
     place: dict[str, float] = {}
     rows = []
     for level in range(last + 1):
