@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from penumbra.artifacts.networks import Saved
 
-GROUPS = 32
+GROUPS = 32  # fewer where a group would hold less than four channels, as in no published tokenizer
 GROUP_NORM_EPS = 1e-6
 RES_BLOCKS = 2  # per resolution, in encoder and decoder
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(GROUPS, channels, eps=GROUP_NORM_EPS)
+    return nn.GroupNorm(min(GROUPS, channels // 4), channels, eps=GROUP_NORM_EPS)
 
 
 class ResnetBlock(nn.Module):
@@ -110,7 +110,7 @@ class VQGAN(Saved, nn.Module):
     """Tokenizer. Published: width 128, multipliers [1, 1, 2, 2, 4], codes 1024, code_width 256 (f = 16).
 
     Args:
-        width: channels at the highest resolution, a multiple of 32.
+        width: channels at the highest resolution, a multiple of 4; from 128 on of 32.
         multipliers: channels of each resolution in units of `width`; all but the first halve the side, so f = 2^(n-1).
         codes: size of the codebook.
         code_width: dimensions of a code.

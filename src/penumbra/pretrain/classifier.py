@@ -1,0 +1,85 @@
+"""pretrain@classifier: a ResNet on the ID train images by cross-entropy, or the import of a torchvision file."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from penumbra.artifacts.files import replace
+from penumbra.artifacts.images import read_pixels, read_provenance, read_table
+from penumbra.models.published import load_checkpoint, load_strict
+from penumbra.models.resnet import ResNet
+from penumbra.noise import generator
+from penumbra.runtime import setup
+from penumbra.stage import Params, Stage
+from penumbra.training import History, epochs, set_learning_rate, warmup_cosine
+
+NAME = "pretrain/classifier"
+
+
+def train_epoch(
+    network: ResNet, images: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator
+) -> float:
+    """One pass over uint8 images [N, 3, S, S] and labels [N]; returns the mean loss."""
+    network.train()
+    steps = max(len(images) // p.batch_size, 1)  # the rest waits for another epoch: BatchNorm cannot take a batch of one
+    order = torch.randperm(len(images), generator=draws)
+    total = 0.0
+    for step in range(steps):
+        now = epoch + step / steps
+        set_learning_rate(optimizer, p.learning_rate * warmup_cosine(now, p.epochs, p.warmup_epochs))
+        batch = order[step * p.batch_size : (step + 1) * p.batch_size]
+        loss = F.cross_entropy(network(images[batch].float() / 255), labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.item() / steps
+    return total
+
+
+@torch.no_grad()
+def accuracy(network: ResNet, images: Tensor, labels: Tensor) -> float:
+    """Share of uint8 images [N, 3, S, S] that are classified as labelled; leaves the network in eval mode."""
+    network.eval()
+    predicted = torch.cat([network(batch.float() / 255).argmax(1) for batch in images.split(512)])
+    return (predicted == labels).float().mean().item()
+
+
+def build(p: Params, classes: int) -> ResNet:
+    """A fresh classifier of the sizes in the parameters."""
+    return ResNet(**{key: p[key] for key in ("architecture", "width", "stem_kernel", "stem_stride", "stem_pool")}, classes=classes)
+
+
+def _load(stage: Stage, name: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    pixels = torch.from_numpy(read_pixels(stage.read(name))).permute(0, 3, 1, 2).contiguous()
+    return pixels.to(device), torch.tensor(read_table(stage.read(name), ["label"])["label"].to_pylist(), device=device)
+
+
+def train(stage: Stage, network: ResNet, device: torch.device) -> History:
+    """Train in place; the accuracy on ID validation images is only reported."""
+    p, seed = stage.params.pretrain.classifier, stage.params.common.seed
+    images, labels = _load(stage, "images/train", device)
+    val_images, val_labels = _load(stage, "images/val", device)
+    optimizer = torch.optim.SGD(network.parameters(), p.learning_rate, p.momentum, weight_decay=p.weight_decay, nesterov=True)
+    history = History()
+    stateful = {"network": network, "optimizer": optimizer, "history": history}
+    for epoch in epochs(p.epochs, seed, NAME, stage.scratch / "training.pt", stateful):
+        loss = train_epoch(network, images, labels, optimizer, epoch, p, generator(seed, NAME, epoch))
+        history.add(epoch=epoch + 1, loss=loss, val_accuracy=accuracy(network, val_images, val_labels))
+    return history
+
+
+def main(stage: Stage) -> None:
+    """Write data/models/classifier: config.json, model.safetensors, history.csv (none for an imported file)."""
+    device = setup()
+    p, history = stage.params.pretrain.classifier, None
+    torch.manual_seed(stage.params.common.seed)
+    network = build(p, len(read_provenance(stage.read("images/train"))["classes"])).to(device)
+    if p.checkpoint:
+        load_strict(network, load_checkpoint(p.checkpoint), p.checkpoint)
+    else:
+        history = train(stage, network, device)
+    with replace(stage.write()) as directory:
+        network.eval().save_pretrained(directory, stage.provenance)
+        if history:
+            history.write(directory / "history.csv")
+    stage.finish()

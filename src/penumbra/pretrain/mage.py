@@ -1,0 +1,132 @@
+"""pretrain@mage: the tokenizer, then MAGE conditioned on the encoder's representation; or the import of published files."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from penumbra.artifacts.files import replace
+from penumbra.artifacts.images import read_pixels
+from penumbra.models.mage import MAGE
+from penumbra.models.moco import MoCoEncoder
+from penumbra.models.published import load_strict, mage_state, vqgan_state
+from penumbra.noise import generator
+from penumbra.pretrain.tokenizer import train_tokenizer
+from penumbra.runtime import setup
+from penumbra.stage import Params, Stage
+from penumbra.training import History, epochs, set_learning_rate, warmup_cosine
+
+NAME = "pretrain/mage"
+
+
+def truncated_normal(mean: float, std: float, low: float, high: float, draws: torch.Generator) -> float:
+    """One draw of a normal distribution truncated to [low, high], by inversion."""
+    below, above = (0.5 * (1 + math.erf((bound - mean) / (std * math.sqrt(2)))) for bound in (low, high))
+    u = below + (above - below) * torch.rand((), generator=draws, dtype=torch.float64)
+    return float(mean + std * math.sqrt(2) * torch.erfinv(2 * u - 1))
+
+
+def corrupt(ids: Tensor, mask_id: int, p: Params, draws: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Mask tokens [B, T]: one ratio for the batch; the least ratio of tokens does not even enter the encoder.
+
+    Returns:
+        ids with `mask_id` at the masked positions, and the sorted positions [B, K] that enter the encoder.
+    """
+    batch, tokens = ids.shape
+    masked = math.ceil(tokens * truncated_normal(p.mask_mean, p.mask_std, p.mask_min, 1.0, draws))
+    order = torch.rand(batch, tokens, generator=draws).argsort(1).to(ids.device)
+    ids = ids.scatter(1, order[:, :masked], mask_id)
+    return ids, order[:, math.ceil(tokens * p.mask_min) :].sort(1).values
+
+
+def masked_loss(mage: MAGE, ids: Tensor, z: Tensor, p: Params, smoothing: float, draws: torch.Generator) -> Tensor:
+    """Mean cross-entropy at the masked positions of tokens [B, T] given representations [B, D]."""
+    corrupted, kept = corrupt(ids, mage.mask_id, p, draws)
+    logits = mage(corrupted, z, kept)
+    unknown = corrupted == mage.mask_id
+    return F.cross_entropy(logits[unknown], ids[unknown], label_smoothing=smoothing)
+
+
+def train_epoch(
+    mage: MAGE, ids: Tensor, z: Tensor, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator
+) -> float:
+    """One pass over tokens [N, T] and representations [N, D]; returns the mean loss."""
+    mage.train()
+    batches = torch.randperm(len(ids), generator=draws).split(p.batch_size)
+    total = 0.0
+    for step, batch in enumerate(batches):
+        now = epoch + step / len(batches)
+        set_learning_rate(optimizer, p.learning_rate * warmup_cosine(now, p.epochs, p.warmup_epochs))
+        dropped = (torch.rand(len(batch), 1, generator=draws) < p.drop_representation).to(z.device)
+        loss = masked_loss(mage, ids[batch], torch.where(dropped, mage.fake_latent, z[batch]), p, p.label_smoothing, draws)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.item() / len(batches)
+    return total
+
+
+def build(p: Params, representation: int) -> MAGE:
+    """A fresh MAGE with its tokenizer, of the sizes in the parameters."""
+    sizes = ("image_size", "patch_size", "width", "depth", "heads", "decoder_width", "decoder_depth", "decoder_heads", "dropout")
+    vqgan = {"width": p.vqgan_width, "multipliers": p.vqgan_multipliers, "codes": p.codes, "code_width": p.code_width}
+    return MAGE(**{key: p[key] for key in sizes}, representation=representation, vqgan=vqgan)
+
+
+def _images(stage: Stage, names: list[str]) -> Tensor:
+    return torch.cat([torch.from_numpy(read_pixels(stage.read(name))).permute(0, 3, 1, 2) for name in names])
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    """uint8 images at the size that MAGE paints."""
+    if images.shape[-1] == size:
+        return images
+    resized = [F.interpolate(batch.float(), (size, size), mode="bicubic", antialias=True) for batch in images.split(512)]
+    return torch.cat(resized).round().clamp(0, 255).to(torch.uint8)
+
+
+def _represent(encoder: MoCoEncoder, images: Tensor) -> Tensor:
+    return torch.cat([encoder.represent(batch.float() / 255) for batch in images.split(512)])
+
+
+def train(stage: Stage, mage: MAGE, encoder: MoCoEncoder, device: torch.device) -> History:
+    """Train in place on ID train images and the world; the perplexity and error on ID validation images are only reported."""
+    p, seed = stage.params.pretrain.mage, stage.params.common.seed
+    images, val = _images(stage, ["images/train", "images/world"]).to(device), _images(stage, ["images/val"]).to(device)
+    z, val_z = _represent(encoder, images), _represent(encoder, val)
+    images, val = _resized(images, p.image_size), _resized(val, p.image_size)
+    history = History()
+    if p.vqgan_checkpoint:
+        load_strict(mage.vqgan, vqgan_state(p.vqgan_checkpoint), p.vqgan_checkpoint)
+    else:
+        train_tokenizer(mage.vqgan, images, val, p, seed, stage.scratch, history)
+    ids, val_ids = (torch.cat([mage.vqgan.tokenize(batch.float() / 255) for batch in x.split(256)]) for x in (images, val))
+    trained = [parameter for parameter in mage.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, p.learning_rate, betas=(0.9, 0.95), weight_decay=p.weight_decay)
+    stateful = {"mage": mage, "optimizer": optimizer, "history": history}
+    for epoch in epochs(p.epochs, seed, NAME, stage.scratch / "mage.pt", stateful):
+        loss = train_epoch(mage, ids, z, optimizer, epoch, p, generator(seed, NAME, epoch))
+        mage.eval()
+        with torch.no_grad():
+            val_loss = masked_loss(mage, val_ids, val_z, p, 0.0, generator(seed, NAME, "validation"))
+        history.add(model="mage", epoch=epoch + 1, loss=loss, val_perplexity=val_loss.exp().item())
+    return history
+
+
+def main(stage: Stage) -> None:
+    """Write data/models/mage: config.json, model.safetensors (the tokenizer included), history.csv (none for an imported file)."""
+    device = setup()
+    p, history = stage.params.pretrain.mage, None
+    encoder = MoCoEncoder.from_pretrained(stage.read("models/encoder")).to(device)
+    torch.manual_seed(stage.params.common.seed)
+    mage = build(p, encoder.config["projection"]).to(device)
+    if p.checkpoint:
+        load_strict(mage, mage_state(p.checkpoint), p.checkpoint)
+    else:
+        history = train(stage, mage, encoder, device)
+    with replace(stage.write()) as directory:
+        mage.eval().save_pretrained(directory, stage.provenance)
+        if history:
+            history.write(directory / "history.csv")
+    stage.finish()
