@@ -13,6 +13,8 @@ STAGES = {
     "train@all": ({"train", "outliers"}, {"detector"}),
     "train@none": ({"train"}, {"baseline"}),
     "benchmark": ({"test", "detector", "baseline"}, {"metrics"}),
+    "report": ({"metrics", "classifier"}, {"page"}),
+    "pretrain@classifier": ({"train"}, {"classifier"}),
 }
 
 
@@ -29,6 +31,7 @@ def test_every_stage_lies_below_what_it_follows():
     assert set(rank) == set(before)
     assert all(rank[parent] < rank[name] for name, parents in before.items() for parent in parents)
     assert rank["train@none"] == rank["train@all"]  # as late as what reads it allows
+    assert rank["pretrain@classifier"] == rank["pretrain@encoder"]  # only the report reads it
 
 
 def test_the_drawing_is_xml_with_a_box_for_each_stage():
