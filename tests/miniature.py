@@ -21,7 +21,7 @@ from penumbra.stage import Stage
 
 ROOT = Path(__file__).parent.parent
 PARTS_OF_REPOSITORY = ("dvc.yaml", "params.yaml", "environment.yaml", "Snakefile", ".dvcignore", ".gitignore")
-FOLDERS = ("rules", "profiles", "conf", "src/penumbra")
+FOLDERS = ("rules", "profiles", "conf", "docs", "src/penumbra")
 UNITS = [f"unit-{index}" for index in range(4)]
 
 

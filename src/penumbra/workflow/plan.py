@@ -1,0 +1,107 @@
+"""The truthful plan: what will run and why, and what may run if bytes change."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penumbra.workflow import cost
+from penumbra.workflow.contract import ENVIRONMENT
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A stage that will run for `reasons`, or without any that may run because something before it will."""
+
+    name: str
+    reasons: tuple[str, ...]
+
+
+def plan(repo: Any, targets: Sequence[str] = ()) -> list[Planned]:
+    """Stages that are not as DVC recorded them, and all that follows from them; each after what it needs.
+
+    Args:
+        repo: an open dvc.repo.Repo.
+        targets: stages that are wanted, with what they need; all if empty.
+    """
+    planned: dict[str, Planned] = {}
+    after: dict[str, set[str]] = {}
+    for stage in ordered(repo, targets):
+        before = {each.addressing for each in repo.index.graph.successors(stage)}
+        after[stage.addressing] = before
+        reasons = tuple(changes(stage))
+        if reasons or before & planned.keys():
+            planned[stage.addressing] = Planned(stage.addressing, reasons)
+    return list(planned.values())
+
+
+def ordered(repo: Any, targets: Sequence[str] = ()) -> list[Any]:
+    """The DVC stages that the targets need, each after what it needs."""
+    from networkx import descendants, topological_sort
+
+    graph = repo.index.graph
+    wanted = [stage for name in targets for stage in repo.stage.collect(name)]
+    kept = set(wanted).union(*(descendants(graph, stage) for stage in wanted)) if targets else set(graph)
+    return [stage for stage in reversed(list(topological_sort(graph))) if stage in kept]
+
+
+def changes(stage: Any) -> list[str]:
+    """How the stage differs from what dvc.lock says of it, one line each."""
+    with stage.repo.lock:
+        status = stage.status(check_updates=False)
+    entries = status.get(stage.addressing, [])
+    reasons = []
+    for entry in entries:
+        if isinstance(entry, str):
+            reasons.append(entry if entry != "always changed" else "always runs")
+            continue
+        for kind, paths in entry.items():
+            for path, how in paths.items():
+                if isinstance(how, dict):
+                    reasons += [line for change in how.values() for line in _parameters(stage, path, change)]
+                else:
+                    reasons.append(f"{_kind(kind, path)} {path} {how}")
+    return reasons
+
+
+def _kind(kind: str, path: str) -> str:
+    if kind == "changed outs":
+        return "output"
+    return "code" if path.startswith("src/") else "data"
+
+
+def _parameters(stage: Any, path: str, change: dict | str | Collection) -> list[str]:
+    """Parameters or library versions, old -> new. DVC says which; the values are in dvc.lock and on disk."""
+    names = change if isinstance(change, dict) else {}
+    dependency = next(dep for dep in stage.deps if dep.def_path == path)
+    old = (dependency.hash_info.value or {}) if dependency.hash_info else {}
+    new = dependency.read_params()
+    what = "library " if path == ENVIRONMENT.name else f"{path}:"
+    return [line for name in names or new for line in _differences(f"{what}{name}", old.get(name), new.get(name))]
+
+
+def _differences(name: str, old: Any, new: Any) -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [line for key in {**old, **new} for line in _differences(f"{name}.{key}", old.get(key), new.get(key))]
+    return [] if old == new else [f"{name} {old} -> {new}"]
+
+
+def table(planned: Sequence[Planned]) -> str:
+    """The plan for a person: stage, recorded seconds, reason; totals at the end."""
+    if not planned:
+        return "Nothing to run: everything is as DVC recorded it."
+    known = cost.recorded()
+    seconds = {each.name: (cost.measured(each.name) or known.get(each.name, (None,)))[0] for each in planned}
+    width = max(len(each.name) for each in planned)
+    lines = []
+    for title, group in {
+        "Will run": [each for each in planned if each.reasons],
+        "May run, if bytes of what it reads change": [each for each in planned if not each.reasons],
+    }.items():
+        if group:
+            total = sum(seconds[each.name] or 0 for each in group)
+            unknown = sum(seconds[each.name] is None for each in group)
+            lines += [f"{title} ({total:.0f} s recorded{f', {unknown} unknown' if unknown else ''}):"]
+            for each in group:
+                time = "unknown" if seconds[each.name] is None else f"{seconds[each.name]:.0f} s"
+                lines.append(f"  {each.name:<{width}}  {time:>8}  {'; '.join(each.reasons)}".rstrip())
+    return "\n".join(lines)
