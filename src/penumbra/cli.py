@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import sys
+import time
 from pathlib import Path
 
 from penumbra.errors import PenumbraError
@@ -113,4 +114,7 @@ def step(name: str, item: str | None, part: tuple[int, int] | None) -> None:
 
     stage = contract.load().stage(name, item, part)
     libraries.check_installed(stage.versions)
-    importlib.import_module(closure.entry(name, item)).main(stage)
+    module = importlib.import_module(closure.entry(name, item))
+    start = time.monotonic()
+    module.main(stage)
+    print(f"{stage.name}: worked {time.monotonic() - start:.2f} s", file=sys.stderr)

@@ -17,10 +17,11 @@ def headline(metrics: Path) -> str:
     if not metrics.exists():
         raise PenumbraError(f"{metrics}: not there yet. Run `dvc repro` to make it.")
     detectors = read_json(metrics)["detectors"]
-    header = ["detector", *(f"{group} {label}" for group in ("near", "far") for label in COLUMNS.values()), "ID accuracy"]
+    groups = [group for group in ("near", "far") if all(group in result for result in detectors.values())]
+    header = ["detector", *(f"{group} {label}" for group in groups for label in COLUMNS.values()), "ID accuracy"]
     rows = [header]
     for name, result in detectors.items():
-        cells = [percent(result[group][metric]) for group in ("near", "far") for metric in COLUMNS]
+        cells = [percent(result[group][metric]) for group in groups for metric in COLUMNS]
         rows.append([name, *cells, percent(result["id_acc"])])
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     lines = [
@@ -30,6 +31,7 @@ def headline(metrics: Path) -> str:
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def percent(value: dict[str, float]) -> str:
-    """A mean and its spread over seeds, of fractions, in percent."""
-    return f"{100 * value['mean']:.1f} ± {100 * value['std']:.1f}"
+def percent(value: dict[str, float | None]) -> str:
+    """A mean and its spread over seeds (none where there is one seed), of fractions, in percent."""
+    spread = "" if value["std"] is None else f" ± {100 * value['std']:.1f}"
+    return f"{100 * value['mean']:.1f}{spread}"
