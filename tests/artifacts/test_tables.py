@@ -50,7 +50,7 @@ def test_features_keep_their_rows_and_provenance(tmp_path: Path):
     loaded, sample_ids = read_features(tmp_path / "x.safetensors")
     assert sample_ids == ["a", "b", "ü"] and all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
     with safe_open(tmp_path / "x.safetensors", "pt") as file:
-        assert json.loads(file.metadata()["penumbra"]) == PROVENANCE
+        assert json.loads(file.metadata()["penumbra"])["provenance"] == PROVENANCE
 
 
 class Toy(nn.Module, Saved):

@@ -12,7 +12,8 @@ from penumbra.artifacts.files import replace
 
 def write_features(path: str | os.PathLike, tensors: dict[str, Tensor], sample_ids: list[str], provenance: dict) -> None:
     """Write tensors whose first dimension runs over `sample_ids`."""
-    metadata = {"sample_ids": json.dumps(sample_ids), "penumbra": json.dumps(provenance, sort_keys=True)}
+    # One entry only: safetensors writes several in random order, and equal features must be equal bytes.
+    metadata = {"penumbra": json.dumps({"sample_ids": sample_ids, "provenance": provenance}, sort_keys=True)}
     with replace(path) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
 
@@ -20,4 +21,4 @@ def write_features(path: str | os.PathLike, tensors: dict[str, Tensor], sample_i
 def read_features(path: str | os.PathLike) -> tuple[dict[str, Tensor], list[str]]:
     """The tensors by name, and the sample ids of their rows."""
     with safe_open(path, "pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["sample_ids"])  # noqa: SIM118
+        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["penumbra"])["sample_ids"]  # noqa: SIM118

@@ -1,0 +1,173 @@
+"""Candidates of Bad-OOD: provenance, pairing of methods, and the same bytes whole, in parts or after a kill."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from penumbra.artifacts.features import write_features
+from penumbra.artifacts.images import read_pixels
+from penumbra.models.mage import MAGE
+from penumbra.models.moco import MoCoEncoder, standardise
+from penumbra.models.rdm import RDM
+from penumbra.stage import Params, Stage
+from penumbra.synthesize import step
+from penumbra.synthesize.candidates import Streams, distances, guide
+
+D = 6
+SIZES = {"image_size": 8, "patch_size": 4, "width": 16, "depth": 1, "heads": 2, "projection_hidden": 16, "projection": D}
+TOKENIZER = {"width": 32, "multipliers": [1, 1, 1], "codes": 8, "code_width": 4}
+DECODER = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2, "dropout": 0.0}
+METHOD = {
+    "guidance": "minority", "per_image": 2, "scales": [0.0, 0.05, 0.2], "t": 30, "stride": 10, "loop": "guided", "eta": 0.5,
+    "last_alpha": "grid", "s": 12, "distance": "l2", "space": "prev", "norm": "linf", "variance": False, "every": 1, "draws": 1,
+    "score_draws": 4, "stop_gradient": True, "restandardize": False, "decode_steps": 3, "decode_temperature": 2.0, "decode_guidance": 0.0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    MoCoEncoder(**SIZES).eval().save_pretrained(folder / "encoder")
+    MAGE(image_size=8, patch_size=4, representation=D, vqgan=TOKENIZER, **DECODER).eval().save_pretrained(folder / "mage")
+    rdm = RDM(D, 16, 1, 8, 50, 0.0015, 0.0195)
+    for parameter in rdm.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    rdm.eval().save_pretrained(folder / "rdm")
+    z0 = standardise(torch.randn(7, D))
+    write_features(
+        folder / "encoder.safetensors", {"representation": z0, "label": torch.arange(7) % 3}, [f"train/{i:06d}" for i in range(7)], {}
+    )
+    return folder
+
+
+@pytest.fixture
+def stage(models, tmp_path, monkeypatch):
+    monkeypatch.setattr(step, "BLOCK", 4)
+    return make_stage(models, tmp_path, "badood")
+
+
+def make_stage(models, folder, method, **changes):
+    guidance = "gaussian" if method == "badood-gaussian" else "minority"
+    params = {"common": {"seed": 0, "image_size": 8}, "synthesize": {method: METHOD | {"guidance": guidance} | changes}}
+    reads = {"features/encoder": models / "encoder.safetensors"} | {f"models/{name}": models / name for name in ("encoder", "rdm", "mage")}
+    return Stage("synthesize", method, Params(params), {}, reads, {f"outliers/{method}": folder / f"{method}.parquet"}, folder / "scratch")
+
+
+def rows_of(stage):
+    return pq.read_table(stage.write()).to_pandas()
+
+
+def test_each_row_says_where_it_comes_from(stage):
+    step.main(stage)
+    rows = rows_of(stage)
+    assert list(rows.columns) == ["image", *step.COLUMNS]
+    assert rows["sample_id"].tolist()[:3] == ["badood/000000-0", "badood/000000-1", "badood/000001-0"]
+    assert rows["source_id"].tolist() == [f"train/{index // 2:06d}" for index in range(14)]
+    assert rows["label"].tolist() == [index // 2 % 3 for index in range(14)]
+    assert rows["scale"].tolist() == [METHOD["scales"][index % 3] for index in range(14)]
+    assert (rows["displacement"][rows["scale"] == 0] == 0).all()
+    assert (rows["displacement"][rows["scale"] > 0] > 0).all()
+    assert (rows["minority_before"] == rows["minority_after"])[rows["scale"] == 0].all()
+    np.testing.assert_allclose(rows["norm"], [np.linalg.norm(z) for z in rows["representation"]], rtol=1e-5)
+    assert read_pixels(stage.write()).shape == (14, 8, 8, 3)
+
+
+def test_distances_are_those_of_the_stored_image(stage, models):
+    step.main(stage)
+    pixels = torch.from_numpy(read_pixels(stage.write())).permute(0, 3, 1, 2).float() / 255
+    made = MoCoEncoder.from_pretrained(models / "encoder").represent(pixels)
+    source = step.read_features(models / "encoder.safetensors")[0]["representation"].repeat_interleave(2, 0)
+    rows = rows_of(stage)
+    np.testing.assert_allclose(rows["distance_l2"], (made - source).norm(dim=1), rtol=1e-4)
+    np.testing.assert_allclose(rows["distance_mse"], rows["distance_l2"] ** 2 / D, rtol=1e-4)
+
+
+def test_distances_of_standardised_rows_agree_with_each_other():
+    a, b = standardise(torch.randn(2, 5, D).reshape(10, D)).split(5)
+    d = distances(a, b)
+    torch.testing.assert_close(d["distance_unit_l2"], d["distance_l2"] / (D - 1) ** 0.5)
+    torch.testing.assert_close(d["distance_cosine"], d["distance_unit_l2"] ** 2 / 2)
+
+
+def test_parts_in_any_order_give_the_bytes_of_the_whole(stage, models, tmp_path):
+    step.main(stage)
+    other = make_stage(models, tmp_path / "other", "badood")
+    for index in (2, 0, 1):
+        step.main(replace(other, part=(index, 3)))
+    assert not other.write().exists()
+    step.main(other)
+    assert other.write().read_bytes() == stage.write().read_bytes()
+    assert not (other.scratch_root / other.name).exists()
+
+
+def test_a_killed_run_resumes_without_repeating_a_block(stage, models, tmp_path, monkeypatch):
+    step.main(stage)
+    other, made, make_block = make_stage(models, tmp_path / "other", "badood"), [], step.make_block
+
+    def counted(*args):
+        if len(made) == 2:
+            made.append("killed")
+            raise KeyboardInterrupt
+        made.append("block")
+        return make_block(*args)
+
+    monkeypatch.setattr(step, "make_block", counted)
+    with pytest.raises(KeyboardInterrupt):
+        step.main(other)
+    step.main(other)
+    assert made.count("block") == 4
+    assert other.write().read_bytes() == stage.write().read_bytes()
+
+
+def test_a_candidate_does_not_depend_on_its_block(stage, models, tmp_path, monkeypatch):
+    step.main(stage)
+    monkeypatch.setattr(step, "BLOCK", 14)
+    other = make_stage(models, tmp_path / "other", "badood")
+    step.main(other)
+    np.testing.assert_allclose(np.stack(rows_of(stage)["representation"]), np.stack(rows_of(other)["representation"]), atol=1e-4)
+
+
+def test_methods_share_all_noise_but_their_guidance(stage, models, tmp_path):
+    """Scale 0 leaves the unguided candidate, which is then one and the same for both methods, its image included."""
+    gaussian = make_stage(models, tmp_path, "badood-gaussian")
+    step.main(stage)
+    step.main(gaussian)
+    a, b = rows_of(stage), rows_of(gaussian)
+    unguided = a["scale"] == 0
+    assert (a["minority_before"] == b["minority_before"]).all()
+    assert all(x["bytes"] == y["bytes"] for x, y in zip(a["image"][unguided], b["image"][unguided], strict=True))
+    assert (a["minority_after"] != b["minority_after"])[~unguided].all()
+
+
+def test_restandardized_candidates_have_the_norm_of_id(models, tmp_path):
+    stage = make_stage(models, tmp_path, "badood", restandardize=True)
+    step.main(stage)
+    np.testing.assert_allclose(rows_of(stage)["norm"], (D - 1) ** 0.5, rtol=1e-5)
+
+
+def test_a_collapse_is_reported(models, tmp_path, capsys):
+    step.main(make_stage(models, tmp_path, "badood", scales=[50.0]))
+    assert "warning: synthesize@badood: samples of scale 50 collapse" in capsys.readouterr().err
+
+
+def test_streams_of_purposes_are_independent_and_restart():
+    streams = Streams(0, ["train/0-0", "train/0-1"])
+    first = streams.of("forward").normal(4)
+    assert torch.equal(first, streams.of("forward").normal(4))
+    assert not torch.equal(first, streams.of("reverse").normal(4))
+    assert not torch.equal(first[0], first[1])
+
+
+@pytest.mark.parametrize("guidance", ["minority", "gaussian"])
+def test_guide_of_a_subset_is_the_subset_of_guide(models, guidance):
+    rdm = RDM.from_pretrained(models / "rdm")
+    z0, ids, scales = torch.randn(5, D), list("abcde"), [0.0, 0.1, 0.2, 0.1, 0.0]
+    p = Params(METHOD | {"guidance": guidance})
+    whole = guide(rdm, rdm.alphas_cumprod, z0, scales, Streams(0, ids), p)
+    part = guide(rdm, rdm.alphas_cumprod, z0[[3, 1]], [0.1, 0.1], Streams(0, ["d", "b"]), p)
+    torch.testing.assert_close(part.representation, whole.representation[[3, 1]], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(part.minority_after, whole.minority_after[[3, 1]], atol=1e-4, rtol=1e-4)
