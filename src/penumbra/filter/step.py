@@ -19,7 +19,7 @@ def main(stage: Stage) -> None:
     Raises:
         PenumbraError: no candidate is in the mid band.
     """
-    device = setup()
+    device = setup(threads=1)
     calibration = read_json(stage.read("calibration"))
     detector = initial_detector(stage.read("detectors"), device)
     logits, _ = detector.outputs(stage.read("outliers"))

@@ -19,7 +19,7 @@ TESTS = ("images/test", "images/ood", "images/shifted")
 
 def main(stage: Stage) -> None:
     """Write data/scores/DETECTOR.parquet: rows of test, ood and shifted for each seed; higher = more OOD."""
-    device = setup()
+    device = setup(threads=1)  # seeds run side by side
     seeds = saved_seeds(stage.read("detectors"))
     units = {f"seed-{seed}.parquet": seed for seed in seeds}
     for unit in stage.todo(units):
