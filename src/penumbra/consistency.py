@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from itertools import combinations
 
-from penumbra.schema import Experiment, ImageSource, Mage
+from penumbra.schema import Experiment, ImageSource
 
 ON_DISK = ("folder", "imglist", "cifar10", "cifar100")
-GROUP_NORM = 32  # groups of the VQGAN's GroupNorm
+GROUPS = 32  # of the VQGAN's GroupNorm; fewer where a group would hold less than four channels
 
 Fault = tuple[str, str]
 
@@ -56,7 +56,7 @@ def _encoder(experiment: Experiment) -> Iterator[Fault]:
     encoder = experiment.pretrain.encoder
     yield from _divides("pretrain.encoder.heads", encoder.heads, "pretrain.encoder.width", encoder.width)
     yield from _divides("sine and cosine of rows and columns", 4, "pretrain.encoder.width", encoder.width)
-    yield from _divides("pretrain.encoder.patch_size", encoder.patch_size, "common.image_size", experiment.common.image_size)
+    yield from _divides("pretrain.encoder.patch_size", encoder.patch_size, "pretrain.encoder.image_size", encoder.image_size)
 
 
 def _diffusion(experiment: Experiment) -> Iterator[Fault]:
@@ -66,27 +66,25 @@ def _diffusion(experiment: Experiment) -> Iterator[Fault]:
         yield "pretrain.rdm.beta_end", f"must be above {rdm.beta_start:g} (pretrain.rdm.beta_start)"
 
 
-def downsampling(mage: Mage) -> int:
-    """Side of an image divided by the side of its grid of tokens."""
-    return 2 ** (len(mage.vqgan_multipliers) - 1)
-
-
 def _mage(experiment: Experiment) -> Iterator[Fault]:
-    mage, size = experiment.pretrain.mage, experiment.common.image_size
+    mage = experiment.pretrain.mage
     yield from _divides("pretrain.mage.heads", mage.heads, "pretrain.mage.width", mage.width)
     yield from _divides("pretrain.mage.decoder_heads", mage.decoder_heads, "pretrain.mage.decoder_width", mage.decoder_width)
-    yield from _divides("groups of its GroupNorm", GROUP_NORM, "pretrain.mage.vqgan_width", mage.vqgan_width)
-    factor = downsampling(mage)
-    yield from _divides("halvings by pretrain.mage.vqgan_multipliers", factor, "common.image_size", size)
-    tokens = (size // factor) ** 2
-    for name, method in experiment.synthesize.items():
-        if method.decode_steps > tokens:
-            yield f"synthesize.{name}.decode_steps", f"must be in 1..{tokens}, the number of tokens of an image"
+    factor = 2 ** (len(mage.vqgan_multipliers) - 1)
+    yield from _divides("halvings by pretrain.mage.vqgan_multipliers", factor, "pretrain.mage.image_size", mage.image_size)
+    channels = [mage.vqgan_width * multiplier for multiplier in mage.vqgan_multipliers]
+    if any(count % min(GROUPS, max(count // 4, 1)) or count < 4 for count in channels):
+        yield "pretrain.mage.vqgan_width", f"must give every level of vqgan_multipliers a multiple of 4 channels, from 128 on of {GROUPS}"
 
 
 def _epochs(experiment: Experiment) -> Iterator[Fault]:
     pretrain, recipe = experiment.pretrain, experiment.train.recipes.energy
-    loops = {"pretrain.encoder": pretrain.encoder, "pretrain.classifier": pretrain.classifier, "train.recipes.energy": recipe}
+    loops = {
+        "pretrain.encoder": pretrain.encoder,
+        "pretrain.mage": pretrain.mage,
+        "pretrain.classifier": pretrain.classifier,
+        "train.recipes.energy": recipe,
+    }
     for key, loop in loops.items():
         if loop.warmup_epochs > loop.epochs:
             yield f"{key}.warmup_epochs", f"must be in 0..{loop.epochs} ({key}.epochs)"

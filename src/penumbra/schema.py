@@ -46,6 +46,10 @@ def _bands(value: Any) -> Any:
     return _require(value in (None, "all", "random") or some, value, f"null, all, random, or a list of {', '.join(BANDS)}")
 
 
+def _range(value: list[float]) -> list[float]:
+    return _require(len(value) == 2 and value[0] <= value[1], value, "[lowest, highest]")
+
+
 def _interval(value: list[float]) -> list[float]:
     return _require(len(value) == 2 and value[0] < value[1], value, "[lo, hi] with 0 <= lo < hi <= 1")
 
@@ -53,6 +57,7 @@ def _interval(value: list[float]) -> list[float]:
 Name = Annotated[str, _named("[A-Za-z0-9][A-Za-z0-9_-]*", "letters, digits, - and _")]
 Item = Annotated[str, _named("[a-z0-9][a-z0-9-]*", "small letters, digits and -")]  # a stage of dvc.yaml, a wildcard of Snakemake
 Names = Annotated[list[Text], MinLen(1), AfterValidator(_distinct)]
+Range = Annotated[list[Positive], AfterValidator(_range)]
 Interval = Annotated[list[Share], AfterValidator(_interval)]
 Bands = Annotated[Any, AfterValidator(_bands)]
 
@@ -109,8 +114,22 @@ class Optimised(Section):
     weight_decay: NotNegative
 
 
+class Augment(Section):
+    """Random views for contrastive learning."""
+
+    crop_area: Interval
+    crop_aspect: Annotated[float, Ge(1)]
+    rotation: NotNegative
+    flip: bool
+    contrast: Share
+    brightness: Share
+    blur_share: Share
+    blur_sigma: Range
+
+
 class Encoder(Optimised):
     checkpoint: Text | None
+    image_size: Annotated[int, Ge(8)]
     patch_size: Count
     width: Count
     depth: Count
@@ -120,6 +139,9 @@ class Encoder(Optimised):
     warmup_epochs: Natural
     temperature: Positive
     momentum: Share
+    augment: Augment
+    validate_every: Count
+    validate_neighbours: Count
 
 
 class RepresentationDiffusion(Optimised):
@@ -136,19 +158,28 @@ class RepresentationDiffusion(Optimised):
 class Mage(Optimised):
     checkpoint: Text | None
     vqgan_checkpoint: Text | None
+    image_size: Annotated[int, Ge(8)]
+    patch_size: Count
     codes: Annotated[int, Ge(101)]  # MAGE's class token is id 1100; ids run to codes + 1000, the mask
     code_width: Count
     vqgan_width: Count
     vqgan_multipliers: Annotated[list[Count], MinLen(1)]
     vqgan_epochs: Count
+    vqgan_learning_rate: Positive
+    vqgan_commitment: NotNegative
     width: Count
     depth: Count
     heads: Count
     decoder_width: Count
     decoder_depth: Count
     decoder_heads: Count
+    warmup_epochs: Natural
     dropout: ShareBelowOne
+    label_smoothing: ShareBelowOne
     drop_representation: ShareBelowOne
+    mask_mean: Share
+    mask_std: Positive
+    mask_min: Share
 
 
 class ResNetRecipe(Optimised):

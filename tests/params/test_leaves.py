@@ -8,10 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import networkx as nx
 import pytest
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
+from miniature import Miniature
 from penumbra.errors import PenumbraError
 from penumbra.params import known_leaves, load
 from penumbra.stage import Params
@@ -43,9 +47,9 @@ def other(value: Any) -> Any:
             return "other"
 
 
-def with_other(leaf: str) -> dict:
-    """The committed parameters with another value of one leaf."""
-    content = copy.deepcopy(CONTENT)
+def with_other(leaf: str, content: dict = CONTENT) -> dict:
+    """The parameters with another value of one leaf."""
+    content = copy.deepcopy(content)
     *parents, last = leaf.split(".")
     section = lookup(content, ".".join(parents)) if parents else content
     section[last] = other(section[last])
@@ -62,10 +66,16 @@ class Declared:
                 if isinstance(dependency, ParamsDependency) and dependency.def_path == "params.yaml":
                     dependency.save()
                     self.dependencies[stage.name] = dependency
+        graph = repo.index.graph  # edges point from a stage to what it needs
+        self.following = {stage.name: {other.name for other in nx.ancestors(graph, stage)} for stage in repo.index.stages}
 
     def by(self, leaf: str) -> set[str]:
         """Stages that declare the leaf or a section that it is in."""
         return {stage for stage, keys in self.keys().items() if any(leaf == key or leaf.startswith(f"{key}.") for key in keys)}
+
+    def downstream(self, leaf: str) -> set[str]:
+        """Stages that declare the leaf, and all that follow from them."""
+        return self.by(leaf).union(*(self.following[stage] for stage in self.by(leaf)))
 
     def keys(self) -> dict[str, list[str]]:
         """Declared keys by stage."""
@@ -130,6 +140,36 @@ def test_dvc_sees_the_change_of_a_leaf_in_the_stages_that_declare_it_and_in_no_o
     assert declared.changed() == set()
     path.write_text(committed)
     assert {leaf: stages for leaf, stages in seen.items() if stages != declared.by(leaf)} == {}
+
+
+SAMPLE = settings(max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+# one leaf of each section, the last step first, so that each run is longer than the one before
+ONE_OF_EACH = sorted({leaf.split(".")[0]: leaf for leaf in reversed(LEAVES)}.values(), key=LEAVES.index, reverse=True)
+
+
+def rerun(miniature: Miniature, monkeypatch: pytest.MonkeyPatch, content: dict) -> set[str]:
+    """The stages whose step `dvc repro` runs after params.yaml has become `content`."""
+    miniature.reset()
+    (miniature.root / "params.yaml").write_text(json.dumps(content))
+    miniature.reproduce(monkeypatch)
+    assert max(miniature.counters().values(), default=1) == 1
+    return set(miniature.counters())
+
+
+def test_dvc_reruns_the_stages_that_declare_a_leaf_and_what_follows(declared, miniature, monkeypatch):
+    content = CONTENT
+    for leaf in ONE_OF_EACH:
+        content = with_other(leaf, content)
+        assert rerun(miniature, monkeypatch, content) == declared.downstream(leaf), leaf
+    assert rerun(miniature, monkeypatch, shuffled(content)) == set()
+
+
+@SAMPLE
+@given(leaf=st.sampled_from(LEAVES))
+def test_dvc_reruns_the_same_for_any_leaf(declared, built_miniature, tmp_path_factory, leaf):
+    miniature = built_miniature.copy(tmp_path_factory.mktemp("any") / "dag")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert rerun(miniature, monkeypatch, with_other(leaf)) == declared.downstream(leaf)
 
 
 def shuffled(content: Any) -> Any:
