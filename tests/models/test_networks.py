@@ -1,0 +1,115 @@
+"""MoCo-v3, VQGAN and MAGE have the published layouts, and MAGE decodes as published."""
+
+import math
+
+import pytest
+import torch
+
+from penumbra.models.mage import MAGE, masked_after
+from penumbra.models.moco import MoCoEncoder, standardise
+from penumbra.models.vit import Attention, sincos_position_embedding
+from penumbra.models.vqgan import VQGAN, ResnetBlock
+from penumbra.noise import SampleNoise
+
+PUBLISHED = {"width": 128, "multipliers": [1, 1, 2, 2, 4], "codes": 1024, "code_width": 256}
+SMALL = {"width": 8, "multipliers": [1, 2], "codes": 20, "code_width": 4}
+
+
+@pytest.fixture
+def mage() -> MAGE:
+    torch.manual_seed(0)
+    return MAGE(8, 4, 6, 16, 1, 2, 16, 1, 2, 0.1, SMALL).eval()
+
+
+@pytest.mark.parametrize(("width", "depth", "heads", "keys", "millions"), [(768, 12, 12, 166, 106.787), (1024, 24, 16, 310, 325.338)])
+def test_published_encoders_have_their_tensors(width, depth, heads, keys, millions):
+    with torch.device("meta"):
+        encoder = MoCoEncoder(224, 16, width, depth, heads, 4096, 256)
+    assert len(encoder.state_dict()) == keys
+    assert round(sum(parameter.numel() for parameter in encoder.parameters()) / 1e6, 3) == millions
+    assert [name for name in encoder.state_dict() if name.startswith("head.7")] == [
+        "head.7.running_mean",
+        "head.7.running_var",
+        "head.7.num_batches_tracked",
+    ]
+
+
+@pytest.mark.parametrize(("width", "depth", "heads", "own", "millions"), [(768, 12, 12, 268, 146.67), (1024, 24, 16, 412, 410.16)])
+def test_published_mages_have_their_tensors(width, depth, heads, own, millions):
+    with torch.device("meta"):
+        mage = MAGE(256, 16, 256, width, depth, heads, width, 8, 16, 0.1, PUBLISHED)
+        encoder = MoCoEncoder(224, 16, width, depth, heads, 4096, 256)
+    assert len([name for name in mage.state_dict() if not name.startswith("vqgan.")]) == own
+    assert len(mage.state_dict()) + len(encoder.state_dict()) == {268: 602, 412: 890}[own]
+    assert abs(sum(p.numel() for n, p in mage.named_parameters() if not n.startswith("vqgan.")) / 1e6 - millions) < 0.01
+    assert mage.mask_id == 2024 and mage.tokens == 256
+
+
+def test_published_tokenizer_has_its_tensors():
+    with torch.device("meta"):
+        state = VQGAN(**PUBLISHED).state_dict()
+    assert (len(state), sum(tensor.numel() for tensor in state.values())) == (168, 54_515_587)
+    quirks = [name for name in state if "nin_shortcut" in name]
+    changing = ("encoder.down.2", "encoder.down.4", "decoder.up.1", "decoder.up.3")
+    assert quirks == [f"{part}.block.0.nin_shortcut.weight" for part in changing]
+        f"{part}.block.0.nin_shortcut.weight" for part in ("encoder.down.2", "encoder.down.4", "decoder.up.1", "decoder.up.3")
+    ]
+    assert all(state[name].shape[0] == state[name].shape[1] for name in quirks)
+
+
+def test_position_embedding_holds_row_then_column():
+    embedding = sincos_position_embedding(3, 8)
+    row, column = 2, 1
+    expected = [f(x * 10000 ** (-j / 2)) for x in (row, column) for f in (math.sin, math.cos) for j in range(2)]
+    torch.testing.assert_close(embedding[0, 1 + row * 3 + column], torch.tensor(expected))
+    assert not embedding[0, 0].any()
+
+
+def test_attention_equals_its_definition():
+    attention, x = Attention(8, 2), torch.randn(2, 5, 8)
+    q, k, v = (part.unflatten(-1, (2, 4)).transpose(1, 2) for part in attention.qkv(x).chunk(3, -1))
+    mixed = (q @ k.transpose(-1, -2) * 4**-0.5).softmax(-1) @ v
+    torch.testing.assert_close(attention(x), attention.proj(mixed.transpose(1, 2).flatten(2)))
+
+
+def test_representation_is_standardised_per_sample():
+    z = standardise(3 + 5 * torch.randn(4, 256))
+    torch.testing.assert_close(z.norm(dim=1), torch.full((4,), math.sqrt(255)))
+    torch.testing.assert_close(z.mean(1), torch.zeros(4), atol=1e-6, rtol=0)
+
+
+def test_block_that_changes_channels_has_no_skip_from_its_input():
+    block = ResnetBlock(8, 16)
+    with torch.no_grad():
+        block.conv2.weight.zero_()
+    assert not block(torch.randn(1, 8, 4, 4)).any()
+
+
+def test_schedule_leaves_the_published_numbers_of_tokens_masked():
+    unknown, left = torch.tensor([256]), []
+    for step in range(20):
+        unknown = masked_after(step, 20, 256, unknown)
+        left.append(int(unknown))
+    assert left == [255, 252, 248, 243, 236, 228, 218, 207, 194, 181, 166, 150, 133, 116, 97, 79, 59, 40, 20, 1]
+
+
+def test_dropped_tokens_reach_the_decoder_as_masked_ones(mage):
+    z, ids = torch.randn(2, 6), torch.randint(0, 20, (2, 16))
+    ids[:, ::2] = mage.mask_id
+    everything = torch.arange(16).expand(2, -1)
+    torch.testing.assert_close(mage(ids, z), mage(ids, z, everything))
+    assert not torch.allclose(mage(ids, z), mage(ids, z, everything[:, 1::2]))
+
+
+def test_an_image_does_not_depend_on_its_batch(mage):
+    z = torch.randn(3, 6)
+    together = mage.generate(z, SampleNoise(0, "test", ["a", "b", "c"]), 6, 2.0, 1.0)
+    alone = mage.generate(z[1:2], SampleNoise(0, "test", ["b"]), 6, 2.0, 1.0)
+    torch.testing.assert_close(together[1:2], alone)
+    assert together.shape == (3, 3, 8, 8) and together.min() >= 0 and together.max() <= 1
+
+
+def test_guidance_with_the_null_representation_changes_nothing(mage):
+    z = mage.fake_latent.detach().repeat(2, 1)
+    images = [mage.generate(z, SampleNoise(0, "test", ["a", "b"]), 4, 2.0, guidance) for guidance in (0.0, 3.0)]
+    torch.testing.assert_close(*images)
