@@ -6,7 +6,9 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 sys.path.insert(0, f"{workflow.basedir}/src")  # the code of this checkout,
-os.environ["PYTHONPATH"] = os.pathsep.join([f"{workflow.basedir}/src", os.environ.get("PYTHONPATH", "")])  # in the jobs too
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [f"{workflow.basedir}/src", os.environ.get("PYTHONPATH", "")]
+)  # in the jobs too
 
 from penumbra.workflow import contract
 

@@ -3,7 +3,10 @@ rule report:
         data=dag.data("report"),
         code=dag.code("report"),
     output:
-        [directory(path) if path.endswith("figures") else path for path in dag.outputs("report")],
+        [
+            directory(path) if path.endswith("figures") else path
+            for path in dag.outputs("report")
+        ],
     log:
         "logs/report.log",
     benchmark:

@@ -27,7 +27,9 @@ rule synthesize:
     input:
         data=dag.data("synthesize"),
         code=dag.code("synthesize"),
-        parts=expand(".penumbra/parts/synthesize/{{item}}/{part}", part=range(synthesize_parts)),
+        parts=expand(
+            ".penumbra/parts/synthesize/{{item}}/{part}", part=range(synthesize_parts)
+        ),
     output:
         *dag.outputs("synthesize"),
     log:
