@@ -11,7 +11,7 @@ rule synthesize_part:
         "logs/synthesize/{item}.{part}.log",
     benchmark:
         ".penumbra/benchmarks/synthesize/{item}.{part}.tsv"
-    threads: 2
+    threads: 1
     resources:
         gpu=1,
         mem_mb=4000,
@@ -36,7 +36,7 @@ rule synthesize:
         "logs/synthesize/{item}.log",
     benchmark:
         ".penumbra/benchmarks/synthesize/{item}.tsv"
-    threads: 2
+    threads: 1
     resources:
         gpu=1,
         mem_mb=4000,

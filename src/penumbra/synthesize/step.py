@@ -152,7 +152,7 @@ def main(stage: Stage) -> None:
 
     A block of candidates is a unit: a killed job goes on after the last whole one.
     """
-    device = setup()
+    device = setup(threads=1)  # its parts run side by side
     p = stage.params.synthesize[stage.item]
     models, features = _inputs(stage, device)
     candidates = plan(len(features.sample_ids), p.per_image, p.scales)

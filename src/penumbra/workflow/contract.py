@@ -93,21 +93,21 @@ class Contract:
             code=tuple(Path(path) for path in entry.code),
         )
 
-    # What rules/*.smk ask for. Functions of wildcards, because the items of a step differ.
+    # What rules/*.smk ask for. Functions of wildcards, because the items of a step differ; or of an item that is given.
 
-    def data(self, step: str) -> Callable[[Any], list[str]]:
+    def data(self, step: str, item: str | None = None) -> Callable[[Any], list[str]]:
         """Input function: the data that a stage reads."""
-        return lambda wildcards: list(self._of(step, wildcards).data)
+        return lambda wildcards: list(self._of(step, item, wildcards).data)
 
-    def code(self, step: str) -> Callable[[Any], list[str]]:
+    def code(self, step: str, item: str | None = None) -> Callable[[Any], list[str]]:
         """Input function: the source files that a stage imports."""
-        return lambda wildcards: list(self._of(step, wildcards).code)
+        return lambda wildcards: list(self._of(step, item, wildcards).code)
 
-    def declared(self, step: str) -> Callable[[Any], dict[str, Any]]:
+    def declared(self, step: str, item: str | None = None) -> Callable[[Any], dict[str, Any]]:
         """Params function: parameters and library versions that a stage depends on."""
 
         def declared(wildcards: Any) -> dict[str, Any]:
-            entry = self._of(step, wildcards)
+            entry = self._of(step, item, wildcards)
             values = {"params": self.params(entry), "versions": self.versions(entry)}
             return json.loads(json.dumps(values, sort_keys=True))  # Snakemake compares their text, and the order of keys means nothing
 
@@ -122,8 +122,8 @@ class Contract:
         """All outputs of the DAG."""
         return [path for entry in self.stages.values() for path in entry.outputs]
 
-    def _of(self, step: str, wildcards: Any) -> Entry:
-        return self.entry(step, getattr(wildcards, "item", None))
+    def _of(self, step: str, item: str | None, wildcards: Any) -> Entry:
+        return self.entry(step, item or getattr(wildcards, "item", None))
 
 
 def short_name(path: str) -> str:

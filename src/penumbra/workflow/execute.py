@@ -17,8 +17,13 @@ TAIL = 15  # lines of a failed job's log to show
 
 def rules(entries: Sequence[Entry]) -> list[str]:
     """Names of the Snakemake rules that make these stages."""
-    steps = dict.fromkeys(entry.step for entry in entries)
-    return [rule for step in steps for rule in ([f"{step}_part", step] if step in WITH_PARTS else [step])]
+    names: list[str] = []
+    for entry in entries:
+        if entry.step == "pretrain":
+            names.append(f"pretrain_{entry.item}")
+        else:
+            names += [f"{entry.step}_part", entry.step] if entry.step in WITH_PARTS else [entry.step]
+    return list(dict.fromkeys(names))
 
 
 def snakemake(*arguments: str) -> list[str]:
@@ -32,17 +37,21 @@ def snakemake(*arguments: str) -> list[str]:
 
 
 def run(contract: Contract, names: Sequence[str]) -> None:
-    """Run the stages, in parallel where nothing forbids it; only theirs of all rules, whatever Snakemake thinks of the rest.
+    """Run the stages, and only theirs of all jobs, whatever Snakemake thinks of the rest; items of a step in parallel.
+
+    One step at a time: a rule that is allowed for one stage would also run for stages that another one stands on.
 
     Raises:
         PenumbraError: a job failed; the message has the end of its log.
     """
     entries = [contract.entry(*name.partition("@")[::2]) for name in names]
-    allowed = rules(entries)
-    # the parts are forced too: a marker that a killed run left must not pass for a finished part
-    command = snakemake("--force", "--forcerun", *allowed, "--allowed-rules", *allowed, "--", *(entry.outputs[0] for entry in entries))
-    if subprocess.run(command).returncode:
-        raise PenumbraError(_failure(entries))
+    for step in dict.fromkeys(entry.step for entry in entries):
+        chosen = [entry for entry in entries if entry.step == step]
+        allowed = rules(chosen)
+        # the parts are forced too: a marker that a killed run left must not pass for a finished part
+        command = snakemake("--force", "--forcerun", *allowed, "--allowed-rules", *allowed, "--", *(entry.outputs[0] for entry in chosen))
+        if subprocess.run(command).returncode:
+            raise PenumbraError(_failure(chosen))
 
 
 def _failure(entries: Sequence[Entry]) -> str:
