@@ -16,6 +16,14 @@ dag = contract.load()
 shards = int(config.get("shards", 2))
 
 
+def parts_of_seeds():
+    return min(shards, len(dag.parameters["train"]["recipes"]["energy"]["seeds"]))
+
+
+def separate(parts):
+    return range(parts) if parts > 1 else []  # a single part is the whole
+
+
 wildcard_constraints:
     item="[a-z0-9-]+",
     part=r"\d+",

@@ -1,4 +1,4 @@
-score_parts = shards
+score_parts = parts_of_seeds()
 
 
 rule score_part:
@@ -27,7 +27,9 @@ rule score:
     input:
         data=dag.data("score"),
         code=dag.code("score"),
-        parts=expand(".penumbra/parts/score/{{item}}/{part}", part=range(score_parts)),
+        parts=expand(
+            ".penumbra/parts/score/{{item}}/{part}", part=separate(score_parts)
+        ),
     output:
         *dag.outputs("score"),
     log:

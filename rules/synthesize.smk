@@ -28,7 +28,8 @@ rule synthesize:
         data=dag.data("synthesize"),
         code=dag.code("synthesize"),
         parts=expand(
-            ".penumbra/parts/synthesize/{{item}}/{part}", part=range(synthesize_parts)
+            ".penumbra/parts/synthesize/{{item}}/{part}",
+            part=separate(synthesize_parts),
         ),
     output:
         *dag.outputs("synthesize"),

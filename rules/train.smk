@@ -1,4 +1,4 @@
-train_parts = len(dag.parameters["train"]["recipes"]["energy"]["seeds"])
+train_parts = parts_of_seeds()
 
 
 rule train_part:
@@ -27,7 +27,9 @@ rule train:
     input:
         data=dag.data("train"),
         code=dag.code("train"),
-        parts=expand(".penumbra/parts/train/{{item}}/{part}", part=range(train_parts)),
+        parts=expand(
+            ".penumbra/parts/train/{{item}}/{part}", part=separate(train_parts)
+        ),
     output:
         directory(dag.outputs("train")),
     log:

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from penumbra import training
+from penumbra.artifacts.detectors import saved_seeds
 from penumbra.artifacts.images import ImageWriter, encode
 from penumbra.artifacts.tables import write_parquet
 from penumbra.errors import PenumbraError
-from penumbra.models.inference import saved_seeds
 from penumbra.models.resnet import Detector
 from penumbra.stage import Params, Stage
 from penumbra.train import loop, step

@@ -7,24 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from penumbra.artifacts.detectors import saved_seeds
 from penumbra.artifacts.images import iter_pixels, read_table
 from penumbra.errors import PenumbraError
 from penumbra.models.resnet import Detector, energy
 from penumbra.runtime import inference_batch
 
 BATCH = 512
-
-
-def saved_seeds(directory: str | os.PathLike) -> dict[int, Path]:
-    """The folder of each training seed in data/detectors/DETECTOR, smallest seed first.
-
-    Raises:
-        PenumbraError: there is none.
-    """
-    seeds = {int(path.name.removeprefix("seed-")): path for path in Path(directory).glob("seed-*")}
-    if not seeds:
-        raise PenumbraError(f"{directory}: holds no seed-* folder. Run `dvc repro` to make it again.")
-    return dict(sorted(seeds.items()))
 
 
 class Inference:

@@ -1,18 +1,19 @@
 """dvc.yaml as DVC resolves it: the one source of what each stage reads, writes and depends on."""
 
 import functools
+import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from penumbra.artifacts.files import replace
 from penumbra.errors import PenumbraError
 from penumbra.stage import Params, Stage
 
-ENVIRONMENT = Path("environment.yaml")
+CONTRACT, PARAMETERS, ENVIRONMENT = Path("dvc.yaml"), Path("params.yaml"), Path("environment.yaml")
+RESOLVED = Path(".penumbra/contract.json")
 
 
 @dataclass(frozen=True)
@@ -136,19 +137,35 @@ def short_name(path: str) -> str:
 def load() -> Contract:
     """The contract of the repository in the working directory.
 
+    DVC resolves dvc.yaml. What it found is kept beside the hash of the files that it depends on, so that each of the many
+    processes of a run need not load DVC again.
+
     Raises:
         PenumbraError: dvc.yaml cannot be read.
     """
+    key = hashlib.sha256(
+        b"\0".join(path.read_bytes() if path.exists() else b"" for path in (CONTRACT, PARAMETERS, ENVIRONMENT, Path(__file__)))
+    )
+    kept = json.loads(RESOLVED.read_text(encoding="utf-8")) if RESOLVED.exists() else {}
+    if kept.get("key") != key.hexdigest():
+        kept = {"key": key.hexdigest(), "stages": _resolved(), "params": _yaml(PARAMETERS), "versions": _yaml(ENVIRONMENT)}
+        with replace(RESOLVED) as temporary:
+            temporary.write_text(json.dumps(kept), encoding="utf-8")
+    entries = [
+        Entry(**{name: tuple(value) if isinstance(value, list) else value for name, value in each.items()}) for each in kept["stages"]
+    ]
+    return Contract({entry.name: entry for entry in entries}, kept["params"], kept["versions"])
+
+
+def _resolved() -> list[dict[str, Any]]:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
         with Repo() as repo:
-            stages = [stage for stage in repo.index.stages if stage.addressing]
-            entries = {stage.addressing: _entry(stage, repo.root_dir) for stage in stages}
+            return [asdict(_entry(stage, repo.root_dir)) for stage in repo.index.stages if stage.addressing]
     except DvcException as error:
         raise PenumbraError(f"dvc.yaml: {' '.join(str(error).split())}") from error
-    return Contract(entries, _yaml("params.yaml"), _yaml(ENVIRONMENT))
 
 
 def _entry(stage: Any, root: str) -> Entry:
@@ -161,10 +178,12 @@ def _entry(stage: Any, root: str) -> Entry:
         data=tuple(path for path in files if not path.startswith("src/")),
         code=tuple(path for path in files if path.startswith("src/")),
         outputs=tuple(Path(out.fs_path).relative_to(root).as_posix() for out in stage.outs),
-        params=tuple(keys.get("params.yaml", ())),
+        params=tuple(keys.get(PARAMETERS.name, ())),
         libraries=tuple(sorted(keys.get(ENVIRONMENT.name, ()))),
     )
 
 
-def _yaml(path: str | Path) -> dict[str, Any]:
-    return YAML(typ="safe").load(Path(path).read_text(encoding="utf-8")) if Path(path).exists() else {}
+def _yaml(path: Path) -> dict[str, Any]:
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe").load(path.read_text(encoding="utf-8")) if path.exists() else {}

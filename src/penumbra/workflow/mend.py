@@ -11,9 +11,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from penumbra.artifacts.files import replace
 from penumbra.errors import PenumbraError
 from penumbra.workflow import closure, libraries
-from penumbra.workflow.contract import ENVIRONMENT
-
-CONTRACT = Path("dvc.yaml")
+from penumbra.workflow.contract import CONTRACT, ENVIRONMENT
 
 
 def check() -> None:
