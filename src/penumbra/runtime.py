@@ -2,10 +2,9 @@
 
 import os
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any
-
-from tqdm import tqdm
 
 THREADS = 2  # fixed, not the number of cores: the order of a sum, and so its last bit, depends on it
 
@@ -27,6 +26,27 @@ def inference_batch(default: int) -> int:
     return int(os.environ.get("PENUMBRA_INFERENCE_BATCH") or default)
 
 
-def progress(items: Iterable, what: str, total: int | None = None, initial: int = 0) -> tqdm:
-    """A progress bar with ETA on stderr; in a log file a line every ten seconds."""
-    return tqdm(items, desc=what, total=total, initial=initial, mininterval=0.5 if sys.stderr.isatty() else 10, dynamic_ncols=True)
+def progress(items: Iterable, what: str, total: int | None = None, initial: int = 0) -> Iterator:
+    """The items, with a count and the time left on stderr: live on a terminal, in a log a line every ten seconds.
+
+    Args:
+        what: name of the loop.
+        total: number of items together with the `initial` ones that were done before; None: that of `items`.
+    """
+    total = total or (initial + len(items) if isinstance(items, Sized) else None)
+    live = sys.stderr.isatty()
+    start = shown = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - shown >= (0.5 if live else 10):
+            shown = now
+            left = f"/{total}, {_clock((now - start) / done * (total - initial - done))} left" if total else ""
+            print(f"{what}: {initial + done}{left}", end="\x1b[K\r" if live else "\n", file=sys.stderr, flush=True)
+    if live and shown > start:
+        print("\x1b[K", end="", file=sys.stderr)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"

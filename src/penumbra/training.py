@@ -24,7 +24,7 @@ class Stateful(Protocol):
 
 
 def epochs(total: int, seed: int, name: str, checkpoint: Path, stateful: dict[str, Stateful]) -> Iterator[int]:
-    """Yield the epochs that are left to do, with a progress bar; save the state between epochs, resume from it.
+    """Yield the epochs that are left to do, with their progress on stderr; save the state between epochs, resume from it.
 
     Before each epoch torch's global generator is seeded from (seed, name, epoch), so a resumed run equals an
     uninterrupted one bit for bit. Draws that need a generator of their own use `noise.generator(seed, name, epoch)`.
@@ -32,7 +32,7 @@ def epochs(total: int, seed: int, name: str, checkpoint: Path, stateful: dict[st
     Args:
         total: number of epochs.
         seed: the experiment's seed.
-        name: what is trained ("pretrain/rdm"); shown by the bar.
+        name: what is trained ("pretrain/rdm"); shown with the progress.
         checkpoint: file in the stage's scratch folder.
         stateful: everything that changes while training, by name.
     """
