@@ -65,6 +65,7 @@ def main() -> None:
         stage = contract.load().stage(name, item, part)
         libraries.check_installed(stage.versions)
         step(stage)
+        print(f"{stage.name}: worked 0.00 s", file=sys.stderr)
 
     cli.step = fake
     cli.main()

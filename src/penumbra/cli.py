@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -66,6 +67,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the `penumbra` command."""
+    if arguments is None:
+        _use_checkout()
     options = parser().parse_args(arguments)
     try:
         _dispatch(options)
@@ -73,6 +76,15 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"penumbra: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _use_checkout() -> None:
+    """Start again with the code of the working directory if that is another checkout, as in `dvc exp run --temp`."""
+    source, path = Path("src").resolve(), os.environ.get("PYTHONPATH", "")
+    other = (source / "penumbra/cli.py").exists() and source not in Path(__file__).resolve().parents
+    if other and not path.startswith(f"{source}{os.pathsep}"):
+        os.environ["PYTHONPATH"] = f"{source}{os.pathsep}{path}"
+        os.execv(sys.executable, [sys.executable, *sys.argv])
 
 
 def _dispatch(options: argparse.Namespace) -> None:

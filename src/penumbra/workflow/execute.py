@@ -12,6 +12,7 @@ from penumbra.workflow.contract import Contract, Entry
 
 WORKFLOW_PROFILE = Path("profiles/default")
 WITH_PARTS = ("synthesize", "train", "score")  # steps with a part rule
+WORKED = ": worked "  # in the last line of a step that finished
 TAIL = 15  # lines of a failed job's log to show
 
 
@@ -47,6 +48,8 @@ def run(contract: Contract, names: Sequence[str]) -> None:
     entries = [contract.entry(*name.partition("@")[::2]) for name in names]
     for step in dict.fromkeys(entry.step for entry in entries):
         chosen = [entry for entry in entries if entry.step == step]
+        for log in _logs(chosen):  # what is there afterwards is of this run
+            log.unlink()
         allowed = rules(chosen)
         # the parts are forced too: a marker that a killed run left must not pass for a finished part
         command = snakemake("--force", "--forcerun", *allowed, "--allowed-rules", *allowed, "--", *(entry.outputs[0] for entry in chosen))
@@ -54,13 +57,18 @@ def run(contract: Contract, names: Sequence[str]) -> None:
             raise PenumbraError(_failure(chosen))
 
 
+def _logs(entries: Sequence[Entry]) -> list[Path]:
+    """The logs of the jobs of some stages."""
+    return [log for entry in entries for log in Path("logs").glob(f"{entry.step}/{entry.item}.*" if entry.item else f"{entry.step}.log")]
+
+
 def _failure(entries: Sequence[Entry]) -> str:
-    """Which log to read, and its end: the log that was written last."""
-    logs = [log for entry in entries for log in Path("logs").glob(f"{entry.step}/{entry.item}.*" if entry.item else f"{entry.step}.log")]
-    names = ", ".join(entry.name for entry in entries)
-    if not logs:
-        return f"{names}: failed before it began; Snakemake's message is above."
-    log = max(logs, key=lambda path: path.stat().st_mtime)
+    """The stages, and the end of the log of each job that failed: one that does not end with what a finished step says."""
+    tails = {log: _tail(log) for log in sorted(_logs(entries))}
+    failed = [f"The end of {log}:\n{tail}" for log, tail in tails.items() if WORKED not in tail]
+    return "\n".join([f"{', '.join(entry.name for entry in entries)}: failed.", *(failed or ["Snakemake's message is above."])])
+
+
+def _tail(log: Path) -> str:
     with log.open(errors="replace") as lines:
-        tail = "".join(deque(lines, TAIL)).rstrip()
-    return f"{names}: failed. The end of {log}:\n{tail}"
+        return "".join(deque(lines, TAIL)).rstrip()
