@@ -66,7 +66,7 @@ def test_an_experiment_on_disk_asks_for_its_paths_and_nothing_else(tmp_path, mon
 @pytest.mark.parametrize("experiment", ["workspace", "digits", "imagenet200"])
 def test_literal_adm_changes_how_the_gradient_enters_and_nothing_else(tmp_path, experiment):
     expected = composed(tmp_path, f"experiment={experiment}")
-    expected["synthesize"]["badood"] |= {"space": "eps", "norm": "none", "variance": False}
+    expected["synthesize"]["badood"] |= {"space": "eps", "norm": "none", "variance": False, "stop_gradient": False}
     assert composed(tmp_path, f"experiment={experiment}", "synthesize/badood=literal-adm") == expected
 
 
