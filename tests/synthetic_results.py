@@ -50,8 +50,8 @@ def write_inputs(data: Path) -> None:
     _write_images(data / "images/train.parquet", [(f"train/{i:06d}", "id-train", "id", 0) for i in range(60)])
     shifted = [(f"shifted/{kind}/{strength}", kind, "shift", strength) for kind in KINDS for strength in range(1, 9)]
     _write_images(data / "images/shifted.parquet", shifted)
-    (data / "models/rdm").mkdir(parents=True)
-    (data / "models/rdm/history.csv").write_text("epoch,loss,validation\n1,2.5,\n2,1.25,1.5\n")
+    (data / "models/mage").mkdir(parents=True)
+    (data / "models/mage/history.csv").write_text("model,epoch,loss,validation\nvqgan,1,2.5,\nmage,1,1.25,1.5\n")
     (data.parent / "dag.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
 
 
@@ -153,7 +153,7 @@ def report_stage(data: Path, results: Path, reports: Path) -> Stage:
     reads = {f"images/{name}": data / f"images/{name}.parquet" for name in ("train", "shifted")}
     for method in METHODS:
         reads |= {f"{kind}/{method}": data / f"{kind}/{method}.parquet" for kind in ("selections", "outliers")}
-    reads |= {"models/rdm": data / "models/rdm", "docs/dag": data.parent / "dag.svg"}
+    reads |= {"models/mage": data / "models/mage", "docs/dag": data.parent / "dag.svg"}
     reads |= {f"tables/{name}": results / f"tables/{name}.csv" for name in TABLES}
     reads |= {f"plots/{name}": results / f"plots/{name}.csv" for name in PLOTS}
     writes = {"report": reports / "report.html", "figures": reports / "figures"}

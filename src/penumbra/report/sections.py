@@ -49,10 +49,11 @@ def pretrain(results: Results) -> Section:
     """The last epoch of every frozen model."""
     rows = []
     for model, history in results.histories.items():
-        last = history.iloc[-1]
-        numbers = ", ".join(f"{name} {value:.4g}" for name, value in last.items() if name != "epoch" and pd.notna(value))
-        rows.append([model, count(len(history)), numbers])
-    table = Table(["model", "rows of its history", "the last one"], rows)
+        networks = history.groupby("model", sort=False) if "model" in history else [(model, history)]  # MAGE and its tokenizer
+        for network, epochs in networks:
+            last = epochs.iloc[-1].drop(["epoch", "model"], errors="ignore").dropna()
+            rows.append([model, network, count(len(epochs)), ", ".join(f"{name} {value:.4g}" for name, value in last.items())])
+    table = Table(["model", "network", "epochs", "the last one"], rows)
     return Section(
         "pretrain", "The frozen models", [Block("Trained here, on this experiment's own images, or imported as published.", table=table)]
     )
