@@ -129,6 +129,24 @@ def load_strict(network: nn.Module, state: Mapping[str, Tensor], path: str | os.
     network.load_state_dict(state, strict=True)
 
 
+def check_encoder(encoder: nn.Module, path: str | os.PathLike) -> None:
+    """Refuse a published RDM or MAGE that was trained on the representations of another encoder.
+
+    All of them have 256 dimensions, so that any mixture would load.
+
+    Args:
+        encoder: a `moco.MoCoEncoder`.
+        path: an official RCG file, which carries its encoder along.
+
+    Raises:
+        PenumbraError: the encoder inside the file differs in size or weights.
+    """
+    inside = type(encoder)(**encoder.config)
+    load_strict(inside, encoder_in_mage(path), path)
+    if not all(torch.equal(own.cpu(), other) for own, other in zip(encoder.parameters(), inside.parameters(), strict=True)):
+        raise PenumbraError(f"{path}: was trained on another encoder. Set pretrain.encoder.checkpoint to the encoder that belongs to it.")
+
+
 def _list(names: Any, shown: int = 3) -> str:
     names = [str(name) for name in names]
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

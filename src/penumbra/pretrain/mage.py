@@ -10,7 +10,7 @@ from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_pixels
 from penumbra.models.mage import MAGE
 from penumbra.models.moco import MoCoEncoder
-from penumbra.models.published import load_strict, mage_state, vqgan_state
+from penumbra.models.published import check_encoder, load_strict, mage_state, vqgan_state
 from penumbra.noise import generator
 from penumbra.pretrain.tokenizer import train_tokenizer
 from penumbra.runtime import setup
@@ -123,6 +123,7 @@ def main(stage: Stage) -> None:
     mage = build(p, encoder.config["projection"]).to(device)
     if p.checkpoint:
         load_strict(mage, mage_state(p.checkpoint), p.checkpoint)
+        check_encoder(encoder, p.checkpoint)
     else:
         history = train(stage, mage, encoder, device)
     with replace(stage.write()) as directory:

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import iter_pixels
-from penumbra.errors import PenumbraError
 from penumbra.guidance.diffusion import q_sample
 from penumbra.models.moco import MoCoEncoder
-from penumbra.models.published import encoder_in_mage, load_strict
+from penumbra.models.published import check_encoder
 from penumbra.models.rdm import RDM, MovingAverage, load_published
 from penumbra.noise import generator
 from penumbra.runtime import setup
@@ -87,18 +86,6 @@ def train(stage: Stage, encoder: MoCoEncoder, device: torch.device) -> tuple[RDM
         history.add(epoch=epoch + 1, loss=loss, val_loss=validation_loss(result, val, generator(seed, NAME, "validation")))
     average.copy_to(result.model)
     return result, history
-
-
-def check_encoder(encoder: MoCoEncoder, path: str) -> None:
-    """Refuse a published RDM that was trained on the representations of another encoder.
-
-    Raises:
-        PenumbraError: the encoder inside the file differs in size or weights.
-    """
-    inside = MoCoEncoder(**encoder.config)
-    load_strict(inside, encoder_in_mage(path), path)
-    if not all(torch.equal(own, other) for own, other in zip(encoder.parameters(), inside.parameters(), strict=True)):
-        raise PenumbraError(f"{path}: was trained on another encoder. Set pretrain.encoder.checkpoint to the encoder that belongs to it.")
 
 
 def main(stage: Stage) -> None:
