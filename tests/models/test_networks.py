@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from penumbra.models.mage import MAGE, masked_after
 from penumbra.models.moco import MoCoEncoder, standardise
@@ -111,3 +112,97 @@ def test_guidance_with_the_null_representation_changes_nothing(mage):
     z = mage.fake_latent.detach().repeat(2, 1)
     images = [mage.generate(z, SampleNoise(0, "test", ["a", "b"]), 4, 2.0, guidance) for guidance in (0.0, 3.0)]
     torch.testing.assert_close(*images)
+
+
+def published_decoding(mage: MAGE, z: torch.Tensor, noise: SampleNoise, steps: int, temperature: float, guidance: float) -> torch.Tensor:
+    """Tokens [1, T] of one sample by the official `gen_image`, line by line: ramped guidance, cut-off of the sorted confidences."""
+    tokens = mage.tokens
+    ids = torch.full((1, tokens), mage.mask_id)
+    for step in range(steps):
+        ratio = (step + 1) / steps
+        conditional, null = mage(ids, z), mage(ids, mage.fake_latent)
+        probability = (conditional + guidance * ratio * (conditional - null)).softmax(-1)[0]
+        drawn = (probability.log() + noise.gumbel(tokens, mage.codes)[0]).argmax(-1)
+        known = ids[0] != mage.mask_id
+        sampled = torch.where(known, ids[0], drawn)
+        confidence = probability[range(tokens), sampled].log() + temperature * (1 - ratio) * noise.gumbel(tokens)[0]
+        confidence[known] = math.inf
+        masked = max(1, min(int((~known).sum()) - 1, math.floor(tokens * math.cos(math.pi / 2 * ratio))))
+        cut_off = confidence.sort().values[masked - 1]
+        ids = torch.where(confidence <= cut_off, mage.mask_id, sampled)[None]
+    return sampled[None]
+
+
+@pytest.mark.parametrize(("temperature", "guidance"), [(0.0, 0.0), (3.0, 0.0), (3.0, 4.0)])
+def test_decoding_is_the_published_one(mage, monkeypatch, temperature, guidance):
+    torch.nn.init.normal_(mage.token_emb.word_embeddings.weight)  # fresh embeddings make all codes equally likely
+    torch.nn.init.normal_(mage.latent_prior_proj.weight)
+    decoded = []
+    monkeypatch.setattr(mage.vqgan, "decode", decoded.append)
+    z, ids = torch.randn(8, 6), list("abcdefgh")
+    mage.generate(z, SampleNoise(0, "test", ids), 6, temperature, guidance)
+    with torch.no_grad():
+        rows = [
+            published_decoding(mage, row[None], SampleNoise(0, "test", [i]), 6, temperature, guidance)
+            for row, i in zip(z, ids, strict=True)
+        ]
+    assert torch.equal(decoded[0], torch.cat(rows))
+
+
+def test_the_representation_is_slot_0_and_stands_for_unknown_tokens(mage):
+    """Its projection replaces slot 0 after embedding and norm; the decoder reads slot 0 wherever a token is unknown."""
+    mage.blocks = torch.nn.ModuleList()
+    seen = []
+    mage.decoder_blocks[0].register_forward_pre_hook(lambda block, inputs: seen.append(inputs[0]))
+    z, ids = torch.randn(2, 6), torch.randint(0, 20, (2, 16))
+    ids[:, 3:9] = mage.mask_id
+    mage(ids, z)
+    decoded = seen[0] - mage.decoder_pos_embed_learned
+    condition = mage.decoder_embed(mage.norm(mage.latent_prior_proj(z)))
+    for position in (0, *range(4, 10)):
+        torch.testing.assert_close(decoded[:, position], condition)
+    words, places = mage.token_emb.word_embeddings.weight, mage.token_emb.position_embeddings.weight
+    token = mage.decoder_embed(mage.norm(mage.token_emb.LayerNorm(words[ids[:, 0]] + places[1])))
+    torch.testing.assert_close(decoded[:, 1], token)
+
+
+def test_logits_are_tied_to_the_word_embeddings_without_their_gradient(mage):
+    seen = []
+    mage.decoder_norm.register_forward_hook(lambda norm, inputs, output: seen.append(output))
+    logits = mage(torch.full((2, 16), mage.mask_id), torch.randn(2, 6))
+    head, words = mage.mlm_layer, mage.token_emb.word_embeddings.weight
+    hidden = F.layer_norm(F.gelu(head.fc(seen[0])), (16,), head.ln.weight, head.ln.bias, 1e-5)
+    torch.testing.assert_close(logits, (hidden @ words.T + head.bias)[:, 1:, :20])
+    (gradient,) = torch.autograd.grad(logits.sum(), words)
+    assert not gradient[:20].any()  # the inputs are masks: codes could learn through the tie alone
+
+
+def test_representation_is_normalised_then_resized_without_antialiasing():
+    torch.manual_seed(0)
+    encoder, images = MoCoEncoder(8, 4, 16, 1, 2, 16, 6).eval(), torch.rand(2, 3, 20, 20)
+    mean, std = torch.tensor([0.485, 0.456, 0.406])[:, None, None], torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    resized = F.interpolate((images - mean) / std, (8, 8), mode="bicubic", align_corners=False, antialias=False)
+    output = encoder.head(encoder.norm(_tokens(encoder, resized))[:, 0])
+    expected = (output - output.mean(1, keepdim=True)) / output.var(1, keepdim=True, correction=1).sqrt()
+    torch.testing.assert_close(encoder.represent(images), expected)
+
+
+def _tokens(encoder: MoCoEncoder, images: torch.Tensor) -> torch.Tensor:
+    """Tokens of one pre-norm block, written out."""
+    block = encoder.blocks[0]
+    x = torch.cat([encoder.cls_token.expand(len(images), -1, -1), encoder.patch_embed(images)], 1) + encoder.pos_embed
+    x = x + block.attn(F.layer_norm(x, (16,), block.norm1.weight, block.norm1.bias, 1e-6))
+    hidden = block.mlp.fc1(F.layer_norm(x, (16,), block.norm2.weight, block.norm2.bias, 1e-6))
+    return x + block.mlp.fc2(hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2))))
+
+
+def test_nearest_code_is_the_nearest_and_tokens_run_row_by_row():
+    torch.manual_seed(0)
+    vqgan = VQGAN(**SMALL)
+    torch.nn.init.normal_(vqgan.codebook)
+    latents = torch.randn(2, 4, 3, 3)
+    distances = (latents[:, None] - vqgan.codebook[None, :, :, None, None]).norm(dim=2)
+    assert torch.equal(vqgan.nearest(latents), distances.argmin(1))
+    ids = torch.arange(9).reshape(1, 9)
+    vqgan.decoder = torch.nn.Identity()
+    torch.testing.assert_close(vqgan.decode(ids)[0, :, 1, 2], vqgan.codebook[5].clamp(0, 1))
