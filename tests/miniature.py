@@ -12,12 +12,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from penumbra.stage import Stage
+from penumbra.workflow import contract
 
 ROOT = Path(__file__).parent.parent
 PARTS_OF_REPOSITORY = ("dvc.yaml", "params.yaml", "environment.yaml", "Snakefile", ".dvcignore", ".gitignore")
@@ -30,6 +32,8 @@ def step(stage: Stage) -> None:
     with_units = stage.step in ("synthesize", "train", "score")
     for unit in stage.todo(UNITS) if with_units else []:
         time.sleep(float(os.environ.get("MINIATURE_UNIT_SECONDS", 0)))
+        if os.environ.get("MINIATURE_FAILS") == unit:
+            raise RuntimeError(f"{unit} of {stage.name} fails")
         (stage.scratch / unit).write_text(unit)
         _count("units", f"{stage.name}/{unit}")
     if stage.part is not None:
@@ -40,7 +44,8 @@ def step(stage: Stage) -> None:
         files = [path] if path.suffix else [path / "config.json", path / "model.safetensors"]
         for file in files:
             file.parent.mkdir(parents=True, exist_ok=True)
-            value = hashlib.sha256(f"{name}{file.name}{text}".encode()).hexdigest()
+            other = os.environ.get("MINIATURE_OTHER_BYTES") == name  # as if the sources of prepare had changed
+            value = hashlib.sha256(f"{name}{file.name}{text}{other or ''}".encode()).hexdigest()
             file.write_text(json.dumps({"digest": value}) if file.suffix == ".json" else f"x,y\n0,{value}\n")
     stage.finish()
     _count("runs", stage.name)
@@ -59,7 +64,7 @@ def _count(kind: str, line: str) -> None:
 def main() -> None:
     """The `penumbra` command of a miniature."""
     import penumbra.cli as cli
-    from penumbra.workflow import contract, libraries
+    from penumbra.workflow import libraries
 
     def fake(name: str, item: str | None, part: tuple[int, int] | None) -> None:
         stage = contract.load().stage(name, item, part)
@@ -71,12 +76,25 @@ def main() -> None:
     cli.main()
 
 
+def followers(names: Iterable[str]) -> set[str]:
+    """The stages of those names, and all that stand on them, as dvc.yaml of the working directory says."""
+    entries, found = contract.load().stages, set(names)
+    while new := {
+        name
+        for name, entry in entries.items()
+        if name not in found and any(set(entry.data) & set(entries[other].outputs) for other in found)
+    }:
+        found |= new
+    return found
+
+
 class Miniature:
     """A git and DVC repository in `root`."""
 
     def __init__(self, root: Path):
         self.root = root
         self.log = root.parent / f"{root.name}-log"
+        self.prefix: tuple[str, ...] = ()  # what every command is run with
         self._bin = root.parent / f"{root.name}-bin"
         self._bin.mkdir(parents=True, exist_ok=True)
         command = self._bin / "penumbra"
@@ -134,7 +152,7 @@ class Miniature:
 
     def run(self, *command: str, check: bool = True, **env: str) -> subprocess.CompletedProcess:
         """Run a command in the repository; its output is text."""
-        done = subprocess.run(command, cwd=self.root, env=self.env | env, capture_output=True, text=True)
+        done = subprocess.run([*self.prefix, *command], cwd=self.root, env=self.env | env, capture_output=True, text=True)
         assert done.returncode == 0 or not check, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         return done
 
@@ -150,12 +168,16 @@ class Miniature:
         """Run the miniature's penumbra."""
         return self.run("penumbra", *arguments, **options)
 
+    def start(self, *command: str, **env: str) -> subprocess.Popen:
+        """Start a command in a process group of its own."""
+        return subprocess.Popen(
+            command, cwd=self.root, env=self.env | env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
     def reproduce(self, monkeypatch: Any, targets: list[str] | None = None) -> None:
         """`dvc repro` in this process, each stage's step run here too: DVC's decisions without the time of its commands."""
         import dvc.stage.run
         from dvc.repo import Repo
-
-        from penumbra.workflow import contract
 
         def command(stage: Any, dry: bool = False, run_env: Any = None) -> None:
             name = stage.cmd.removeprefix("penumbra run ")

@@ -1,24 +1,11 @@
-"""The two engines on a miniature of the real DAG."""
+"""Exactly downstream: what reruns in a miniature of the real DAG after a change, by DVC's decisions."""
+
+import shutil
 
 import pytest
 
-from penumbra.workflow import contract, plan
-
-
-@pytest.fixture
-def planned(monkeypatch):
-    """What is planned in a miniature: (stages that will run, stages that may run)."""
-    from dvc.repo import Repo
-
-    def ask(miniature):
-        monkeypatch.chdir(miniature.root)
-        contract.load.cache_clear()
-        with Repo(str(miniature.root)) as repo:
-            found = plan.plan(repo)
-        contract.load.cache_clear()
-        return {each.name for each in found if each.reasons}, {each.name for each in found if not each.reasons}
-
-    return ask
+from miniature import followers
+from penumbra.workflow import contract
 
 
 def test_nothing_is_planned_and_nothing_runs_when_nothing_changed(miniature, planned, monkeypatch):
@@ -48,6 +35,32 @@ def test_a_library_upgrade_reruns_what_imports_it(miniature, planned):
     assert planned(miniature) == ({"report"}, set())
 
 
+def test_changed_bytes_of_one_data_file_rerun_exactly_its_readers_and_what_follows(miniature, monkeypatch):
+    path = "src/penumbra/prepare/digits.py"
+    with open(miniature.root / path, "a") as file:
+        file.write("EDITED = True\n")
+    monkeypatch.setenv("MINIATURE_OTHER_BYTES", "images/ood")
+    miniature.reproduce(monkeypatch)
+    monkeypatch.chdir(miniature.root)
+    readers = {name for name, entry in contract.load().stages.items() if "data/images/ood.parquet" in entry.data}
+    assert {"score@none", "report"} <= readers
+    assert set(miniature.counters()) == {"prepare"} | followers(readers)
+    contract.load.cache_clear()
+
+
+@pytest.mark.parametrize("in_run_cache", [True, False])
+def test_a_damaged_output_is_made_again_and_nothing_else_runs(miniature, planned, monkeypatch, in_run_cache):
+    before = miniature.outputs()
+    damaged = miniature.root / "data/outliers/badood-gaussian.parquet"
+    damaged.write_bytes(damaged.read_bytes() + b" ")
+    if not in_run_cache:
+        shutil.rmtree(miniature.root / ".dvc/cache/runs")
+    assert planned(miniature)[0] == {"synthesize@badood-gaussian"}
+    miniature.reproduce(monkeypatch)
+    assert set(miniature.counters()) == (set() if in_run_cache else {"synthesize@badood-gaussian"})
+    assert miniature.outputs() == before
+
+
 def test_a_reverted_change_is_restored_from_the_run_cache(miniature, monkeypatch):
     before = miniature.outputs()
     miniature.change_param("benchmark.score", "msp")
@@ -57,18 +70,6 @@ def test_a_reverted_change_is_restored_from_the_run_cache(miniature, monkeypatch
     miniature.run("git", "checkout", "-q", "params.yaml")
     miniature.reproduce(monkeypatch)
     assert not miniature.counters() and miniature.outputs() == before
-
-
-def test_a_clone_runs_what_is_planned_and_the_engines_agree_afterwards(miniature, planned, tmp_path):
-    clone = miniature.clone(tmp_path / "clone")
-    assert planned(clone) == (set(), set())
-    clone.change_param("filter.badood-gaussian.mid", [0.2, 0.5])
-    will, may = planned(clone)
-    clone.penumbra("repro")
-    assert set(clone.counters()) == will | may
-    assert "up to date" in clone.dvc("status").stdout
-    dry = clone.snakemake("-n", "--quiet", "host")
-    assert "Nothing to be done" in dry.stdout + dry.stderr
 
 
 def test_an_edited_docstring_is_recorded_and_edited_code_is_refused(miniature):

@@ -24,13 +24,13 @@ def plan(repo: Any, targets: Sequence[str] = ()) -> list[Planned]:
         targets: stages that are wanted, with what they need; all if empty.
     """
     planned: dict[str, Planned] = {}
-    after: dict[str, set[str]] = {}
+    remade: set[str] = set()  # bytes that are changed now, but will be written again before they are read
     for stage in ordered(repo, targets):
         before = {each.addressing for each in repo.index.graph.successors(stage)}
-        after[stage.addressing] = before
-        reasons = tuple(changes(stage))
+        reasons = tuple(reason for reason in changes(stage) if reason not in remade)
         if reasons or before & planned.keys():
             planned[stage.addressing] = Planned(stage.addressing, reasons)
+            remade |= {f"data {out.def_path} modified" for out in stage.outs}
     return list(planned.values())
 
 

@@ -1,7 +1,9 @@
 """`penumbra repro`: the DAG by Snakemake, in parallel, in agreement with DVC before and after."""
 
+import os
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from penumbra.errors import PenumbraError
@@ -13,46 +15,76 @@ from penumbra.workflow.execute import rules, run, snakemake
 def repro(contract: Contract, targets: Sequence[str], dry: bool) -> None:
     """Run what DVC calls changed, wave by wave, and record it with DVC; then tell Snakemake what is clean.
 
-    A wave is every changed stage with nothing changed before it. Its stages run in parallel and are recorded before the next
-    wave is chosen, so a stage whose inputs come out with equal bytes does not run: Snakemake alone would run it.
+    A wave is every planned stage with nothing planned before it. Its stages run in parallel and are recorded before the next
+    wave begins, so a stage whose inputs come out with equal bytes does not run: Snakemake alone would run it.
 
     Raises:
-        PenumbraError: no such stage, or a stage failed; what was finished before is recorded.
+        PenumbraError: no such stage, or a stage failed; what was finished is recorded.
     """
     from dvc.repo import Repo
 
     for name in targets:
         contract.entry(*name.partition("@")[::2])
     with Repo() as repo:
+        planned = plan.plan(repo)
+        wanted = {stage.addressing for stage in plan.ordered(repo, targets)}
+        chosen = [each for each in planned if each.name in wanted]
         if dry:
-            return print(plan.table(plan.plan(repo, targets)))
-        while wave := _wave(repo, targets):
-            print(f"running {', '.join(wave)}", flush=True)
-            if pending := [name for name in wave if not _restored(repo, name)]:
-                run(contract, pending)
-                for name in pending:
-                    repo.commit(name, force=True, relink=False)
-            repo._reset()
-        _agree(contract, {each.name for each in plan.plan(repo)})
+            return print(plan.table(chosen))
+        stages = {stage.addressing: stage for stage in repo.index.stages}
+        for wave in _waves(repo, chosen):
+            due = [stages[each.name] for each in wave if each.reasons or plan.changes(stages[each.name])]
+            if due:
+                _make(contract, due)
+        _agree(contract, {each.name for each in planned} - wanted)
 
 
-def _wave(repo: Any, targets: Sequence[str]) -> list[str]:
-    """The changed stages with nothing changed before them."""
-    from networkx import descendants
-
+def _waves(repo: Any, planned: Sequence[plan.Planned]) -> Iterator[list[plan.Planned]]:
+    """The planned stages, those together that follow nothing which is still to come."""
     graph = repo.index.graph
-    changed = [stage for stage in plan.ordered(repo, targets) if plan.changes(stage)]
-    return [stage.addressing for stage in changed if not descendants(graph, stage).intersection(changed)]
+    before = {stage.addressing: {each.addressing for each in graph.successors(stage)} for stage in graph}
+    left = {each.name: each for each in planned}
+    while left:
+        wave = [each for name, each in left.items() if not before[name] & left.keys()]
+        yield wave
+        for each in wave:
+            del left[each.name]
 
 
-def _restored(repo: Any, name: str) -> bool:
+def _make(contract: Contract, stages: Sequence[Any]) -> None:
+    """Have the outputs of DVC stages that follow nothing unfinished, from the run cache or by running them, and record them."""
+    pending = [stage for stage in stages if not _restored(stage)]
+    if not pending:
+        return
+    names = [stage.addressing for stage in pending]
+    print(f"running {', '.join(names)}", flush=True)
+    with pending[0].repo.lock:
+        for stage in pending:
+            stage.remove_outs()  # as `dvc repro` does: links to the cache are read-only, which Snakemake refuses
+    try:
+        run(contract, names)
+    finally:
+        _record([stage for stage in pending if all(out.exists for out in stage.outs)])
+
+
+def _record(stages: Sequence[Any]) -> None:
+    """What `dvc commit --force --no-relink` does, with one change of dvc.lock for all."""
+    if not stages:
+        return
+    with stages[0].repo.lock:
+        for stage in stages:
+            stage.save()
+            stage.commit(relink=False)
+        stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
+
+
+def _restored(stage: Any) -> bool:
     """Whether DVC's run cache had the result."""
     from dvc.stage.cache import RunCacheNotFoundError
 
-    (stage,) = repo.stage.collect(name)
-    with repo.lock:
+    with stage.repo.lock:
         try:
-            repo.stage_cache.restore(stage)
+            stage.repo.stage_cache.restore(stage)
             stage.save()
             stage.dump(update_pipeline=False)
         except RunCacheNotFoundError:
@@ -65,6 +97,8 @@ def _agree(contract: Contract, changed: set[str]) -> None:
     clean = [entry for name, entry in contract.stages.items() if name not in changed]
     if not clean:
         return
+    if any(not os.access(path, os.W_OK) for entry in clean for path in entry.outputs):
+        return print("Outputs are read-only links to DVC's cache. Snakemake alone refuses these; dvc and penumbra do not.", file=sys.stderr)
     command = snakemake("--touch", "--forceall", "--allowed-rules", *rules(clean), "--", *(entry.outputs[0] for entry in clean))
     if subprocess.run(command, capture_output=True).returncode:
         raise PenumbraError("Snakemake could not record what is up to date. `snakemake -n` says why; DVC's record is complete.")

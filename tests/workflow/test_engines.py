@@ -1,0 +1,110 @@
+"""DVC and Snakemake on a miniature of the real DAG, by their real commands: they agree on bytes and on what is up to date."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from miniature import Miniature, followers
+from penumbra.workflow import contract
+
+
+def test_plain_snakemake_makes_the_same_bytes_as_dvc(built_miniature, tmp_path):
+    fresh = Miniature.create(tmp_path / "fresh")
+    fresh.snakemake("--workflow-profile", "profiles/default")
+    assert fresh.outputs() == built_miniature.outputs()
+    assert set(fresh.counters().values()) == {1}
+    assert "Nothing to be done" in "".join(
+        [(again := fresh.snakemake("-n", "--workflow-profile", "profiles/default")).stdout, again.stderr]
+    )
+
+
+def test_an_experiment_in_a_temporary_folder_runs_exactly_what_its_parameter_reaches(miniature):
+    before = miniature.outputs()
+    miniature.dvc("exp", "run", "--temp", "-n", "other", "-S", "benchmark.score=msp")
+    assert miniature.counters() == {"benchmark": 1, "report": 1}
+    assert miniature.outputs() == before and not miniature.run("git", "status", "--porcelain").stdout
+    difference = json.loads(miniature.dvc("params", "diff", "--json", "HEAD", "other").stdout)
+    assert difference["params.yaml"] == {"benchmark.score": {"old": "energy", "new": "msp"}}
+
+
+def set_score(clone):
+    clone.change_param("benchmark.score", "msp")
+
+
+def edit_code(clone):
+    with open(clone.root / "src/penumbra/report/format.py", "a") as file:
+        file.write("EDITED = True\n")
+
+
+def upgrade_library(clone):
+    path = clone.root / "environment.yaml"
+    path.write_text(path.read_text().replace("jinja2: ", "jinja2: 9."))
+
+
+@pytest.fixture(scope="module")
+def clone(built_miniature, tmp_path_factory):
+    """A fresh clone with pulled data."""
+    return built_miniature.copy(tmp_path_factory.mktemp("origin") / "dag").clone(tmp_path_factory.mktemp("clone") / "dag")
+
+
+def test_a_fresh_clone_with_pulled_data_has_nothing_to_run(clone):
+    assert "up to date" in clone.dvc("status").stdout
+    assert "Nothing to run" in clone.penumbra("repro", "--dry").stdout
+
+
+@pytest.mark.parametrize("change", [set_score, edit_code, upgrade_library])
+def test_in_a_clone_planned_is_executed_is_what_dvc_says_and_the_engines_agree(clone, planned, monkeypatch, change):
+    clone.reset()
+    change(clone)
+    will, may = planned(clone)
+    changed = set(json.loads(clone.dvc("status", "--json").stdout))
+    monkeypatch.chdir(clone.root)
+    contract.load.cache_clear()
+    assert will == changed and will | may == followers(changed)
+    contract.load.cache_clear()
+    if change is upgrade_library:
+        clone.reproduce(monkeypatch)  # a version that is not installed, which `penumbra run` would refuse
+    else:
+        clone.penumbra("repro")
+    assert set(clone.counters()) == will | may
+    assert "up to date" in clone.dvc("status").stdout
+    if change is not upgrade_library:
+        dry = clone.snakemake("-n", "--workflow-profile", "profiles/default")
+        assert "Nothing to be done" in dry.stdout + dry.stderr
+
+
+@pytest.mark.parametrize(("link", "engine"), [("hardlink", "dvc"), ("hardlink", "penumbra"), ("symlink", "penumbra")])
+def test_read_only_links_to_the_cache_are_replaced_where_permissions_count(miniature, link, engine):
+    if os.geteuid() == 0:
+        if not shutil.which("setpriv"):
+            pytest.skip("root may write everything, and there is no setpriv to give that up")
+        miniature.prefix = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--")
+    miniature.dvc("config", "--local", "cache.type", link)
+    miniature.dvc("checkout", "--relink", "-q")
+    assert not os.stat(miniature.root / "reports/report.html").st_mode & 0o222
+    miniature.change_param("report.gallery", 7)
+    miniature.run(engine, "repro")
+    assert miniature.counters() == {"report": 1}
+    assert "up to date" in miniature.dvc("status").stdout
+
+
+def test_snakemake_reads_the_rules_without_loading_torch(miniature):
+    code = "import sys\nfrom snakemake.cli import main\nsys.argv = 'snakemake -n --cores 1'.split()\n"
+    code += "try: main()\nexcept SystemExit as end: assert not end.code\nsys.exit('torch' in sys.modules)"
+    miniature.run(sys.executable, "-c", code)
+
+
+def test_penumbra_runs_the_code_of_the_checkout_that_it_stands_in(tmp_path):
+    source = tmp_path / "src/penumbra"
+    source.mkdir(parents=True)
+    (source / "__init__.py").touch()
+    (source / "cli.py").write_text("def main():\n    print('this checkout')\n")
+    code = "import sys\nfrom penumbra.cli import main\nmain()\n"
+    (tmp_path / "penumbra").write_text(code)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, str(tmp_path / "penumbra"), "headline"], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.stdout == "this checkout\n"

@@ -1,0 +1,52 @@
+"""A stage that is killed goes on where it was, and one that fails says why."""
+
+import os
+import signal
+import time
+from collections import Counter
+
+import psutil
+
+from miniature import UNITS
+
+STAGE = "synthesize@badood-gaussian"
+
+
+def kill(process):
+    """SIGKILL to the process group, and to descendants that have left it."""
+    others = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGKILL)
+    for other in others:
+        if other.is_running():
+            other.kill()
+    process.wait()
+
+
+def test_after_a_kill_dvc_repro_ends_with_the_same_bytes_and_does_no_finished_unit_again(miniature, built_miniature, monkeypatch, tmp_path):
+    undisturbed = built_miniature.copy(tmp_path / "undisturbed")
+    for each in (miniature, undisturbed):
+        each.change_param("synthesize.badood-gaussian.s", 7)
+    undisturbed.reproduce(monkeypatch, [STAGE])
+
+    process = miniature.start("dvc", "repro", STAGE, MINIATURE_UNIT_SECONDS="1")
+    deadline = time.monotonic() + 60
+    while miniature.counters("units").total() < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    kill(process)
+    finished = miniature.counters("units")
+    assert finished.total() in range(2, len(UNITS)) and not miniature.counters()
+
+    miniature.dvc("repro", STAGE)
+    assert miniature.counters() == {STAGE: 1}
+    assert miniature.counters("units") == Counter(f"{STAGE}/{unit}" for unit in UNITS)
+    assert miniature.outputs() == undisturbed.outputs()
+
+
+def test_a_failed_job_fails_its_stage_and_the_end_of_its_log_is_shown(miniature):
+    failed = miniature.penumbra("run", STAGE, check=False, MINIATURE_FAILS="unit-1")
+    assert failed.returncode
+    message = failed.stderr.partition("penumbra: ")[2]
+    assert f"{STAGE}: failed." in message
+    assert "logs/synthesize/badood-gaussian.1.log" in message and "RuntimeError: unit-1 of synthesize@badood-gaussian fails" in message
+    assert "badood-gaussian.0.log" not in message  # the other part has done its units
+    assert {"unit-0", "unit-2"} <= {unit.rpartition("/")[2] for unit in miniature.counters("units")}
