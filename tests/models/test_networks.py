@@ -206,3 +206,34 @@ def test_nearest_code_is_the_nearest_and_tokens_run_row_by_row():
     ids = torch.arange(9).reshape(1, 9)
     vqgan.decoder = torch.nn.Identity()
     torch.testing.assert_close(vqgan.decode(ids)[0, :, 1, 2], vqgan.codebook[5].clamp(0, 1))
+
+
+def _norm_swish(x: torch.Tensor, norm: torch.nn.GroupNorm) -> torch.Tensor:
+    x = F.group_norm(x, norm.num_groups, norm.weight, norm.bias, 1e-6)
+    return x * torch.sigmoid(x)
+
+
+def _block(x: torch.Tensor, block: ResnetBlock) -> torch.Tensor:
+    h = F.conv2d(_norm_swish(x, block.norm1), block.conv1.weight, padding=1)
+    h = F.conv2d(_norm_swish(h, block.norm2), block.conv2.weight, padding=1)
+    return x + h if x.shape == h.shape else h + F.conv2d(h, block.nin_shortcut.weight)
+
+
+def test_tokenizer_is_the_published_one_written_out():
+    torch.manual_seed(0)
+    vqgan, images = VQGAN(8, [1, 2, 2], 20, 4), torch.rand(2, 3, 8, 8)
+    encoder, decoder = vqgan.encoder, vqgan.decoder
+    x = F.conv2d(images, encoder.conv_in.weight, padding=1)
+    for index, level in enumerate(encoder.down):
+        x = x if index == 0 else x.unflatten(3, (-1, 2)).mean(4).unflatten(2, (-1, 2)).mean(3)
+        x = _block(_block(x, level.block[0]), level.block[1])
+    x = _block(_block(x, encoder.mid.block_1), encoder.mid.block_2)
+    latents = encoder.conv_out(_norm_swish(x, encoder.norm_out))
+    torch.testing.assert_close(encoder(images), latents)
+    x = decoder.conv_in(latents)
+    x = _block(_block(x, decoder.mid.block_1), decoder.mid.block_2)
+    for index in (2, 1, 0):
+        x = _block(_block(x, decoder.up[index].block[0]), decoder.up[index].block[1])
+        if index:
+            x = decoder.up[index].upsample["conv"](x.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    torch.testing.assert_close(decoder(latents), decoder.conv_out(_norm_swish(x, decoder.norm_out)))

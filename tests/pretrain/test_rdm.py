@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 from penumbra import training
 from penumbra.artifacts.images import ImageWriter, encode
 from penumbra.errors import PenumbraError
+from penumbra.guidance.diffusion import linear_betas
 from penumbra.models.moco import MoCoEncoder
 from penumbra.models.published import check_encoder
 from penumbra.models.rdm import RDM, MovingAverage, SimpleMLP, load_published, rdm_state, shadow_name, timestep_embedding
@@ -80,6 +82,48 @@ def test_a_fresh_network_predicts_zero_and_a_trained_one_sees_z_t_and_class():
             network(z, t, t % 3),
         ]
     assert all(not torch.allclose(outputs[0][1:], other[1:]) for other in outputs[1:])
+
+
+def test_the_network_is_the_published_one_written_out():
+    network = randomised(SimpleMLP(6, 16, 2, 8, 4))
+    z, t, context = torch.randn(3, 6), torch.tensor([0, 5, 49]), torch.randn(3, 4)
+
+    def norm(x, layer, eps):
+        centred = x - x.mean(1, keepdim=True)
+        return centred / (centred.square().mean(1, keepdim=True) + eps).sqrt() * layer.weight + layer.bias
+
+    def silu(x):
+        return x * torch.sigmoid(x)
+
+    embedded = network.time_embed[2](silu(network.time_embed[0](timestep_embedding(t, 16))))
+    y = network.input_proj(z)
+    for block in network.res_blocks:
+        h = block.in_layers[2](silu(norm(y, block.in_layers[0], 1e-5)))
+        h = h + block.emb_layers[1](silu(embedded)) + block.context_layers[1](silu(context))
+        y = y + block.out_layers[3](silu(norm(h, block.out_layers[0], 1e-5)))
+    torch.testing.assert_close(network(z, t, context), network.out[2](silu(norm(y, network.out[0], 1e-6))))
+
+
+def test_the_schedule_buffers_belong_together():
+    """The posterior mean of a noisy sample, from its clean one, is the least-squares one (Ho et al. 2020, eq. 7)."""
+    rdm = RDM(**SIZES).double()
+    abar, betas = torch.cumprod(1 - linear_betas(50, 0.0015, 0.0195), 0), linear_betas(50, 0.0015, 0.0195)
+    for t in (1, 30, 49):
+        forward = 1 - betas[t]  # z_t = sqrt(forward) z_prev + sqrt(beta) n, and z_prev ~ N(sqrt(abar_prev) z0, 1 - abar_prev)
+        precision = forward / betas[t] + 1 / (1 - abar[t - 1])
+        values = {
+            "alphas_cumprod": abar[t],
+            "alphas_cumprod_prev": abar[t - 1],
+            "posterior_variance": 1 / precision,
+            "posterior_log_variance_clipped": -precision.log(),
+            "posterior_mean_coef1": abar[t - 1].sqrt() / (1 - abar[t - 1]) / precision,
+            "posterior_mean_coef2": forward.sqrt() / betas[t] / precision,
+            "sqrt_recip_alphas_cumprod": abar[t] ** -0.5,
+            "sqrt_recipm1_alphas_cumprod": ((1 - abar[t]) / abar[t]).sqrt(),
+        }
+        for name, value in values.items():
+            torch.testing.assert_close(getattr(rdm, name)[t], value, rtol=1e-5, atol=1e-7)
+    assert rdm.alphas_cumprod_prev[0] == 1
 
 
 def test_the_average_warms_up_and_follows_the_published_rule():
@@ -189,6 +233,26 @@ def test_training_lowers_the_validation_loss_and_leaves_averaged_weights(stage):
     assert float(rows[-1].split(",")[2]) < float(rows[1].split(",")[2])
     assert json.loads((stage.write() / "config.json").read_text())["penumbra"]["stage"] == "pretrain@rdm"
     assert RDM.from_pretrained(stage.write())(torch.randn(2, 6), torch.tensor([3, 4])).isfinite().all()
+
+
+def test_the_saved_weights_are_the_averaged_ones(stage, monkeypatch):
+    """A decay of one keeps the first weights, whose last layer is zero; a decay of zero follows training."""
+    from penumbra.pretrain import rdm
+
+    for decay, trained in ((1.0, False), (0.0, True)):
+        monkeypatch.setattr(rdm, "MovingAverage", lambda module, _, decay=decay: Constant(module, decay))
+        main(stage)
+        saved = RDM.from_pretrained(stage.write())
+        assert saved.model["diffusion_model"].out[2].weight.any().item() is trained
+        shutil.rmtree(stage.write())
+
+
+class Constant(MovingAverage):
+    """An average without warm-up."""
+
+    def update(self, module):
+        for name, parameter in module.named_parameters():
+            getattr(self, shadow_name(name)).lerp_(parameter.detach(), 1 - self.decay.item())
 
 
 def test_a_killed_training_resumes_to_the_same_bytes(stage, tmp_path, monkeypatch):

@@ -7,9 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from penumbra.models.mage import MAGE
+from penumbra.models.moco import MoCoEncoder, normalise
+from penumbra.models.vqgan import VQGAN
 from penumbra.noise import generator
-from penumbra.pretrain.encoder import contrastive_loss, momentum_at, neighbour_accuracy
-from penumbra.pretrain.mage import corrupt, masked_loss, truncated_normal
+from penumbra.pretrain.encoder import Pair, contrastive_loss, follow, momentum_at, neighbour_accuracy
+from penumbra.pretrain.mage import corrupt, masked_loss, train_epoch, truncated_normal
+from penumbra.pretrain.tokenizer import losses, revive
 from penumbra.pretrain.views import random_view
 from penumbra.stage import Params
 
@@ -77,3 +80,67 @@ def test_loss_of_a_uniform_generator_is_the_entropy():
     torch.nn.init.zeros_(mage.token_emb.word_embeddings.weight)
     loss = masked_loss(mage, torch.randint(0, 20, (2, 16)), torch.randn(2, 6), MASKING, 0.1, generator(0))
     assert loss.item() == pytest.approx(math.log(20), rel=1e-5)
+
+
+def test_views_are_queries_of_each_others_keys_and_only_the_encoder_learns():
+    torch.manual_seed(0)
+    pair = Pair(MoCoEncoder(8, 4, 16, 1, 2, 16, 6)).double().eval()
+    for parameter in pair.momentum.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    first, second = torch.rand(2, 5, 3, 8, 8, dtype=torch.float64)
+    a, b = normalise(first), normalise(second)
+    expected = contrastive_loss(pair.predictor(pair.encoder(a)), pair.momentum(b), 0.2)
+    expected = expected + contrastive_loss(pair.predictor(pair.encoder(b)), pair.momentum(a), 0.2)
+    pair.momentum.requires_grad_(True)
+    loss = pair(first, second, 0.2)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert all(parameter.grad is None for parameter in pair.momentum.parameters())
+    assert pair.encoder.cls_token.grad.any()
+
+
+def test_the_momentum_encoder_keeps_its_share():
+    slow, fast = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(slow.weight, 1.0)
+    torch.nn.init.constant_(fast.weight, 2.0)
+    follow(slow, fast, 0.9)
+    assert slow.weight.item() == pytest.approx(1.1)
+
+
+def test_the_code_book_learns_from_latents_and_the_encoder_straight_through():
+    torch.manual_seed(0)
+    vqgan = VQGAN(8, [1, 2], 20, 4)
+    torch.nn.init.normal_(vqgan.codebook)
+    images = torch.rand(2, 3, 4, 4)
+    loss, latents, ids = losses(vqgan, images, 0.25)
+    loss.backward()
+    codes = vqgan.lookup(ids).detach().requires_grad_(True)
+    output = vqgan.decoder(codes)
+    reconstruction = (output - images).abs().mean() + (output - images).square().mean()
+    (through,) = torch.autograd.grad(reconstruction, codes)
+    gap = codes.detach() - latents
+    assert loss.item() == pytest.approx(reconstruction.item() + 1.25 * gap.square().mean().item(), rel=1e-5)
+    expected = torch.zeros_like(vqgan.codebook).index_add(0, ids.flatten(), (2 * gap / gap.numel()).permute(0, 2, 3, 1).flatten(0, 2))
+    torch.testing.assert_close(vqgan.codebook.grad, expected)
+    bias = (through - 0.25 * 2 * gap / gap.numel()).sum((0, 2, 3))  # of the encoder's last layer: its gradient is that of the latents
+    torch.testing.assert_close(vqgan.encoder.conv_out.bias.grad, bias)
+
+
+def test_only_unused_codes_are_revived_and_by_latents():
+    vqgan = VQGAN(8, [1, 2], 6, 4)
+    before, latents = vqgan.codebook.detach().clone(), torch.randn(2, 4, 2, 2)
+    revive(vqgan, torch.tensor([3, 0, 1, 0, 5, 2]), latents, generator(0))
+    assert torch.equal(vqgan.codebook[[0, 2, 4, 5]], before[[0, 2, 4, 5]])
+    vectors = latents.permute(0, 2, 3, 1).flatten(0, 2)
+    assert all((vectors == code).all(1).any() for code in vqgan.codebook[[1, 3]])
+
+
+def test_mage_learns_its_null_representation_from_the_dropped_ones_alone():
+    mage = MAGE(8, 4, 6, 16, 1, 2, 16, 1, 2, 0.0, {"width": 8, "multipliers": [1, 2], "codes": 20, "code_width": 4})
+    ids, z = torch.randint(0, 20, (8, 16)), torch.randn(8, 6)
+    optimizer = torch.optim.SGD([parameter for parameter in mage.parameters() if parameter.requires_grad], 0.1)
+    recipe = MASKING | {"batch_size": 8, "learning_rate": 0.1, "epochs": 1, "warmup_epochs": 0, "label_smoothing": 0.0}
+    for share, learns in ((0.0, False), (1.0, True)):
+        before = mage.fake_latent.detach().clone()
+        train_epoch(mage, ids, z, optimizer, 0, Params(recipe | {"drop_representation": share}), generator(0))
+        assert torch.equal(mage.fake_latent, before) is not learns
