@@ -7,6 +7,8 @@ from typing import Any
 from penumbra.workflow import cost
 from penumbra.workflow.contract import ENVIRONMENT
 
+SHOWN = 4  # reasons of a stage that the table shows
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -46,6 +48,8 @@ def ordered(repo: Any, targets: Sequence[str] = ()) -> list[Any]:
 
 def changes(stage: Any) -> list[str]:
     """How the stage differs from what dvc.lock says of it, one line each."""
+    if not any(out.hash_info for out in stage.outs):
+        return ["has not run yet"]
     with stage.repo.lock:
         status = stage.status(check_updates=False)
     entries = status.get(stage.addressing, [])
@@ -103,5 +107,12 @@ def table(planned: Sequence[Planned]) -> str:
             lines += [f"{title} ({total:.0f} s recorded{f', {unknown} unknown' if unknown else ''}):"]
             for each in group:
                 time = "unknown" if seconds[each.name] is None else f"{seconds[each.name]:.0f} s"
-                lines.append(f"  {each.name:<{width}}  {time:>8}  {'; '.join(each.reasons)}".rstrip())
+                first, *others = _shown(each.reasons) or [""]
+                lines.append(f"  {each.name:<{width}}  {time:>8}  {first}".rstrip())
+                lines += [" " * (width + 14) + other for other in others]
     return "\n".join(lines)
+
+
+def _shown(reasons: Sequence[str]) -> list[str]:
+    """All reasons, or the first and how many more there are."""
+    return list(reasons) if len(reasons) <= SHOWN else [*reasons[: SHOWN - 1], f"and {len(reasons) - SHOWN + 1} more"]
