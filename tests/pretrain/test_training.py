@@ -82,6 +82,22 @@ def test_loss_of_a_uniform_generator_is_the_entropy():
     assert loss.item() == pytest.approx(math.log(20), rel=1e-5)
 
 
+def test_loss_is_the_smoothed_cross_entropy_of_the_masked_tokens_alone():
+    torch.manual_seed(0)
+    mage = MAGE(8, 4, 6, 16, 1, 2, 16, 1, 2, 0.0, {"width": 8, "multipliers": [1, 2], "codes": 20, "code_width": 4})
+    torch.nn.init.normal_(mage.token_emb.word_embeddings.weight)
+    ids, z = torch.randint(0, 20, (2, 16)), torch.randn(2, 6)
+    corrupted, kept = corrupt(ids, mage.mask_id, MASKING, generator(0))
+    log_probability = mage(corrupted, z, kept).log_softmax(-1)
+    terms = []
+    for row, position in (corrupted == mage.mask_id).nonzero().tolist():
+        code = log_probability[row, position]
+        terms.append(-0.9 * code[ids[row, position]] - 0.1 * code.mean())
+    loss = masked_loss(mage, ids, z, MASKING, 0.1, generator(0))
+    torch.testing.assert_close(loss, torch.stack(terms).mean())
+    assert loss > 4  # these logits are far from uniform
+
+
 def test_views_are_queries_of_each_others_keys_and_only_the_encoder_learns():
     torch.manual_seed(0)
     pair = Pair(MoCoEncoder(8, 4, 16, 1, 2, 16, 6)).double().eval()
