@@ -14,7 +14,7 @@ from penumbra.models.moco import MoCoEncoder, standardise
 from penumbra.models.rdm import RDM
 from penumbra.stage import Params, Stage
 from penumbra.synthesize import step
-from penumbra.synthesize.candidates import Streams, distances, guide
+from penumbra.synthesize.candidates import Streams, distances, draw_images, guide
 
 D = 6
 SIZES = {"image_size": 8, "patch_size": 4, "width": 16, "depth": 1, "heads": 2, "projection_hidden": 16, "projection": D}
@@ -171,3 +171,45 @@ def test_guide_of_a_subset_is_the_subset_of_guide(models, guidance):
     part = guide(rdm, rdm.alphas_cumprod, z0[[3, 1]], [0.1, 0.1], Streams(0, ["d", "b"]), p)
     torch.testing.assert_close(part.representation, whole.representation[[3, 1]], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(part.minority_after, whole.minority_after[[3, 1]], atol=1e-4, rtol=1e-4)
+
+
+def test_representations_are_noised_to_exactly_t(models):
+    rdm, z0, seen = RDM.from_pretrained(models / "rdm"), torch.randn(2, D), []
+
+    def recorded(z, t):
+        seen.append((z, t))
+        return rdm(z, t)
+
+    guide(recorded, rdm.alphas_cumprod, z0, [0.1, 0.1], Streams(0, ["a", "b"]), Params(METHOD))
+    level = torch.cumprod(1 - torch.linspace(0.0015**0.5, 0.0195**0.5, 50, dtype=torch.float64) ** 2, 0)[30].float()
+    expected = level.sqrt() * z0 + (1 - level).sqrt() * Streams(0, ["a", "b"]).of("forward").normal(D)
+    torch.testing.assert_close(seen[0][0], expected)
+    assert seen[0][1].tolist() == [30, 30]
+
+
+CHANGES = {
+    "t": 20, "stride": 15, "loop": "single", "eta": 0.0, "last_alpha": "one", "s": 30, "distance": "l1", "space": "x0", "norm": "l2",
+    "variance": True, "every": 2, "draws": 2, "stop_gradient": False, "restandardize": True, "guidance": "gaussian",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_parameter_of_the_guidance_counts(models, name):
+    rdm = RDM.from_pretrained(models / "rdm")
+    z0, scales, streams = torch.randn(2, D, generator=torch.Generator().manual_seed(0)), [0.2, 0.2], Streams(0, ["a", "b"])
+    one, other = (guide(rdm, rdm.alphas_cumprod, z0, scales, streams, Params(METHOD | c)) for c in ({}, {name: CHANGES[name]}))
+    assert (one.representation - other.representation).abs().max() > 1e-3
+
+
+def test_images_are_decoded_as_the_parameters_say_and_rounded_to_bytes():
+    class Decoder:
+        def generate(self, *args):
+            self.asked = args
+            return torch.tensor([0.0, 0.4 / 255, 0.6 / 255, 1.0]).reshape(1, 1, 2, 2).expand(1, 3, 2, 2)
+
+    mage, z = Decoder(), torch.randn(1, D)
+    pixels = draw_images(mage, z, "noise", 2, Params({"decode_steps": 5, "decode_temperature": 7.0, "decode_guidance": 2.0}))
+    assert mage.asked == (z, "noise", 5, 7.0, 2.0)
+    assert pixels.shape == (1, 2, 2, 3) and pixels[0, :, :, 0].tolist() == [[0, 0], [1, 255]]
+    larger = draw_images(mage, z, "noise", 8, Params({"decode_steps": 5, "decode_temperature": 7.0, "decode_guidance": 2.0}))
+    assert larger.shape == (1, 8, 8, 3)
