@@ -80,6 +80,13 @@ def test_separable_classes_give_a_finite_fit(name):
     assert (calibrator.probability(log_odds)[is_ood] > 0.6).all() and (calibrator.probability(log_odds)[~is_ood] < 0.4).all()
 
 
+@pytest.mark.parametrize("name", ["beta", "platt"])
+def test_separable_classes_are_fitted_to_platts_targets(name):
+    """Two scores, so that the maps reach both targets exactly: 1 / (3 + 2) for three ID images, 1 - 1 / (2 + 2) for two OOD images."""
+    log_odds, is_ood = np.array([-3.0, -3.0, -3.0, 3.0, 3.0]), np.array([False, False, False, True, True])
+    np.testing.assert_allclose(fit(name, log_odds, is_ood).probability([-3.0, 3.0]), [0.2, 0.75], atol=1e-6)
+
+
 @pytest.mark.parametrize("name", CALIBRATORS)
 def test_repeating_the_images_of_one_class_changes_nothing(name):
     """Uniform class prior: the sizes of the two sets do not matter."""

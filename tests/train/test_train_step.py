@@ -11,12 +11,12 @@ import torch
 
 from penumbra import training
 from penumbra.artifacts.detectors import saved_seeds
-from penumbra.artifacts.images import ImageWriter, encode
+from penumbra.artifacts.images import ImageWriter, encode, read_pixels
 from penumbra.artifacts.tables import write_parquet
 from penumbra.errors import PenumbraError
 from penumbra.models.resnet import Detector
 from penumbra.stage import Params, Stage
-from penumbra.train import loop, step
+from penumbra.train import loop, step, units
 from penumbra.train.batches import augment, outlier_batches
 from penumbra.train.pool import choose
 
@@ -112,6 +112,23 @@ def test_whole_in_parts_and_resumed_it_gives_the_same_bytes(make_stage, monkeypa
     step.main(killed)
     assert len(calls) == 5
     assert contents(whole.write()) == contents(parts.write()) == contents(killed.write())
+
+
+def test_the_selected_candidates_are_trained_on_whatever_the_order_of_the_selection(make_stage, monkeypatch):
+    """make_stage writes the bands low, mid, mid, ... of the candidates, and the rows of the selection from the last to the first."""
+    seen = []
+
+    def stop(name, common_seed, seed, train, val, outliers, *rest):
+        seen.append(outliers)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(units, "train_detector", stop)
+    stage = make_stage(["mid"])
+    with pytest.raises(KeyboardInterrupt):
+        step.main(stage)
+    candidates = torch.from_numpy(read_pixels(stage.read("outliers")))
+    assert torch.equal(seen[0].pixels, candidates[[i for i in range(12) if i % 3]])
+    assert seen[0].labels.tolist() == [-1] * 8  # whatever label the candidates carry
 
 
 def test_id_images_and_outliers_share_every_batch(make_stage, monkeypatch):
