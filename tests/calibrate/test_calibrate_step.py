@@ -73,4 +73,7 @@ def test_the_calibration_file_holds_what_reproduces_the_maps(tmp_path, monkeypat
     for name in CALIBRATORS:
         read = Calibrator.from_json(name, content["calibrators"][name]).probability(raw)
         np.testing.assert_array_equal(read, fit(name, raw, is_ood).probability(raw))
+        held_out = cross_fitted(name, raw, is_ood, 5, 0)
+        assert content["measures"][name] == pytest.approx(measures(held_out, is_ood, 10))
+        assert content["reliability"][name] == reliability(held_out, is_ood, 10)
     assert content["measures"]["beta"]["nll"] < content["measures"]["uncalibrated"]["nll"]
