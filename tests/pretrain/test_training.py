@@ -8,8 +8,10 @@ import torch.nn.functional as F
 
 from penumbra.models.mage import MAGE
 from penumbra.models.moco import MoCoEncoder, normalise
+from penumbra.models.resnet import ResNet
 from penumbra.models.vqgan import VQGAN
 from penumbra.noise import generator
+from penumbra.pretrain import classifier
 from penumbra.pretrain.encoder import Pair, contrastive_loss, follow, momentum_at, neighbour_accuracy
 from penumbra.pretrain.mage import corrupt, masked_loss, train_epoch, truncated_normal
 from penumbra.pretrain.tokenizer import losses, revive
@@ -160,3 +162,18 @@ def test_mage_learns_its_null_representation_from_the_dropped_ones_alone():
         before = mage.fake_latent.detach().clone()
         train_epoch(mage, ids, z, optimizer, 0, Params(recipe | {"drop_representation": share}), generator(0))
         assert torch.equal(mage.fake_latent, before) is not learns
+
+
+def test_an_epoch_of_the_classifier_sees_every_image_of_its_whole_batches_once(monkeypatch):
+    network = ResNet("resnet18", 4, 3, 1, False, 2)
+    images = torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 4, 4)
+    seen, forward = [], ResNet.forward
+
+    def record(self, batch):
+        seen.extend((batch[:, 0, 0, 0] * 255).round().int().tolist())
+        return forward(self, batch)
+
+    monkeypatch.setattr(ResNet, "forward", record)
+    recipe = Params({"batch_size": 4, "learning_rate": 0.1, "epochs": 1, "warmup_epochs": 0})
+    classifier.train_epoch(network, images, torch.arange(10) % 2, torch.optim.SGD(network.parameters()), 0, recipe, generator(0))
+    assert len(set(seen)) == len(seen) == 8 and network.training
