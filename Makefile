@@ -28,7 +28,7 @@ $(READY): requirements.lock requirements-torch.lock requirements-torch-cpu.lock 
 	@touch $@
 
 test: $(READY)
-	@pytest
+	@pytest -n 2 --dist worksteal
 
 lint: $(READY)
 	ruff check . && ruff format --check . && snakefmt --check Snakefile rules
