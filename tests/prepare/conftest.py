@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sections import spec
 
-from penumbra.prepare.step import FILES
+from penumbra.prepare.step import SECTIONS
 from penumbra.seeds import derive
 from penumbra.stage import Params, Stage
 
@@ -29,7 +29,7 @@ def make_stage(tmp_path: Path) -> Callable[..., Stage]:
             "quarantine_limit": 0.05,
         } | sections
         prepare["id"] = id_source | prepare["id"]
-        writes = {f"images/{name}": tmp_path / out / f"{name}.parquet" for name in FILES}
+        writes = {f"images/{name}": tmp_path / out / f"{name}.parquet" for name in SECTIONS}
         writes["images/quarantine"] = tmp_path / out / "quarantine.csv"
         params = Params({"common": {"seed": seed, "image_size": 16}, "prepare": prepare})
         return Stage("prepare", None, params, writes=writes, scratch_root=tmp_path / "scratch")

@@ -20,7 +20,7 @@ from penumbra.errors import PenumbraError
 from penumbra.prepare import ingest
 from penumbra.prepare.record import Record
 from penumbra.prepare.sources import SOURCES
-from penumbra.prepare.step import COLUMNS, FILES, main
+from penumbra.prepare.step import COLUMNS, SECTIONS, main
 from penumbra.seeds import derive
 from penumbra.stage import Stage
 
@@ -47,10 +47,12 @@ def prepared(make_stage) -> Stage:
 
 def test_files_follow_the_contract(prepared: Stage):
     seen = Counter()
-    for name in FILES:
+    for name in SECTIONS:
         table = read_table(prepared.write(f"images/{name}"))
         assert {field.name: field.type for field in table.schema} == COLUMNS
-        assert read_provenance(prepared.write(f"images/{name}")) == {**prepared.provenance, "classes": ["0", "1"]}
+        made = read_provenance(prepared.write(f"images/{name}"))
+        assert (made["stage"], made["classes"], made["versions"]) == ("prepare", ["0", "1"], prepared.versions)
+        assert made["params"]["prepare"] == {section: prepared.params.prepare[section] for section in SECTIONS[name]}
         assert read_pixels(prepared.write(f"images/{name}")).shape == (len(table), 16, 16, 3)
         seen.update(table["sample_id"].to_pylist())
     assert set(seen.values()) == {1}
@@ -179,7 +181,7 @@ def test_new_source_is_one_function_and_its_official_test_part_is_only_tested_on
         id=spec("toy", classes=["a", "b"]), near={"toys": spec("toy", classes=["c"])}, calibration={"toys": spec("toy", classes=["d"])}
     )
     main(stage)
-    parts = {(row["group"], row["set"], row["source_id"].split("/")[0]) for name in FILES for row in rows(stage, name)}
+    parts = {(row["group"], row["set"], row["source_id"].split("/")[0]) for name in SECTIONS for row in rows(stage, name)}
     assert {(group, part) for group, name, part in parts if name == "toys"} == {("near", "test"), ("calibration", "train")}
     assert {(name, part) for group, name, part in parts if group == "id"} == {
         ("id-train", "train"),
@@ -214,3 +216,14 @@ def test_set_without_images_is_an_error(make_stage, tmp_path: Path):
 def test_prepare_of_digits_needs_no_torch():
     code = "import sys, penumbra.prepare.step; assert not {'torch', 'torchvision', 'sklearn', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_change_of_one_set_leaves_the_bytes_of_the_others(prepared: Stage, make_stage):
+    other = make_stage(out="other", shift={**prepared.params.prepare.shift, "strengths": 3})
+    main(other)
+    changed = {name for name in SECTIONS if file_hash(other, name) != file_hash(prepared, name)}
+    assert changed == {"shifted"}
+
+
+def file_hash(stage: Stage, name: str) -> str:
+    return hashlib.sha256(stage.write(f"images/{name}").read_bytes()).hexdigest()

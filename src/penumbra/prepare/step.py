@@ -28,7 +28,15 @@ COLUMNS = {
     "strength": pa.int64(),
     "caption": pa.string(),
 }
-FILES = ("train", "val", "test", "calibration", "world", "ood", "shifted")
+SECTIONS = {  # of params.yaml, prepare, that make each file; its provenance names no others, so that a change of one set leaves the rest
+    "train": ("id",),
+    "val": ("id",),
+    "test": ("id",),
+    "calibration": ("calibration",),
+    "world": ("world",),
+    "ood": ("near", "far"),
+    "shifted": ("id", "shift"),
+}
 FILE_OF_GROUP = {"near": "ood", "far": "ood", "calibration": "calibration", "world": "world"}
 OOD = -1
 
@@ -82,9 +90,11 @@ class Files:
         self.counts: Counter[tuple[str, str, str]] = Counter()
         self._rows: Counter[str] = Counter()
         self._writers = {}
-        for name in FILES:
+        for name, sections in SECTIONS.items():
+            used = {"common": stage.params.common, "prepare": {section: stage.params.prepare[section] for section in sections}}
+            provenance = stage.provenance | {"params": used, "classes": classes}
             temporary = stack.enter_context(replace(stage.write(f"images/{name}")))
-            self._writers[name] = stack.enter_context(ImageWriter(temporary, COLUMNS, stage.provenance | {"classes": classes}))
+            self._writers[name] = stack.enter_context(ImageWriter(temporary, COLUMNS, provenance))
 
     def add(self, file: str, png: bytes, record: Record, **columns: Any) -> None:
         """Append one image of a record."""
