@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONPATH
 READY := .venv/ready
 # the lock is complete, so nothing is left to resolve: --no-deps
-INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+INSTALL := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes
 
 .DELETE_ON_ERROR:
 .PHONY: run setup test lint lock clean
@@ -24,7 +24,7 @@ $(READY): requirements.lock requirements-torch.lock requirements-torch-cpu.lock 
 	@$(PYTHON) -m venv .venv
 	@test "$(TORCH)" != cuda && $(INSTALL) -r requirements-torch-cpu.lock 2>/dev/null || $(INSTALL) -r requirements-torch.lock
 	@$(INSTALL) -r requirements.lock
-	@.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@.venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 test: $(READY)
