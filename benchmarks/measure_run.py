@@ -122,11 +122,11 @@ def cost_rows(folder: Path, watch: Watch) -> list[dict]:
 
 
 def move_filter_bounds(folder: Path) -> None:
-    """Widen every mid band by 0.02 on both sides."""
+    """Widen the mid band of badood by 0.02 on both sides."""
     yaml, path = YAML(), folder / "params.yaml"
     params = yaml.load(path)
-    for section in params["filter"].values():
-        section["mid"] = [round(section["mid"][0] - 0.02, 4), round(section["mid"][1] + 0.02, 4)]
+    section = params["filter"]["badood"]
+    section["mid"] = [round(section["mid"][0] - 0.02, 4), round(section["mid"][1] + 0.02, 4)]
     with path.open("w") as file:
         yaml.dump(params, file)
 
@@ -167,7 +167,7 @@ def main() -> None:
             if (other / "dvc.lock").read_bytes() != lock:
                 sys.exit("two clean clones differ: compare their dvc.lock")
         move_filter_bounds(folder)
-        watches["dvc repro, other filter bounds"] = measure([".venv/bin/dvc", "repro", "--quiet"], folder)
+        watches["make, other filter bounds"] = measure(["make"], folder)
     rows = [
         {"what": what, "seconds": round(w.seconds, 1), "peak_gib": round(w.peak / 2**30, 2), "stages": len(w.ended)}
         for what, w in watches.items()
