@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import combinations
 
-from penumbra.schema import Experiment, ImageSource
+from penumbra.schema import BadOod, Experiment, Good, ImageSource, Sona
 
 ON_DISK = ("folder", "imglist", "cifar10", "cifar100")
 GROUPS = 32  # of the VQGAN's GroupNorm; fewer where a group would hold less than four channels
@@ -13,7 +13,7 @@ Fault = tuple[str, str]
 
 def faults(experiment: Experiment) -> Iterator[Fault]:
     """Every impossible combination of parameters, as (dotted key, what is allowed)."""
-    for rule in (_sources, _disjoint, _encoder, _diffusion, _mage, _epochs, _synthesize, _detectors, _methods):
+    for rule in (_sources, _disjoint, _encoder, _rdm, _mage, _diffusion, _epochs, _badood, _good, _sona, _detectors, _methods):
         yield from rule(experiment)
 
 
@@ -59,7 +59,7 @@ def _encoder(experiment: Experiment) -> Iterator[Fault]:
     yield from _divides("pretrain.encoder.patch_size", encoder.patch_size, "pretrain.encoder.image_size", encoder.image_size)
 
 
-def _diffusion(experiment: Experiment) -> Iterator[Fault]:
+def _rdm(experiment: Experiment) -> Iterator[Fault]:
     rdm = experiment.pretrain.rdm
     yield from _divides("sine and cosine of the time step", 2, "pretrain.rdm.width", rdm.width)
     if rdm.beta_start >= rdm.beta_end:
@@ -78,23 +78,22 @@ def _mage(experiment: Experiment) -> Iterator[Fault]:
 
 
 def _epochs(experiment: Experiment) -> Iterator[Fault]:
-    pretrain, recipe = experiment.pretrain, experiment.train.recipes.energy
-    loops = {
-        "pretrain.encoder": pretrain.encoder,
-        "pretrain.mage": pretrain.mage,
-        "pretrain.classifier": pretrain.classifier,
-        "train.recipes.energy": recipe,
-    }
+    recipes = {f"train.recipes.{name}": recipe for name, recipe in experiment.train.recipes.items()}
+    models = ("encoder", "mage", "classifier", "diffusion")
+    loops = {f"pretrain.{name}": getattr(experiment.pretrain, name) for name in models} | recipes
     for key, loop in loops.items():
         if loop.warmup_epochs > loop.epochs:
             yield f"{key}.warmup_epochs", f"must be in 0..{loop.epochs} ({key}.epochs)"
-    if recipe.crop_padding >= experiment.common.image_size:
-        yield "train.recipes.energy.crop_padding", f"must be below {experiment.common.image_size} (common.image_size)"
+    for key, recipe in recipes.items():
+        if recipe.crop_padding >= experiment.common.image_size:
+            yield f"{key}.crop_padding", f"must be below {experiment.common.image_size} (common.image_size)"
 
 
-def _synthesize(experiment: Experiment) -> Iterator[Fault]:
+def _badood(experiment: Experiment) -> Iterator[Fault]:
     last = experiment.pretrain.rdm.timesteps - 1
     for name, method in experiment.synthesize.items():
+        if not isinstance(method, BadOod):
+            continue
         for key, value in (("t", method.t), ("s", method.s)):
             if value > last:
                 yield f"synthesize.{name}.{key}", f"must be in {1 if key == 't' else 0}..{last}"
@@ -102,9 +101,46 @@ def _synthesize(experiment: Experiment) -> Iterator[Fault]:
             yield f"synthesize.{name}.stride", f"must be in 1..{method.t} (synthesize.{name}.t)"
 
 
+def _diffusion(experiment: Experiment) -> Iterator[Fault]:
+    diffusion, size = experiment.pretrain.diffusion, experiment.common.image_size
+    if diffusion.pipeline is not None:
+        return
+    yield from _divides("pretrain.diffusion.text_heads", diffusion.text_heads, "pretrain.diffusion.text_width", diffusion.text_width)
+    for channels in diffusion.unet_channels:
+        yield from _divides("pretrain.diffusion.unet_head_width", diffusion.unet_head_width, "pretrain.diffusion.unet_channels", channels)
+    halvings = len(diffusion.vae_channels) + len(diffusion.unet_channels) - 2
+    yield from _divides("halvings by vae_channels and unet_channels of pretrain.diffusion", 2**halvings, "common.image_size", size)
+    if diffusion.beta_start >= diffusion.beta_end:
+        yield "pretrain.diffusion.beta_end", f"must be above {diffusion.beta_start:g} (pretrain.diffusion.beta_start)"
+
+
+def _good(experiment: Experiment) -> Iterator[Fault]:
+    for name, method in experiment.synthesize.items():
+        for guidance, strengths in method.guidances.items() if isinstance(method, Good) else ():
+            key = f"synthesize.{name}.guidances.{guidance}"
+            if not strengths.grid and len(strengths.rho) != len(strengths.mu):
+                yield f"{key}.mu", f"must have {len(strengths.rho)} values, one for each of rho, where grid is false"
+            if strengths.energy == strengths.knn == 0 and any(strengths.rho + strengths.mu):
+                yield f"{key}.energy", "must be above 0, or knn must: there is nothing to guide by"
+
+
+def _sona(experiment: Experiment) -> Iterator[Fault]:
+    for name, method in experiment.synthesize.items():
+        if not isinstance(method, Sona):
+            continue
+        if method.stop[1] > method.steps:
+            yield f"synthesize.{name}.stop", f"must lie in 0..{method.steps} (synthesize.{name}.steps)"
+        if (method.words == "file") != (method.word_file is not None):
+            yield f"synthesize.{name}.word_file", "must name a file where words is file, and be null elsewhere"
+        if method.share > 0.5:
+            yield f"synthesize.{name}.share", "must be at most 0.5: the semantic and the nuisance mask would overlap"
+
+
 def _detectors(experiment: Experiment) -> Iterator[Fault]:
     """A detector is METHOD-SELECTION; one that selects by bands needs the bounds of its method."""
     for name, detector in experiment.train.detectors.items():
+        if detector.recipe not in experiment.train.recipes:
+            yield f"train.detectors.{name}.recipe", f"must be one of {', '.join(experiment.train.recipes)}"
         methods = [method for method in experiment.synthesize if name.startswith(f"{method}-")]
         if detector.bands is not None and not methods:
             yield f"train.detectors.{name}", f"must be named METHOD-SELECTION, METHOD one of {', '.join(experiment.synthesize)}"

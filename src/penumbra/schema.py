@@ -7,7 +7,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 Source = Literal["digits", "folder", "imglist", "cifar10", "cifar100", "glyphs", "photos", "textures", "noise"]
@@ -50,6 +50,10 @@ def _range(value: list[float]) -> list[float]:
     return _require(len(value) == 2 and value[0] <= value[1], value, "[lowest, highest]")
 
 
+def _ordered(value: list[int]) -> list[int]:
+    return _require(len(value) == 2 and value[0] <= value[1], value, "[fewest, most]")
+
+
 def _interval(value: list[float]) -> list[float]:
     return _require(len(value) == 2 and value[0] < value[1], value, "[lo, hi] with 0 <= lo < hi <= 1")
 
@@ -60,6 +64,10 @@ Names = Annotated[list[Text], MinLen(1), AfterValidator(_distinct)]
 Range = Annotated[list[Positive], AfterValidator(_range)]
 Interval = Annotated[list[Share], AfterValidator(_interval)]
 Bands = Annotated[Any, AfterValidator(_bands)]
+
+
+Template = Annotated[Text, AfterValidator(lambda value: _require(value.count("{}") == 1, value, "text with one {}, the place of the name"))]
+Templates = Annotated[list[Template], MinLen(1), AfterValidator(_distinct)]
 
 
 class Section(BaseModel):
@@ -198,11 +206,42 @@ class Classifier(ResNetRecipe):
     checkpoint: Text | None
 
 
+class Diffusion(Optimised):
+    """A latent diffusion pipeline: autoencoder, UNet and text encoder."""
+
+    pipeline: Text | None
+    vae_channels: Annotated[list[Count], MinLen(1)]
+    latent_channels: Count
+    vae_epochs: Count
+    vae_batch_size: Annotated[int, Ge(2)]
+    vae_learning_rate: Positive
+    vae_kl: NotNegative
+    unet_channels: Annotated[list[Count], MinLen(1)]
+    unet_layers: Count
+    unet_head_width: Count
+    text_width: Count
+    text_layers: Count
+    text_heads: Count
+    text_length: Annotated[int, Ge(3)]
+    templates: Templates
+    caption_dropout: Share
+    timesteps: Annotated[int, Ge(2)]
+    beta_start: ShareAboveZero
+    beta_end: ShareAboveZero
+    ema_decay: ShareBelowOne
+    warmup_epochs: Natural
+    validate_every: Count
+    patience: Count
+    sample_steps: Count
+    sample_guidance: NotNegative
+
+
 class Pretrain(Section):
     encoder: Encoder
     rdm: RepresentationDiffusion
     mage: Mage
     classifier: Classifier
+    diffusion: Diffusion
 
 
 class BadOod(Section):
@@ -229,25 +268,106 @@ class BadOod(Section):
     decode_guidance: NotNegative
 
 
-class EnergyRecipe(ResNetRecipe):
-    outliers_per_id: Positive
+Ramp = Literal["increase", "decrease", "constant"]
+
+
+class Strengths(Section):
+    """One guidance of GOOD and the strengths that it is sampled at; log f = energy * E + knn * D_k."""
+
+    energy: NotNegative
+    knn: NotNegative
+    rho: Annotated[list[NotNegative], MinLen(1)]
+    mu: Annotated[list[NotNegative], MinLen(1)]
+    grid: bool
+    gamma: NotNegative
+    per_class: Count
+
+
+class Good(Section):
+    prompt: Template
+    steps: Count
+    guidance_scale: NotNegative
+    eta: Share
+    recurrences: Count
+    iterations: Count
+    draws: Count
+    rho_schedule: Ramp
+    mu_schedule: Ramp
+    gamma_schedule: Literal["decrease", "constant"]
+    clip: Positive | None
+    pndm: bool
+    knn_k: Count
+    knn_log: bool
+    classifier_size: Annotated[int, Ge(8)]
+    classifier_range: Literal["unit", "symmetric"]
+    guidances: Annotated[dict[Name, Strengths], MinLen(1)]
+
+
+class Sona(Section):
+    edit: Literal["sona", "sega", "sdedit"]
+    prompt: Template
+    words: Literal["random", "close", "far", "file"]
+    word_file: Text | None
+    steps: Count
+    stop: Annotated[list[Natural], AfterValidator(_ordered)]
+    scale: NotNegative
+    share: Share
+    remove: bool
+    keep: bool
+    add: bool
+    spare: bool
+    granularity: Literal["channel", "tensor", "position"]
+    warmup: Annotated[list[Natural], AfterValidator(lambda value: _require(len(value) == 3, value, "three numbers of steps"))]
+    momentum_scale: NotNegative
+    momentum_beta: ShareBelowOne
+    text_guidance: NotNegative
+    posterior: Literal["mean", "sample"]
+    sampler: Literal["ddim", "pndm"]
+    splits: Annotated[list[Literal["train", "test"]], MinLen(1), AfterValidator(_distinct)]
+    illustrated: Natural
+
+
+class Recipe(ResNetRecipe):
+    """A detector and how it is trained."""
+
+    start: Literal["scratch", "classifier"]
+    nesterov: bool
     beta: NotNegative
-    phi_hidden: Count
     crop_padding: Natural
     flip: bool
-    seeds: Annotated[list[Natural], MinLen(1), AfterValidator(_distinct)]
 
 
-class Recipes(Section):
-    energy: EnergyRecipe
+class EnergyRecipe(Recipe):
+    """Cross-entropy and the logistic loss of a head on the energy (Bad-OOD eq. 5, GOOD eq. 8)."""
+
+    loss: Literal["energy"]
+    outliers_per_id: Positive
+    phi_hidden: Count
+    phi_monotone: bool
+    reduction: Literal["sum_of_means", "mean_of_all"]
+
+
+class UniformRecipe(Recipe):
+    """Cross-entropy, outliers to the uniform distribution, and mutual information of ID and outlier features (SONA eq. 16-19)."""
+
+    loss: Literal["uniform"]
+    paired: bool
+    reconstructed: bool
+    information: Literal["club", "outer_product", "none"]
+    information_weight: NotNegative
+    club_hidden: Count
+    club_learning_rate: Positive
+    club_steps: Count
 
 
 class Detector(Section):
+    recipe: Name
     bands: Bands
 
 
 class Train(Section):
-    recipes: Recipes
+    seeds: Annotated[list[Natural], MinLen(1), AfterValidator(_distinct)]
+    recipes: Annotated[dict[Name, Annotated[EnergyRecipe | UniformRecipe, Field(discriminator="loss")]], MinLen(1)]
     detectors: Annotated[dict[Item, Detector], MinLen(1)]
 
 
@@ -264,17 +384,38 @@ class Filter(Section):
 
 class Score(Section):
     knn_k: Count
+    knn_more: Annotated[list[Count], AfterValidator(_distinct)]
     calibrator: Calibrator
+
+
+class Unified(Section):
+    mode: Literal["per-set", "mixture", "id-only", "fixed"]
+    a: NotNegative
+    bins: Annotated[int, Ge(2)]
+    weight: Share
+    a_grid: Annotated[list[NotNegative], MinLen(1), AfterValidator(_distinct)]
 
 
 class Benchmark(Section):
     score: Literal["msp", "max_logit", "energy", "knn", "confidence"]
     bins: Count
     distance_samples: Count
+    unified: Unified
 
 
 class Report(Section):
     gallery: Count
+
+
+def _kind(value: Any) -> str:
+    """Which method a section of synthesize configures: each has a key that no other has."""
+    keys = value if isinstance(value, dict) else vars(value)
+    return next((name for name, key in (("badood", "guidance"), ("good", "guidances"), ("sona", "edit")) if key in keys), "badood")
+
+
+Synthesis = Annotated[
+    Annotated[BadOod, Tag("badood")] | Annotated[Good, Tag("good")] | Annotated[Sona, Tag("sona")], Discriminator(_kind)
+]
 
 
 class Experiment(Section):
@@ -283,7 +424,7 @@ class Experiment(Section):
     common: Common
     prepare: Prepare
     pretrain: Pretrain
-    synthesize: dict[Item, BadOod]
+    synthesize: dict[Item, Synthesis]
     train: Train
     calibrate: dict[Item, Calibrate]
     filter: dict[Item, Filter]

@@ -1,9 +1,8 @@
 """synthesize@METHOD: candidate outliers by minority guidance (Bad-OOD 3.2-3.3) or by Gaussian noise (app. F)."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,13 +11,13 @@ import torch
 from torch import Tensor
 
 from penumbra.artifacts.features import read_features
-from penumbra.artifacts.files import replace
-from penumbra.artifacts.images import ImageWriter, encode
+from penumbra.artifacts.images import encode
 from penumbra.models.mage import MAGE
 from penumbra.models.moco import MoCoEncoder
 from penumbra.models.rdm import RDM
-from penumbra.runtime import inference_batch, progress, setup
+from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Stage
+from penumbra.synthesize import blocks
 from penumbra.synthesize.candidates import Streams, distances, draw_images, guide
 
 BLOCK = 256  # candidates in a unit of work; fixed, so that parts and restarts compute the same batches
@@ -97,28 +96,19 @@ def make_block(models: Models, z0: Tensor, ids: list[str], scales: list[float], 
     return torch.cat(pixels), {name: values.cpu() for name, values in columns.items()}
 
 
-def _write_block(path: Path, models: Models, features: Features, block: list[Candidate], stage: Stage) -> None:
+def _rows(models: Models, features: Features, block: Sequence[Candidate], stage: Stage) -> Iterator[dict]:
     ids = [f"{features.sample_ids[c.row]}-{c.copy}" for c in block]
     pixels, measured = make_block(models, features.representation[[c.row for c in block]], ids, [c.scale for c in block], stage)
-    with replace(path) as temporary, ImageWriter(temporary, COLUMNS, {}) as writer:
-        for index, c in enumerate(block):
-            writer.add(
-                encode(np.ascontiguousarray(pixels[index].numpy())),
-                sample_id=f"{stage.item}/{c.row:06d}-{c.copy}",
-                source_id=features.sample_ids[c.row],
-                label=features.labels[c.row],
-                scale=c.scale,
-                seed=stage.params.common.seed,
-                **{name: values[index].tolist() for name, values in measured.items()},
-            )
-
-
-def _assemble(stage: Stage, units: Iterable[str]) -> None:
-    with replace(stage.write()) as temporary, ImageWriter(temporary, COLUMNS, stage.provenance) as writer:
-        for unit in units:
-            for row in pq.read_table(stage.scratch / unit).to_pylist():
-                image = row.pop("image")
-                writer.add(image["bytes"], image["path"], **row)
+    for index, c in enumerate(block):
+        yield {
+            "image": encode(np.ascontiguousarray(pixels[index].numpy())),
+            "sample_id": f"{stage.item}/{c.row:06d}-{c.copy}",
+            "source_id": features.sample_ids[c.row],
+            "label": features.labels[c.row],
+            "scale": c.scale,
+            "seed": stage.params.common.seed,
+            **{name: values[index].tolist() for name, values in measured.items()},
+        }
 
 
 def _report(stage: Stage) -> None:
@@ -156,11 +146,6 @@ def main(stage: Stage) -> None:
     p = stage.params.synthesize[stage.item]
     models, features = _inputs(stage, device)
     candidates = plan(len(features.sample_ids), p.per_image, p.scales)
-    blocks = {f"block-{start // BLOCK:06d}.parquet": candidates[start : start + BLOCK] for start in range(0, len(candidates), BLOCK)}
-    for unit in progress(stage.todo(blocks), stage.name):
-        _write_block(stage.scratch / unit, models, features, blocks[unit], stage)
-    if stage.part is not None:
-        return
-    _assemble(stage, blocks)
-    _report(stage)
-    stage.finish()
+    if blocks.run(stage, candidates, BLOCK, COLUMNS, lambda block: _rows(models, features, block, stage)):
+        _report(stage)
+        stage.finish()

@@ -1,0 +1,43 @@
+"""Units of work of synthesize: blocks of candidates with fixed boundaries, so that parts and restarts compute the same batches."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from penumbra.artifacts.files import replace
+from penumbra.artifacts.images import ImageWriter
+from penumbra.runtime import progress
+from penumbra.stage import Stage
+
+C = TypeVar("C")  # a candidate before it is made
+Row = dict[str, Any]  # "image" as encoded bytes, and every column
+
+
+def run(
+    stage: Stage, candidates: Sequence[C], size: int, columns: dict[str, pa.DataType], make: Callable[[Sequence[C]], Iterable[Row]]
+) -> bool:
+    """Make the blocks that are left to this process; without a part, write data/outliers/METHOD.parquet of all blocks.
+
+    Args:
+        candidates: what is to be made, in the order of the rows.
+        size: candidates in a block.
+        columns: name -> Arrow type of the provenance columns.
+        make: the rows of one block.
+
+    Returns:
+        Whether the file is written (`stage.finish()` is left to the caller).
+    """
+    blocks = {f"block-{start // size:06d}.parquet": candidates[start : start + size] for start in range(0, len(candidates), size)}
+    for unit in progress(stage.todo(blocks), stage.name):
+        with replace(stage.scratch / unit) as temporary, ImageWriter(temporary, columns, {}) as writer:
+            for row in make(blocks[unit]):
+                writer.add(row.pop("image"), **row)
+    if stage.part is not None:
+        return False
+    with replace(stage.write()) as temporary, ImageWriter(temporary, columns, stage.provenance) as writer:
+        for unit in blocks:
+            for row in pq.read_table(stage.scratch / unit).to_pylist():
+                writer.add(row.pop("image")["bytes"], **row)
+    return True
