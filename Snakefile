@@ -17,7 +17,7 @@ shards = int(config.get("shards", 2))
 
 
 def parts_of_seeds():
-    return min(shards, len(dag.parameters["train"]["recipes"]["energy"]["seeds"]))
+    return min(shards, len(dag.parameters["train"]["seeds"]))
 
 
 def separate(parts):

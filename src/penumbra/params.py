@@ -36,6 +36,7 @@ BOUNDS = {
     "literal_error": "{expected}",
     "too_short": "a list or section of {min_length} at least",
 }
+ALTERNATIVES = (("synthesize",), ("train", "recipes"))  # sections whose entries are of several kinds, told apart by a key
 
 
 def validate(path: str | os.PathLike) -> dict[str, Any]:
@@ -86,11 +87,18 @@ def known_leaves(params: dict[str, Any], prefix: str = "") -> list[str]:
 def _lines(error: ValidationError, content: dict) -> Iterator[str]:
     """One line per problem; a misspelt key hides that the right one is missing."""
     details = error.errors(include_url=False, include_input=False)
+    for detail in details:
+        detail["loc"] = _without_tag(detail["loc"])
     missing = {detail["loc"] for detail in details if detail["type"] == "missing"}
     guesses = {detail["loc"]: _guess(detail["loc"], missing, content) for detail in details if detail["type"] == "extra_forbidden"}
     for detail in details:
         loc, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
-        if kind == "missing":
+        if kind == "union_tag_not_found":
+            yield f"{_dotted(loc)}.{context['discriminator'].strip(chr(39))}: is missing; there are no defaults"
+        elif kind == "union_tag_invalid":
+            key = context["discriminator"].strip("'")
+            yield _line((*loc, key), content, f"must be one of {context['expected_tags']}")
+        elif kind == "missing":
             if loc not in guesses.values():
                 yield f"{_dotted(loc)}: is missing; there are no defaults"
         elif kind == "extra_forbidden":
@@ -101,6 +109,14 @@ def _lines(error: ValidationError, content: dict) -> Iterator[str]:
         else:
             allowed = TYPES.get(kind) or BOUNDS.get(kind, "").format_map(context)
             yield _line(loc, content, f"must be {allowed}" if allowed else detail["msg"])
+
+
+def _without_tag(loc: tuple) -> tuple:
+    """The place of a problem without the name of the alternative that was tried there."""
+    for parents in ALTERNATIVES:
+        if loc[: len(parents)] == parents and len(loc) > len(parents) + 1 and loc[-1] != "[key]":
+            return (*loc[: len(parents) + 1], *loc[len(parents) + 2 :])
+    return loc
 
 
 def _guess(loc: tuple, missing: set[tuple], content: dict) -> tuple | None:

@@ -7,7 +7,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 Source = Literal["digits", "folder", "imglist", "cifar10", "cifar100", "glyphs", "photos", "textures", "noise"]
@@ -245,6 +245,7 @@ class Pretrain(Section):
 
 
 class BadOod(Section):
+    method: Literal["badood"]
     guidance: Literal["minority", "gaussian"]
     per_image: Count
     scales: Annotated[list[NotNegative], MinLen(1), AfterValidator(_distinct)]
@@ -284,6 +285,7 @@ class Strengths(Section):
 
 
 class Good(Section):
+    method: Literal["good"]
     prompt: Template
     steps: Count
     guidance_scale: NotNegative
@@ -304,6 +306,7 @@ class Good(Section):
 
 
 class Sona(Section):
+    method: Literal["sona"]
     edit: Literal["sona", "sega", "sdedit"]
     prompt: Template
     words: Literal["random", "close", "far", "file"]
@@ -407,15 +410,7 @@ class Report(Section):
     gallery: Count
 
 
-def _kind(value: Any) -> str:
-    """Which method a section of synthesize configures: each has a key that no other has."""
-    keys = value if isinstance(value, dict) else vars(value)
-    return next((name for name, key in (("badood", "guidance"), ("good", "guidances"), ("sona", "edit")) if key in keys), "badood")
-
-
-Synthesis = Annotated[
-    Annotated[BadOod, Tag("badood")] | Annotated[Good, Tag("good")] | Annotated[Sona, Tag("sona")], Discriminator(_kind)
-]
+Synthesis = Annotated[BadOod | Good | Sona, Field(discriminator="method")]
 
 
 class Experiment(Section):

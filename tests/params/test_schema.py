@@ -19,7 +19,7 @@ LEAVES = known_leaves(CONTENT)
 SECTIONS = sorted({leaf.rsplit(".", depth)[0] for leaf in LEAVES for depth in range(1, leaf.count(".") + 1)})
 FREE = {  # sections whose keys are not prescribed
     *(f"prepare.{group}" for group in ("near", "far", "calibration", "world", "shift.kinds")),
-    *("synthesize", "train.detectors", "calibrate", "filter"),
+    *("synthesize", "synthesize.good.guidances", "train.recipes", "train.detectors", "calibrate", "filter"),
 }
 PRESCRIBED = [section for section in SECTIONS if section not in FREE]
 WRONG = {
@@ -137,8 +137,8 @@ IMPOSSIBLE = [
     ({"pretrain.encoder.warmup_epochs": 1000}, "pretrain.encoder.warmup_epochs = 1000: must be in 0.."),
     ({"train.recipes.energy.warmup_epochs": 99}, "train.recipes.energy.warmup_epochs = 99: must be in 0.."),
     ({"train.recipes.energy.crop_padding": 32}, "train.recipes.energy.crop_padding = 32: must be below 32"),
-    ({"train.recipes.energy.seeds": []}, "train.recipes.energy.seeds = []: must be a list or section of 1 at least"),
-    ({"train.recipes.energy.seeds": [1, 1]}, "train.recipes.energy.seeds = [1, 1]: must be a list without repetitions"),
+    ({"train.seeds": []}, "train.seeds = []: must be a list or section of 1 at least"),
+    ({"train.seeds": [1, 1]}, "train.seeds = [1, 1]: must be a list without repetitions"),
     ({"train.recipes.energy.architecture": "resnet50"}, "train.recipes.energy.architecture"),
     ({"train.recipes.energy.stem_kernel": 4}, "train.recipes.energy.stem_kernel = 4: must be an odd number"),
     ({"filter.badood.mid": [0.5, 0.3]}, "filter.badood.mid = [0.5, 0.3]: must be [lo, hi] with 0 <= lo < hi <= 1"),
@@ -147,7 +147,7 @@ IMPOSSIBLE = [
     ({"filter.dream": {"mid": [0.3, 0.5]}}, "filter.dream: must be named as a method of synthesize"),
     ({"calibrate.dream": CONTENT["calibrate"]["badood"]}, "calibrate.dream: must have its initial detector, train.detectors.dream-all"),
     ({"train.detectors.badood-mid.bands": ["middle"]}, "train.detectors.badood-mid.bands"),
-    ({"train.detectors.dream-mid": {"bands": ["mid"]}}, "train.detectors.dream-mid: must be named METHOD-SELECTION"),
+    ({"train.detectors.dream-mid": {"recipe": "energy", "bands": ["mid"]}}, "train.detectors.dream-mid: must be named METHOD-SELECTION"),
     ({"filter.badood-gaussian": ...}, "train.detectors.badood-gaussian-mid.bands"),
     ({"prepare.id.classes": ["0"]}, 'prepare.id.classes = ["0"]: must name two classes'),
     ({"prepare.near.digits-6-9.classes": ["5", "6"]}, "prepare.near.digits-6-9.classes"),
@@ -158,7 +158,20 @@ IMPOSSIBLE = [
     ({"prepare.far.digits-6-9": CONTENT["prepare"]["near"]["digits-6-9"]}, "prepare.far.digits-6-9: must have another name"),
     ({"prepare.near": {}}, "prepare.near: must be a list or section of 1 at least"),
     ({"prepare.near": {"a.b": CONTENT["prepare"]["far"]["noise"]}}, "prepare.near.a.b: must be named with letters, digits, - and _ only"),
-    ({"train.detectors.Mid": {"bands": None}}, "train.detectors.Mid: must be named with small letters, digits and - only"),
+    ({"train.detectors.Mid": {"recipe": "energy", "bands": None}}, "train.detectors.Mid: must be named with small letters, digits and - only"),
+    ({"synthesize.good.method": "dream"}, "synthesize.good.method = \"dream\": must be one of 'badood', 'good', 'sona'"),
+    ({"synthesize.good.guidances.image.rho": []}, "synthesize.good.guidances.image.rho = []: must be a list or section of 1 at least"),
+    ({"synthesize.good.guidances.feature.rho": [1.0]}, "synthesize.good.guidances.feature.mu"),
+    ({"synthesize.good.guidances.feature.knn": 0.0}, "synthesize.good.guidances.feature.energy = 0.0: must be above 0, or knn must"),
+    ({"synthesize.good.prompt": "an image"}, 'synthesize.good.prompt = "an image": must be text with one {}'),
+    ({"synthesize.sona.stop": [1, 99]}, "synthesize.sona.stop = [1, 99]: must lie in 0.."),
+    ({"synthesize.sona.stop": [3, 1]}, "synthesize.sona.stop = [3, 1]: must be [fewest, most]"),
+    ({"synthesize.sona.share": 0.6}, "synthesize.sona.share = 0.6: must be at most 0.5"),
+    ({"synthesize.sona.words": "file"}, "synthesize.sona.word_file = null: must name a file"),
+    ({"train.recipes.sona.loss": "hinge"}, "train.recipes.sona.loss = \"hinge\": must be one of 'energy', 'uniform'"),
+    ({"train.detectors.good-all.recipe": "gold"}, 'train.detectors.good-all.recipe = "gold": must be one of energy, good, sona'),
+    ({"pretrain.diffusion.text_heads": 3}, "pretrain.diffusion.text_width"),
+    ({"pretrain.diffusion.unet_channels": [32, 32, 32, 32, 32, 32]}, "common.image_size = 32: must be a multiple of 64"),
     ({"prepare.shift.kinds.warp": 1.0}, "prepare.shift.kinds.warp: must be named 'rotation', 'blur', 'contrast' or 'noise'"),
 ]
 

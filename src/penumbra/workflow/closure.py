@@ -13,9 +13,14 @@ PACKAGE = "penumbra"
 
 
 def entry(step: str, item: str | None) -> str:
-    """The module of a stage: penumbra.STEP.ITEM where there is one, else penumbra.STEP.step."""
-    own = item and SOURCE / PACKAGE / step / f"{item.replace('-', '_')}.py"
-    return f"{PACKAGE}.{step}.{own.stem if own and own.exists() else 'step'}"
+    """The module of a stage: penumbra.STEP.ITEM, or that of the longest beginning of the item that has one; else penumbra.STEP.step.
+
+    The item sona-mid-far is looked for as sona_mid_far, sona_mid and sona.
+    """
+    words = item.split("-") if item else []
+    names = ["_".join(words[:count]) for count in range(len(words), 0, -1)]
+    own = [name for name in names if (SOURCE / PACKAGE / step / f"{name}.py").exists()]
+    return f"{PACKAGE}.{step}.{own[0] if own else 'step'}"
 
 
 def closure(module: str) -> tuple[list[Path], list[str]]:
