@@ -10,7 +10,7 @@ from penumbra.models.resnet import energy
 QUERY_BLOCK = 1024
 BANK_BLOCK = 65536
 
-__all__ = ["energy", "knn", "max_logit", "msp"]
+__all__ = ["energy", "knn", "max_logit", "msp", "neighbours"]
 
 
 def msp(logits: Tensor) -> Tensor:
@@ -41,20 +41,36 @@ def knn(features: Tensor, bank: Tensor, k: int) -> Tensor:
     Raises:
         PenumbraError: the bank has fewer than k rows.
     """
-    if k > len(bank):
-        raise PenumbraError(f"params.yaml: score.knn_k = {k}: must be at most {len(bank)}, the number of ID training images.")
+    return neighbours(features, bank, {"score.knn_k": [k]})[:, 0]
+
+
+def neighbours(features: Tensor, bank: Tensor, ks: dict[str, list[int]]) -> Tensor:
+    """Distances [B, K] to K neighbours, in the order of `ks`, from one search for the farthest of them; else as `knn`.
+
+    Args:
+        features: [B, D].
+        bank: [M, D].
+        ks: which neighbours, 1..M, by the parameter that names them.
+
+    Raises:
+        PenumbraError: the bank has too few rows; names the parameter.
+    """
+    for key, wanted in ks.items():
+        if wanted and max(wanted) > len(bank):
+            raise PenumbraError(f"params.yaml: {key} = {max(wanted)}: must be at most {len(bank)}, the number of ID training images.")
+    places = [k for wanted in ks.values() for k in wanted]
     bank = F.normalize(bank, dim=1)
-    return torch.cat([_kth_distance(F.normalize(block, dim=1), bank, k) for block in features.split(QUERY_BLOCK)])
+    return torch.cat([_distances(F.normalize(block, dim=1), bank, places) for block in features.split(QUERY_BLOCK)])
 
 
-def _kth_distance(queries: Tensor, bank: Tensor, k: int) -> Tensor:
-    """Distance [B] to the k-th nearest row; found by cosines, then computed without their cancellation."""
+def _distances(queries: Tensor, bank: Tensor, ks: list[int]) -> Tensor:
+    """Distances [B, K] to the k-th nearest rows; found by cosines, then computed without their cancellation."""
     cosine = queries.new_zeros(len(queries), 0)
     index = torch.zeros(len(queries), 0, dtype=torch.long, device=queries.device)
     for start in range(0, len(bank), BANK_BLOCK):
         block = queries @ bank[start : start + BANK_BLOCK].T
         rows = torch.arange(start, start + block.shape[1], device=queries.device).expand_as(block)
         cosine, index = torch.cat([cosine, block], dim=1), torch.cat([index, rows], dim=1)
-        cosine, order = cosine.topk(min(k, cosine.shape[1]), dim=1)
+        cosine, order = cosine.topk(min(max(ks), cosine.shape[1]), dim=1)
         index = index.gather(1, order)
-    return (queries - bank[index[:, -1]]).norm(dim=1)
+    return torch.stack([(queries - bank[index[:, k - 1]]).norm(dim=1) for k in ks], dim=1)

@@ -49,3 +49,18 @@ def test_knn_distance_to_itself_is_zero():
 def test_more_neighbours_than_training_images_are_refused():
     with pytest.raises(PenumbraError, match="score.knn_k = 11: must be at most 10"):
         scores.knn(torch.ones(1, 4), torch.ones(10, 4), 11)
+
+
+@pytest.mark.parametrize("block", [65536, 7])
+def test_several_neighbours_of_one_search_are_those_of_a_search_each(monkeypatch, block):
+    monkeypatch.setattr(scores, "BANK_BLOCK", block)
+    draws = torch.Generator().manual_seed(0)
+    features, bank = torch.randn(11, 8, generator=draws), torch.randn(40, 8, generator=draws)
+    together = scores.neighbours(features, bank, {"one": [5], "more": [40, 1, 12]})
+    alone = torch.stack([scores.knn(features, bank, k) for k in (5, 40, 1, 12)], dim=1)
+    torch.testing.assert_close(together, alone, rtol=0, atol=0)
+    assert (together[:, 1] > together[:, 3]).all() and (together[:, 3] > together[:, 0]).all()
+
+
+def test_no_further_neighbours_is_a_table_of_one():
+    assert scores.neighbours(torch.ones(3, 4), torch.ones(10, 4), {"score.knn_k": [2], "score.knn_more": []}).shape == (3, 1)

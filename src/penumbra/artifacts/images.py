@@ -90,10 +90,22 @@ def read_table(path: str | os.PathLike, columns: Sequence[str] | None = None) ->
         raise PenumbraError(f"{path}: cannot be read as a Parquet table ({error}). Run `dvc repro` to make it again.") from error
 
 
-def iter_pixels(path: str | os.PathLike, batch_size: int = ROW_GROUP) -> Iterator[np.ndarray]:
-    """uint8 pixels [b, H, W, 3] in file order. All images of a file have one size."""
+def iter_pixels(path: str | os.PathLike, batch_size: int = ROW_GROUP, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """uint8 pixels [b, H, W, 3] in file order. All images of a file have one size.
+
+    Args:
+        path: an images or outliers file of N rows.
+        batch_size: most images in memory at a time.
+        rows: mask [N] of the images that are wanted; the others are not decoded. None: all.
+    """
+    start = 0
     for batch in pq.ParquetFile(path).iter_batches(batch_size, columns=["image"]):
-        yield np.stack([decode(row["bytes"]) for row in batch.column(0).to_pylist()])
+        images = batch.column(0)
+        if rows is not None:
+            images = images.filter(pa.array(rows[start : start + len(batch)]))
+        start += len(batch)
+        if len(images):
+            yield np.stack([decode(row["bytes"]) for row in images.to_pylist()])
 
 
 def read_pixels(path: str | os.PathLike) -> np.ndarray:

@@ -4,6 +4,7 @@ import copy
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,26 +31,31 @@ class Inference:
         self.detector = Detector.from_pretrained(directory).to(device, memory_format=torch.channels_last)
 
     @torch.no_grad()
-    def outputs(self, path: str | os.PathLike) -> tuple[Tensor, Tensor]:
+    def outputs(self, path: str | os.PathLike, rows: np.ndarray | None = None) -> tuple[Tensor, Tensor]:
         """Logits [N, classes] and features [N, D], float64 on the CPU, of the images of a Parquet file, in its order.
+
+        Args:
+            path: an images or outliers file.
+            rows: mask of the images that are wanted; None: all.
 
         Raises:
             PenumbraError: the file holds no image; an output is not finite (names detector, seed and image).
         """
         parts = []
-        for pixels in iter_pixels(path, inference_batch(BATCH)):
+        for pixels in iter_pixels(path, inference_batch(BATCH), rows):
             images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
             parts.append([output.double().cpu() for output in self.detector.forward_with_features(images)])
         if not parts:
             raise PenumbraError(f"{path}: holds no image. Run `dvc repro` to make it again.")
         logits, features = (torch.cat(outputs) for outputs in zip(*parts, strict=True))
-        self._check_finite(path, logits, features)
+        self._check_finite(path, rows, logits, features)
         return logits, features
 
-    def _check_finite(self, path: str | os.PathLike, logits: Tensor, features: Tensor) -> None:
+    def _check_finite(self, path: str | os.PathLike, rows: np.ndarray | None, logits: Tensor, features: Tensor) -> None:
         finite = logits.isfinite().all(1) & features.isfinite().all(1)
         if not finite.all():
-            first = read_table(path, ["sample_id"])["sample_id"][int(finite.long().argmin())].as_py()
+            ids = read_table(path, ["sample_id"])["sample_id"].to_numpy(zero_copy_only=False)
+            first = (ids if rows is None else ids[rows])[int(finite.long().argmin())]
             count = f"{int((~finite).sum())} of {len(finite)} images"
             raise PenumbraError(
                 f"detector {self.name}: output for image {first} is NaN or infinite ({count}). Train with a lower learning_rate."
@@ -62,9 +68,14 @@ class Inference:
         Args:
             logits: from `outputs`.
             score: energy (Bad-OOD eq. 6: S = sigmoid(E)) | phi (eq. 4: S = sigmoid(phi(E))).
+
+        Raises:
+            PenumbraError: the detector was trained without the head phi.
         """
         if score == "energy":
             return energy(logits)
+        if self.detector.phi is None:
+            raise PenumbraError(f"detector {self.name}: has no head phi, its recipe's loss is uniform. Set the calibration's score to energy.")
         return copy.deepcopy(self.detector.phi).cpu().double()(energy(logits))
 
 

@@ -10,7 +10,11 @@ from penumbra.stage import Stage
 
 
 def main(stage: Stage) -> None:
-    """Write data/scores/DETECTOR.parquet: rows of test, ood and shifted for each seed; higher = more OOD."""
+    """Write data/scores/DETECTOR.parquet: for each seed rows of test, ood, shifted, ID validation and reconstructions.
+
+    Higher = more OOD. ID validation (group "val") and reconstructed ID test images (group "reconstruction", where the stage reads
+    outliers/reconstruction) are neither ID nor OOD test images: the unified score and the probe of the benchmark use them.
+    """
     seeds = saved_seeds(stage.read("detectors"))
     units = {f"seed-{seed}.parquet": seed for seed in seeds}
     if todo := stage.todo(units):
