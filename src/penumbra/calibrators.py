@@ -18,7 +18,6 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, log_expit
-from sklearn.isotonic import IsotonicRegression
 
 from penumbra.errors import PenumbraError
 
@@ -74,8 +73,7 @@ def fit(name: str, log_odds: ArrayLike, is_ood: ArrayLike) -> Calibrator:
     _check(name, log_odds, is_ood)
     weight = class_weights(is_ood)
     if name == "isotonic":
-        regression = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(log_odds, is_ood, weight)
-        return Calibrator(name, {"log_odds": regression.X_thresholds_.tolist(), "probability": regression.y_thresholds_.tolist()})
+        return Calibrator(name, _isotonic_regression(log_odds, is_ood, weight))
     features, names = _design(name, log_odds)
     not_negative = [column for column, parameter in enumerate(names) if parameter not in ("c", "intercept")]
     coefficients = _logistic_regression(features, _targets(log_odds, is_ood), weight, not_negative)
@@ -114,6 +112,17 @@ def _targets(log_odds: Array, is_ood: NDArray[np.bool_]) -> Array:
     if log_odds[~is_ood].max() > log_odds[is_ood].min():
         return is_ood.astype(np.float64)
     return np.where(is_ood, 1 - 1 / (is_ood.sum() + 2), 1 / ((~is_ood).sum() + 2))
+
+
+def _isotonic_regression(log_odds: Array, is_ood: NDArray[np.bool_], weight: Array) -> Parameters:
+    """Knots of the non-decreasing step function of least weighted squares: the two ends of each step."""
+    from scipy.optimize import isotonic_regression
+
+    values, place = np.unique(log_odds, return_inverse=True)  # equal scores are one point
+    weights = np.bincount(place, weight)
+    fitted = np.clip(isotonic_regression(np.bincount(place, weight * is_ood) / weights, weights=weights).x, 0, 1)
+    inside = np.r_[False, (fitted[1:-1] == fitted[:-2]) & (fitted[1:-1] == fitted[2:]), False][: len(values)]
+    return {"log_odds": values[~inside].tolist(), "probability": fitted[~inside].tolist()}
 
 
 def _logistic_regression(features: Array, target: Array, weight: Array, not_negative: list[int]) -> Array:

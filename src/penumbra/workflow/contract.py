@@ -1,4 +1,7 @@
-"""dvc.yaml as DVC resolves it: the one source of what each stage reads, writes and depends on."""
+"""dvc.yaml as DVC resolves it: the one source of what each stage reads, writes and depends on.
+
+ablations/dvc.yaml holds the stages that only run when they are asked for; they belong to the same DAG.
+"""
 
 import functools
 import hashlib
@@ -12,14 +15,16 @@ from penumbra.artifacts.files import replace
 from penumbra.errors import PenumbraError
 from penumbra.stage import Params, Stage
 
-CONTRACT, PARAMETERS, ENVIRONMENT = Path("dvc.yaml"), Path("params.yaml"), Path("environment.yaml")
+CONTRACT, ABLATIONS = Path("dvc.yaml"), Path("ablations/dvc.yaml")
+PARAMETERS, ENVIRONMENT = Path("params.yaml"), Path("environment.yaml")
 RESOLVED = Path(".penumbra/contract.json")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One resolved stage of dvc.yaml. Paths are relative to the repository; `libraries` are names."""
+    """One resolved stage of `file`. Paths are relative to the repository; `libraries` are names."""
 
+    file: str
     step: str
     item: str | None
     data: tuple[str, ...]
@@ -30,12 +35,17 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The DVC name."""
+        """The name in its file; no two files share one."""
         return f"{self.step}@{self.item}" if self.item else self.step
+
+    @property
+    def address(self) -> str:
+        """What DVC calls it."""
+        return self.name if self.file == CONTRACT.as_posix() else f"{self.file}:{self.name}"
 
 
 class Contract:
-    """All stages of dvc.yaml by name, in its order; `parameters` is params.yaml."""
+    """All stages by name, in the order of their file; `parameters` is params.yaml."""
 
     def __init__(self, stages: dict[str, Entry], params: dict[str, Any], versions: dict[str, str]):
         self.stages = stages
@@ -120,8 +130,12 @@ class Contract:
         return [path.replace(entry.item, "{item}") if entry.item else path for path in entry.outputs]
 
     def everything(self) -> list[str]:
-        """All outputs of the DAG."""
-        return [path for entry in self.stages.values() for path in entry.outputs]
+        """All outputs of the stages that run without being asked for."""
+        return [path for entry in self.standing() for path in entry.outputs]
+
+    def standing(self) -> list[Entry]:
+        """The stages of dvc.yaml itself."""
+        return [entry for entry in self.stages.values() if entry.file == CONTRACT.as_posix()]
 
     def _of(self, step: str, item: str | None, wildcards: Any) -> Entry:
         return self.entry(step, item or getattr(wildcards, "item", None))
@@ -144,7 +158,7 @@ def load() -> Contract:
         PenumbraError: dvc.yaml cannot be read.
     """
     key = hashlib.sha256(
-        b"\0".join(path.read_bytes() if path.exists() else b"" for path in (CONTRACT, PARAMETERS, ENVIRONMENT, Path(__file__)))
+        b"\0".join(path.read_bytes() if path.exists() else b"" for path in (CONTRACT, ABLATIONS, PARAMETERS, ENVIRONMENT, Path(__file__)))
     )
     kept = json.loads(RESOLVED.read_text(encoding="utf-8")) if RESOLVED.exists() else {}
     if kept.get("key") != key.hexdigest():
@@ -163,16 +177,18 @@ def _resolved() -> list[dict[str, Any]]:
 
     try:
         with Repo() as repo:
-            return [asdict(_entry(stage, repo.root_dir)) for stage in repo.index.stages if stage.addressing]
+            found = [_entry(stage, repo.root_dir) for stage in repo.index.stages if stage.addressing]
+            return [asdict(entry) for entry in sorted(found, key=lambda entry: entry.file != CONTRACT.as_posix())]
     except DvcException as error:
         raise PenumbraError(f"dvc.yaml: {' '.join(str(error).split())}") from error
 
 
 def _entry(stage: Any, root: str) -> Entry:
-    step, _, item = stage.addressing.partition("@")
+    step, _, item = stage.name.partition("@")
     files = dict.fromkeys(Path(dep.fs_path).relative_to(root).as_posix() for dep in stage.deps if not hasattr(dep, "params"))
-    keys = {dep.def_path: list(dep.params) for dep in stage.deps if hasattr(dep, "params")}
+    keys = {Path(dep.fs_path).name: list(dep.params) for dep in stage.deps if hasattr(dep, "params")}
     return Entry(
+        file=Path(stage.path).relative_to(root).as_posix(),
         step=step,
         item=item or None,
         data=tuple(path for path in files if not path.startswith("src/")),

@@ -107,7 +107,7 @@ def _node(name: str, x: float, y: float) -> str:
 
 def stages() -> Stages:
     """The stages of the repository in the working directory."""
-    return {entry.name: (set(entry.data), set(entry.outputs)) for entry in contract.load().stages.values()}
+    return {entry.name: (set(entry.data), set(entry.outputs)) for entry in contract.load().standing()}
 
 
 if __name__ == "__main__":

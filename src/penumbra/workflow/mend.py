@@ -11,7 +11,9 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from penumbra.artifacts.files import replace
 from penumbra.errors import PenumbraError
 from penumbra.workflow import closure, libraries
-from penumbra.workflow.contract import CONTRACT, ENVIRONMENT
+from penumbra.workflow.contract import ABLATIONS, CONTRACT, ENVIRONMENT
+
+FILES = (CONTRACT, ABLATIONS)
 
 
 def check() -> None:
@@ -20,21 +22,22 @@ def check() -> None:
     Raises:
         PenumbraError: they do not; the message has a line for each difference.
     """
-    differences = mend(_read(CONTRACT)["stages"]) + _environment_differences()
+    differences = [line for path in FILES for line in mend(_read(path)["stages"])] + _environment_differences()
     if differences:
         raise PenumbraError("dvc.yaml: differs from the imports. Run `penumbra contract --write`.\n" + "\n".join(differences))
     print("dvc.yaml names the code and the libraries that the steps import.")
 
 
 def write() -> None:
-    """Mend dvc.yaml and environment.yaml in place; comments and everything written by hand stay."""
-    content = _read(CONTRACT)
-    differences = mend(content["stages"])
-    names = sorted({name for _, found in _closures(content["stages"]).values() for name in found})
-    if differences:
-        _write(CONTRACT, content)
+    """Mend both dvc.yaml and environment.yaml in place; comments and everything written by hand stay."""
+    differences = []
+    for path in FILES:
+        content = _read(path)
+        if lines := mend(content["stages"]):
+            _write(path, content)
+            differences += lines
     if differences_in_versions := _environment_differences():
-        _write(ENVIRONMENT, _environment(libraries.installed(names)))
+        _write(ENVIRONMENT, _environment(libraries.installed(_libraries())))
     print("\n".join(differences + differences_in_versions) or "nothing to mend")
 
 
@@ -127,11 +130,14 @@ def _environment(versions: dict[str, str]) -> CommentedMap:
 
 
 def _environment_differences() -> list[str]:
-    names = {name for _, found in _closures(_read(CONTRACT)["stages"]).values() for name in found}
-    wanted = libraries.installed(names)
+    wanted = libraries.installed(_libraries())
     recorded = _read(ENVIRONMENT) if ENVIRONMENT.exists() else {}
     changed = sorted(name for name in {*wanted, *recorded} if wanted.get(name) != recorded.get(name))
     return [f"environment.yaml: {name}: {recorded.get(name, 'missing')} -> {wanted.get(name, 'not needed')}" for name in changed]
+
+
+def _libraries() -> set[str]:
+    return {name for path in FILES for _, found in _closures(_read(path)["stages"]).values() for name in found}
 
 
 def _yaml() -> YAML:

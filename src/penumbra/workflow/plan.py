@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penumbra.workflow import cost
-from penumbra.workflow.contract import ENVIRONMENT
+from penumbra.workflow.contract import CONTRACT, ENVIRONMENT
 
 SHOWN = 4  # reasons of a stage that the table shows
 
@@ -23,7 +23,7 @@ def plan(repo: Any, targets: Sequence[str] = ()) -> list[Planned]:
 
     Args:
         repo: an open dvc.repo.Repo.
-        targets: stages that are wanted, with what they need; all if empty.
+        targets: DVC's addresses of stages that are wanted, with what they need; if empty, all of dvc.yaml.
     """
     planned: dict[str, Planned] = {}
     remade: set[str] = set()  # bytes that are changed now, but will be written again before they are read
@@ -41,8 +41,8 @@ def ordered(repo: Any, targets: Sequence[str] = ()) -> list[Any]:
     from networkx import descendants, topological_sort
 
     graph = repo.index.graph
-    wanted = [stage for name in targets for stage in repo.stage.collect(name)]
-    kept = set(wanted).union(*(descendants(graph, stage) for stage in wanted)) if targets else set(graph)
+    wanted = [stage for name in targets or [CONTRACT.as_posix()] for stage in repo.stage.collect(name)]
+    kept = set(wanted).union(*(descendants(graph, stage) for stage in wanted))
     return [stage for stage in reversed(list(topological_sort(graph))) if stage in kept]
 
 
@@ -94,7 +94,8 @@ def table(planned: Sequence[Planned]) -> str:
     if not planned:
         return "Nothing to run: everything is as DVC recorded it."
     known = cost.recorded()
-    seconds = {each.name: (cost.measured(each.name) or known.get(each.name, (None,)))[0] for each in planned}
+    names = {each.name: each.name.rpartition(":")[2] for each in planned}  # without the file that DVC puts before it
+    seconds = {name: (cost.measured(short) or known.get(short, (None,)))[0] for name, short in names.items()}
     width = max(len(each.name) for each in planned)
     lines = []
     for title, group in {

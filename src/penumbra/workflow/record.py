@@ -19,7 +19,7 @@ def record(targets: Sequence[str]) -> None:
     from dvc.repo import Repo
 
     with Repo() as repo:
-        changed = {stage: found for stage in plan.ordered(repo) if (found := plan.changes(stage))}
+        changed = {stage: found for stage in plan.ordered(repo, targets) if (found := plan.changes(stage))}
         chosen = {stage: found for stage, found in changed.items() if not targets or stage.addressing in targets}
         real = {}
         for stage, found in chosen.items():

@@ -23,11 +23,11 @@ def repro(contract: Contract, targets: Sequence[str], dry: bool) -> None:
     """
     from dvc.repo import Repo
 
-    for name in targets:
-        contract.entry(*name.partition("@")[::2])
+    addresses = [contract.entry(*name.partition("@")[::2]).address for name in targets]
     with Repo() as repo:
-        planned = plan.plan(repo)
-        wanted = {stage.addressing for stage in plan.ordered(repo, targets)}
+        known = [*(entry.address for entry in contract.standing()), *addresses]
+        planned = plan.plan(repo, known)
+        wanted = {stage.addressing for stage in plan.ordered(repo, addresses)}
         chosen = [each for each in planned if each.name in wanted]
         if dry:
             return print(plan.table(chosen))
@@ -36,7 +36,8 @@ def repro(contract: Contract, targets: Sequence[str], dry: bool) -> None:
             due = [stages[each.name] for each in wave if each.reasons or plan.changes(stages[each.name])]
             if due:
                 _make(contract, due)
-        _agree(contract, {each.name for each in planned} - wanted)
+        changed = {each.name for each in planned} - wanted
+        _agree(contract, {stage.name for stage in plan.ordered(repo, known) if stage.addressing not in changed})
 
 
 def _waves(repo: Any, planned: Sequence[plan.Planned]) -> Iterator[list[plan.Planned]]:
@@ -56,7 +57,7 @@ def _make(contract: Contract, stages: Sequence[Any]) -> None:
     pending = [stage for stage in stages if not _restored(stage)]
     if not pending:
         return
-    names = [stage.addressing for stage in pending]
+    names = [stage.name for stage in pending]
     print(f"running {', '.join(names)}", flush=True)
     with pending[0].repo.lock:
         for stage in pending:
@@ -68,14 +69,15 @@ def _make(contract: Contract, stages: Sequence[Any]) -> None:
 
 
 def _record(stages: Sequence[Any]) -> None:
-    """What `dvc commit --force --no-relink` does, with one change of dvc.lock for all."""
+    """What `dvc commit --force --no-relink` does, with one change of each dvc.lock."""
     if not stages:
         return
     with stages[0].repo.lock:
         for stage in stages:
             stage.save()
             stage.commit(relink=False)
-        stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
+        for file in {stage.path: stage.dvcfile for stage in stages}.values():
+            file.dump_stages([stage for stage in stages if stage.path == file.path], update_pipeline=False)
 
 
 def _restored(stage: Any) -> bool:
@@ -92,9 +94,9 @@ def _restored(stage: Any) -> bool:
     return True
 
 
-def _agree(contract: Contract, changed: set[str]) -> None:
-    """Record with Snakemake, too, that every stage is up to date that DVC calls so."""
-    clean = [entry for name, entry in contract.stages.items() if name not in changed]
+def _agree(contract: Contract, names: set[str]) -> None:
+    """Record with Snakemake, too, that these stages are up to date, as DVC calls them."""
+    clean = [entry for name, entry in contract.stages.items() if name in names]
     if not clean:
         return
     if any(not os.access(path, os.W_OK) for entry in clean for path in entry.outputs):
