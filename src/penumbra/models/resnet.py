@@ -66,7 +66,10 @@ class ResNet(Saved, resnet.ResNet):
 
     def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [B, classes] and pooled features [B, 8 * width * expansion] of images [B, 3, H, W] in [0, 1], in one pass."""
-        x = (images - self.mean) / self.std
+        return self.forward_normalised((images - self.mean) / self.std)
+
+    def forward_normalised(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of what enters the first convolution [B, 3, H, W], whatever its range."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         features = self.avgpool(x).flatten(1)
@@ -83,31 +86,39 @@ def energy(logits: Tensor) -> Tensor:
 
 
 class Phi(nn.Module):
-    """The nonlinear head phi of Bad-OOD eq. 4: energy [B] -> log-odds of being OOD [B]; non-decreasing.
+    """The nonlinear head phi (Bad-OOD eq. 4, GOOD eq. 8): energy [B] -> log-odds of being OOD [B].
 
-    Weights act by their absolute value. With free signs training may as well learn that outliers have a low energy, and
-    the energy would no longer be the OOD score of eq. 6. A leaky unit cannot die: energies run far below zero.
+    Args:
+        hidden: hidden units.
+        monotone: phi is increasing, because weights act by their absolute value. With free signs training may as well learn
+            that outliers have a low energy, and the energy would no longer be the OOD score of Bad-OOD eq. 6. A leaky unit
+            cannot die: energies run far below zero. False: free signs and plain ReLU, the head of GOOD's official code, whose
+            two logits differ by such a function.
     """
 
-    def __init__(self, hidden: int):
+    def __init__(self, hidden: int, monotone: bool = True):
         super().__init__()
+        self.monotone = monotone
         self.fc1 = nn.Linear(1, hidden)
         self.fc2 = nn.Linear(hidden, 1)
 
     def forward(self, energy: Tensor) -> Tensor:
+        if not self.monotone:
+            return self.fc2(F.relu(self.fc1(energy[:, None])))[:, 0]
         hidden = F.leaky_relu(F.linear(energy[:, None], self.fc1.weight.abs(), self.fc1.bias), LEAK)
         return F.linear(hidden, self.fc2.weight.abs(), self.fc2.bias)[:, 0]
 
 
 class Detector(ResNet):
-    """A ResNet with the uncertainty head `phi` on its energy (Bad-OOD 3.4).
+    """A ResNet, with the uncertainty head `phi` on its energy where it is trained with one (Bad-OOD 3.4).
 
     Args:
-        phi_hidden: hidden units of phi.
+        phi_hidden: hidden units of phi; None: there is no head, `phi` is None.
+        phi_monotone: see `Phi`.
         **architecture: see `ResNet`.
     """
 
-    def __init__(self, *, phi_hidden: int, **architecture: int | str | bool):
+    def __init__(self, *, phi_hidden: int | None = None, phi_monotone: bool = True, **architecture: int | str | bool):
         super().__init__(**architecture)
-        self.config["phi_hidden"] = phi_hidden
-        self.phi = Phi(phi_hidden)
+        self.config |= {"phi_hidden": phi_hidden, "phi_monotone": phi_monotone}
+        self.phi = None if phi_hidden is None else Phi(phi_hidden, phi_monotone)

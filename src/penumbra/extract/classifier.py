@@ -1,0 +1,33 @@
+"""extract@classifier: what the ID classifier sees in every ID training image, the memory bank of k-NN distances."""
+
+import torch
+from torch import Tensor
+
+from penumbra.errors import PenumbraError
+from penumbra.extract import units
+from penumbra.models.resnet import ResNet
+from penumbra.runtime import setup
+from penumbra.stage import Stage
+
+
+@torch.no_grad()
+def penultimate(classifier: ResNet, images: Tensor) -> Tensor:
+    """Features [B, D] before the last layer, not normalised, of images [B, 3, H, W] in [0, 1].
+
+    Raises:
+        PenumbraError: one is not finite.
+    """
+    features = classifier.forward_with_features(images)[1]
+    if not features.isfinite().all():
+        raise PenumbraError(
+            "data/models/classifier: its features of ID training images are NaN or infinite. "
+            "Lower pretrain.classifier.learning_rate and train it again."
+        )
+    return features
+
+
+def main(stage: Stage) -> None:
+    """Write data/features/classifier.safetensors: `features` [N, D] and `label` [N], rows as in images/train."""
+    device = setup()
+    classifier = ResNet.from_pretrained(stage.read("models/classifier")).to(device)
+    units.run(stage, "features", lambda images: penultimate(classifier, images), device)
