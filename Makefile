@@ -1,4 +1,5 @@
 # make        set up, run the experiment, print the headline table
+# make ablations  run the ablations too (half an hour)
 # make test   set up, run the tests
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -8,12 +9,15 @@ READY := .venv/ready
 INSTALL := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes
 
 .DELETE_ON_ERROR:
-.PHONY: run setup test lint lock clean
+.PHONY: run ablations setup test lint lock clean
 
 run: $(READY)
 	@dvc repro --quiet
 	@penumbra cost
 	@penumbra headline
+
+ablations: $(READY)
+	@dvc repro --quiet ablations/dvc.yaml
 
 setup: $(READY)
 

@@ -23,7 +23,7 @@ from penumbra.workflow import contract
 
 ROOT = Path(__file__).parent.parent
 PARTS_OF_REPOSITORY = ("dvc.yaml", "params.yaml", "environment.yaml", "Snakefile", ".dvcignore", ".gitignore")
-FOLDERS = ("rules", "profiles", "conf", "docs", "benchmarks", "src/penumbra")
+FOLDERS = ("rules", "profiles", "conf", "docs", "benchmarks", "ablations", "src/penumbra")
 UNITS = [f"unit-{index}" for index in range(4)]
 
 

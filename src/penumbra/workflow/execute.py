@@ -12,6 +12,7 @@ from penumbra.workflow.contract import Contract, Entry
 
 WORKFLOW_PROFILE = Path("profiles/default")
 WITH_PARTS = ("synthesize", "train", "score")  # steps with a part rule
+RULE_PER_ITEM = ("pretrain", "benchmark", "report")
 WORKED = ": worked "  # in the last line of a step that finished
 TAIL = 15  # lines of a failed job's log to show
 
@@ -20,8 +21,8 @@ def rules(entries: Sequence[Entry]) -> list[str]:
     """Names of the Snakemake rules that make these stages."""
     names: list[str] = []
     for entry in entries:
-        if entry.step == "pretrain":
-            names.append(f"pretrain_{entry.item}")
+        if entry.step in RULE_PER_ITEM:
+            names.append(f"{entry.step}_{entry.item}" if entry.item else entry.step)
         else:
             names += [f"{entry.step}_part", entry.step] if entry.step in WITH_PARTS else [entry.step]
     return list(dict.fromkeys(names))
