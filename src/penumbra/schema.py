@@ -218,6 +218,7 @@ class Diffusion(Optimised):
     vae_kl: NotNegative
     unet_channels: Annotated[list[Count], MinLen(1)]
     unet_layers: Count
+    unet_attention: Annotated[list[bool], MinLen(1)]
     unet_head_width: Count
     text_width: Count
     text_layers: Count
@@ -281,7 +282,7 @@ class Strengths(Section):
     mu: Annotated[list[NotNegative], MinLen(1)]
     grid: bool
     gamma: NotNegative
-    per_class: Count
+    per_class: Natural
 
 
 class Good(Section):
@@ -351,14 +352,14 @@ class EnergyRecipe(Recipe):
 
 
 class UniformRecipe(Recipe):
-    """Cross-entropy, outliers to the uniform distribution, and mutual information of ID and outlier features (SONA eq. 16-19)."""
+    """Cross-entropy, outliers to the uniform distribution, and mutual information of ID and outlier features (SONA eq. 8, 9)."""
 
     loss: Literal["uniform"]
     paired: bool
     reconstructed: bool
     information: Literal["club", "outer_product", "none"]
     information_weight: NotNegative
-    club_hidden: Count
+    club_hidden: Annotated[int, Ge(2)]
     club_learning_rate: Positive
     club_steps: Count
 

@@ -5,6 +5,7 @@ import torch
 
 from penumbra.errors import PenumbraError
 from penumbra.models.imagenet import MEAN, STD
+from penumbra.models.inference import Inference
 from penumbra.models.resnet import Detector, Phi, ResNet, energy
 from penumbra.models.vision import resnet
 
@@ -67,12 +68,37 @@ def test_phi_is_an_increasing_function_of_the_energy_whatever_its_weights(seed):
     assert (phi(torch.linspace(-30, 10, 50)).diff() > 0).all()
 
 
-def test_a_saved_detector_comes_back_with_its_head(tmp_path):
+def test_free_signs_make_the_two_logit_head_of_the_official_code():
+    """Linear, ReLU, Linear to two logits, whose softmax is the sigmoid of their difference; it may fall with the energy."""
     torch.manual_seed(0)
-    detector = Detector(**SMALL, phi_hidden=5).eval()
+    first, last = torch.nn.Linear(1, 7), torch.nn.Linear(7, 2)
+    phi, energies = Phi(7, monotone=False), torch.linspace(-30, 10, 50)
+    phi.fc1.load_state_dict(first.state_dict())
+    with torch.no_grad():
+        phi.fc2.weight.copy_(last.weight[:1] - last.weight[1:])
+        phi.fc2.bias.copy_(last.bias[:1] - last.bias[1:])
+    expected = torch.softmax(last(torch.relu(first(energies[:, None]))), 1)[:, 0]
+    torch.testing.assert_close(torch.sigmoid(phi(energies)), expected)
+    slopes = [Phi(7, monotone=False)(energies).diff().sign().unique() for _ in range(20)]
+    assert any((slope < 0).any() for slope in slopes)
+
+
+@pytest.mark.parametrize("monotone", [True, False])
+def test_a_saved_detector_comes_back_with_its_head(tmp_path, monotone):
+    torch.manual_seed(0)
+    detector = Detector(**SMALL, phi_hidden=5, phi_monotone=monotone).eval()
     detector.save_pretrained(tmp_path / "detector")
     again = Detector.from_pretrained(tmp_path / "detector")
     images = torch.rand(3, 3, 32, 32)
     torch.testing.assert_close(again.phi(energy(again(images))), detector.phi(energy(detector(images))), rtol=0, atol=0)
     with pytest.raises(PenumbraError, match="holds a Detector, not a ResNet"):
         ResNet.from_pretrained(tmp_path / "detector")
+
+
+def test_a_detector_without_head_comes_back_and_has_no_log_odds_of_it(tmp_path):
+    Detector(**SMALL).save_pretrained(tmp_path / "sona-all/seed-0")
+    detector = Inference(tmp_path / "sona-all/seed-0", torch.device("cpu"))
+    logits = torch.randn(3, 6)
+    torch.testing.assert_close(detector.log_odds(logits, "energy"), energy(logits))
+    with pytest.raises(PenumbraError, match="detector sona-all/seed-0: was trained without the head phi. .*score to energy"):
+        detector.log_odds(logits, "phi")

@@ -75,7 +75,7 @@ class Inference:
         if score == "energy":
             return energy(logits)
         if self.detector.phi is None:
-            raise PenumbraError(f"detector {self.name}: has no head phi, its recipe's loss is uniform. Set the calibration's score to energy.")
+            raise PenumbraError(f"detector {self.name}: was trained without the head phi. Set calibrate.METHOD.score to energy.")
         return copy.deepcopy(self.detector.phi).cpu().double()(energy(logits))
 
 

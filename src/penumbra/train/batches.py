@@ -51,3 +51,31 @@ def outlier_batches(count: int, batch_size: int, draws: torch.Generator) -> Iter
             queue = torch.cat([queue, torch.randperm(count, generator=draws)])
         yield queue[:batch_size]
         queue = queue[batch_size:]
+
+
+class Partners:
+    """Which outliers were made from the same image as each ID image.
+
+    Args:
+        id_sources: number of the image that an ID image is or was made from [N], 0 or more.
+        outlier_sources: number of the image that an outlier was made from [M]; -1 for none.
+    """
+
+    def __init__(self, id_sources: Tensor, outlier_sources: Tensor):
+        ordered, self._order = outlier_sources.sort(stable=True)
+        self._first = torch.searchsorted(ordered, id_sources)
+        self._count = torch.searchsorted(ordered, id_sources, right=True) - self._first
+
+    def draw(self, rows: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
+        """An outlier for each of some ID images [B]: one of its own, else any.
+
+        Bands may leave an ID image without an outlier of its own. Any other then keeps outliers as many as ID images in each
+        batch, for the loss that looks at outliers alone; it is no pair for the loss that looks at both.
+
+        Returns:
+            Rows of outliers [B], and which of them are their ID image's own, bool [B].
+        """
+        first, count = self._first[rows], self._count[rows]
+        share = torch.rand(len(rows), generator=draws, dtype=torch.float64)
+        own = self._order[(first + (share * count).long()).clamp(max=len(self._order) - 1)]
+        return torch.where(count > 0, own, (share * len(self._order)).long()), count > 0

@@ -1,0 +1,204 @@
+"""The recipes of GOOD and SONA on real files: where training starts, what it reads, and that it survives a kill."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+from training_files import UNIFORM, contents
+
+from penumbra import training
+from penumbra.artifacts.images import read_pixels, read_table
+from penumbra.errors import PenumbraError
+from penumbra.models.resnet import Detector, ResNet
+from penumbra.stage import Params
+from penumbra.train import loop, step, units
+
+SONA = ("outliers", "reconstruction")
+
+
+def stop_at_training(monkeypatch):
+    seen = []
+
+    def stop(*arguments):
+        seen.append(arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(units, "train_detector", stop)
+    return seen
+
+
+def test_it_starts_from_the_classifier_with_a_head_for_each_seed(make_stage, monkeypatch):
+    stage = make_stage("all", kinds=("outliers", "classifier"), start="classifier")
+    seen = stop_at_training(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        step.main(stage)
+    setting = seen[0][0]
+    classifier = ResNet.from_pretrained(stage.read("models/classifier")).state_dict()
+    first, second = (loop.build(setting, seed).state_dict() for seed in (1, 3))
+    assert all(torch.equal(first[name], tensor) and torch.equal(second[name], tensor) for name, tensor in classifier.items())
+    assert not torch.equal(first["phi.fc1.weight"], second["phi.fc1.weight"])
+
+
+def test_a_fine_tuned_detector_is_written_and_stays_near_the_classifier(make_stage):
+    stage = make_stage("all", kinds=("outliers", "classifier"), start="classifier", learning_rate=1e-6, nesterov=True, phi_monotone=False)
+    step.main(stage)
+    classifier = ResNet.from_pretrained(stage.read("models/classifier"))
+    tuned = Detector.from_pretrained(stage.write() / "seed-1")
+    assert 0 < (tuned.fc.weight - classifier.fc.weight).abs().max() < 1e-3
+    assert tuned.phi.monotone is False
+
+
+@pytest.mark.parametrize(
+    ("recipe", "kinds", "message"),
+    [
+        ({"start": "classifier"}, ("outliers",), r"must read data/models/classifier, since train.recipes.own.start is classifier"),
+        ({}, ("outliers", "classifier"), r"must not read data/models/classifier, since train.recipes.own.start is scratch"),
+        ({}, ("outliers", "reconstruction"), r"must not read data/outliers/reconstruction, since train.recipes.own asks for none"),
+        ({"loss": "uniform"}, ("outliers",), r"must read data/outliers/reconstruction, since train.recipes.own.reconstructed is true"),
+        ({"loss": "uniform"}, ("reconstruction",), r"must read data/outliers, since train.detectors.badood-mid.bands is all"),
+        (
+            {"start": "classifier", "width": 8},
+            ("outliers", "classifier"),
+            r"models/classifier: its width is 4, and that of train.recipes.own is 8.*or set start to scratch",
+        ),
+    ],
+)
+def test_inputs_that_contradict_the_recipe_are_refused(make_stage, recipe, kinds, message):
+    with pytest.raises(PenumbraError, match=message):
+        step.main(make_stage("all", kinds=kinds, **recipe))
+
+
+def test_outliers_of_two_methods_are_refused(make_stage):
+    stage = make_stage("all", kinds=("outliers",))
+    stage.reads["outliers/sona"] = stage.reads["outliers/badood"]
+    with pytest.raises(PenumbraError, match="must read the outliers of one method, not outliers/badood, outliers/sona"):
+        step.main(stage)
+
+
+def test_sona_writes_a_history_of_its_own_losses_and_no_head(make_stage):
+    stage = make_stage("all", kinds=SONA, loss="uniform")
+    step.main(stage)
+    history = pd.read_csv(stage.write() / "history.csv")
+    assert list(history.columns) == ["seed", "epoch", "loss", "cross_entropy", "uniformity", "information", "val_accuracy"]
+    expected = history.cross_entropy + 0.5 * history.uniformity + history.information
+    assert (history.loss - expected).abs().max() < 1e-4
+    assert Detector.from_pretrained(stage.write() / "seed-3").phi is None
+
+
+def test_reconstructions_of_training_images_are_id_images_with_the_label_of_their_source(make_stage, monkeypatch):
+    seen = stop_at_training(monkeypatch)
+    stage = make_stage("all", kinds=SONA, loss="uniform")
+    with pytest.raises(KeyboardInterrupt):
+        step.main(stage)
+    (setting, _, outliers, _) = seen[0]
+    reconstructions = read_table(stage.read("outliers/reconstruction")).to_pylist()[:20]
+    sources = [int(row["source_id"].split("/")[1]) for row in reconstructions]
+    assert sources == [7 * i % 20 for i in range(20)]
+    assert setting.train.sources.tolist() == list(range(20)) + sources
+    assert setting.train.labels.tolist() == [i % 2 for i in range(20)] + [source % 2 for source in sources]
+    assert torch.equal(setting.train.pixels[20:], torch.from_numpy(read_pixels(stage.read("outliers/reconstruction"))[:20]))
+    assert outliers.sources.tolist() == list(range(10)) + [-1, -1]
+
+
+def test_they_double_the_steps_of_an_epoch(make_stage, monkeypatch):
+    counts, forward = [], Detector.forward_with_features
+
+    def count(self, images):
+        counts.append(len(images)) if self.training else None
+        return forward(self, images)
+
+    monkeypatch.setattr(Detector, "forward_with_features", count)
+    step.main(make_stage("all", "with", kinds=SONA, loss="uniform"))
+    step.main(make_stage("all", "without", kinds=("outliers",), loss="uniform", reconstructed=False))
+    assert counts == [16] * (2 * 2 * (40 // 8)) + [16] * (2 * 2 * (20 // 8))
+
+
+def test_the_sources_of_selected_outliers_go_with_them(make_stage, monkeypatch):
+    seen = stop_at_training(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        step.main(make_stage(["mid"], kinds=("outliers", "selections", "reconstruction"), loss="uniform"))
+    assert seen[0][2].sources.tolist() == [1, 2, 4, 5, 7, 8, -1, -1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"splits": ("test",)}, r"reconstruction.parquet: holds no reconstructed training image. Put train into synthesize.reconstruction"),
+        ({"sources": 0}, r"badood.parquet: no outlier names its ID image in source_id. Set train.recipes.own.paired to false"),
+    ],
+)
+def test_files_without_what_pairs_need_are_refused(make_stage, arguments, message):
+    with pytest.raises(PenumbraError, match=message):
+        step.main(make_stage("all", kinds=SONA, loss="uniform", **arguments))
+
+
+def test_a_source_that_is_no_training_image_is_named(make_stage):
+    stage = make_stage("all", kinds=SONA, loss="uniform")
+    stage.reads["images/train"] = stage.reads["images/val"]
+    with pytest.raises(PenumbraError, match=r"source_id train/\d+ is no image of images/train"):
+        step.main(stage)
+
+
+def test_outliers_that_name_no_image_are_taken_unpaired(make_stage):
+    stage = make_stage("all", kinds=SONA, loss="uniform", sources=0, paired=False, information="outer_product")
+    step.main(stage)
+    assert set(contents(stage.write())) >= {"seed-1/model.safetensors", "history.csv"}
+
+
+def test_whole_in_parts_and_resumed_sona_gives_the_same_bytes(make_stage, monkeypatch):
+    """The state of CLUB's network and of its optimiser is resumed too."""
+    whole = make_stage("all", "whole", kinds=SONA, loss="uniform")
+    step.main(whole)
+    parts = make_stage("all", "parts", kinds=SONA, loss="uniform")
+    for index in (1, 0):
+        step.main(replace(parts, part=(index, 2)))
+    step.main(parts)
+
+    killed = make_stage("all", "killed", kinds=SONA, loss="uniform")
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    real, calls = loop.accuracy, []
+
+    def die_in_the_last_epoch(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(loop, "accuracy", die_in_the_last_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        step.main(killed)
+    step.main(killed)
+    assert contents(whole.write()) == contents(parts.write()) == contents(killed.write())
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ("information", r"train.recipes.own: in epoch 1 the loss information is inf. Lower learning_rate or information_weight"),
+        ("uniformity", r"in epoch 1 the loss uniformity is inf. Lower learning_rate or beta"),
+        ("cross_entropy", r"in epoch 1 the loss cross_entropy is inf. Lower learning_rate\."),
+    ],
+)
+def test_a_loss_that_is_not_finite_names_the_recipe_and_what_to_lower(make_stage, monkeypatch, broken, message):
+    real = loop.uniform_losses
+
+    def overflowing(*arguments):
+        losses = real(*arguments)
+        return losses | {"loss": losses["loss"] + torch.inf, broken: losses[broken] + torch.inf}
+
+    monkeypatch.setattr(loop, "uniform_losses", overflowing)
+    with pytest.raises(PenumbraError, match=message):
+        step.main(make_stage("all", kinds=SONA, loss="uniform"))
+
+
+def test_detectors_of_one_seed_start_alike_whatever_their_information_term():
+    images = loop.Images(torch.zeros(2, 16, 16, 3, dtype=torch.uint8), torch.tensor([0, 1]))
+    states = []
+    for kind in ("club", "none"):
+        p = Params(UNIFORM | {"information": kind})
+        setting = loop.Setting("sona-all", "sona", p, 0, images, images, 2, None)
+        detector = loop.build(setting, 7)
+        loop.loss_of(detector, p)
+        states.append(detector.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])

@@ -1,0 +1,66 @@
+"""Recipes and image files of the tests of train."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from penumbra.artifacts.images import ImageWriter, encode
+
+SIZES = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}
+COMMON = {
+    "start": "scratch",
+    **SIZES,
+    "epochs": 2,
+    "batch_size": 8,
+    "learning_rate": 0.02,
+    "momentum": 0.9,
+    "nesterov": False,
+    "weight_decay": 0.0005,
+    "warmup_epochs": 1,
+    "crop_padding": 2,
+    "flip": True,
+}
+ENERGY = COMMON | {
+    "loss": "energy",
+    "outliers_per_id": 0.5,
+    "beta": 2.0,
+    "phi_hidden": 4,
+    "phi_monotone": True,
+    "reduction": "sum_of_means",
+}
+UNIFORM = COMMON | {
+    "loss": "uniform",
+    "beta": 0.5,
+    "paired": True,
+    "reconstructed": True,
+    "information": "club",
+    "information_weight": 1.0,
+    "club_hidden": 8,
+    "club_learning_rate": 0.001,
+    "club_steps": 2,
+}
+COLUMNS = {"sample_id": pa.string(), "source_id": pa.string(), "label": pa.int64(), "split": pa.string()}
+CANDIDATES = 12  # of them, the first ten from the first ten ID images
+TRAIN = 20
+
+
+def write_images(path: Path, count: int, label: int | None = None, sources: int | None = None, splits: tuple[str, ...] = ("",)) -> Path:
+    """Random images; the first `sources` of them name a training image each in source_id, the others none."""
+    rng = np.random.default_rng(len(str(path.name)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ImageWriter(path, COLUMNS, {"classes": ["a", "b"]}) as writer:
+        for i in range(count):
+            split, own = splits[i * len(splits) // count], sources is None or i < sources
+            row = {"label": i % 2 if label is None else label, "split": split, "source_id": None}
+            if split and own:
+                row["source_id"] = f"{split}/{(7 * i) % TRAIN:06d}"
+            elif own and path.parent.name == "outliers":
+                row["source_id"] = f"train/{i:06d}"
+            writer.add(encode(rng.integers(0, 255, (16, 16, 3)).astype(np.uint8)), sample_id=f"{path.stem}/{i:06d}", **row)
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Bytes of every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
