@@ -5,47 +5,70 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from safetensors.numpy import save_file
 
 from penumbra.artifacts.images import ImageWriter, encode
 from penumbra.artifacts.tables import write_json, write_parquet
 from penumbra.stage import Params, Stage
 
 DETECTORS = {
-    "none": {"bands": None},
-    "badood-all": {"bands": "all"},
-    "badood-random": {"bands": "random"},
-    "badood-high": {"bands": ["mid", "high"]},
-    "badood-mid": {"bands": ["mid"]},
-    "badood-low": {"bands": ["low", "mid"]},
-    "badood-gaussian-mid": {"bands": ["mid"]},
+    "none": {"recipe": "energy", "bands": None},
+    "badood-all": {"recipe": "energy", "bands": "all"},
+    "badood-random": {"recipe": "energy", "bands": "random"},
+    "badood-high": {"recipe": "energy", "bands": ["mid", "high"]},
+    "badood-mid": {"recipe": "energy", "bands": ["mid"]},
+    "badood-low": {"recipe": "energy", "bands": ["low", "mid"]},
+    "badood-gaussian-mid": {"recipe": "energy", "bands": ["mid"]},
+    "good-all": {"recipe": "good", "bands": "all"},
+    "sona-all": {"recipe": "sona", "bands": "all"},
 }
-METHODS = ("badood", "badood-gaussian")
+PROBED = ("none", "good-all", "sona-all")
+METHODS = ("badood", "badood-gaussian", "good", "sona")
+SELECTED = ("badood", "badood-gaussian", "sona")  # methods with a selection
 SETS = {"digits-6-9": ("near", 1.5), "photos": ("far", 3.0), "textures": ("far", 2.5), "noise": ("far", 4.0)}
 KINDS = ("rotation", "blur", "contrast", "noise")
-RECIPE = {"architecture": "resnet18", "width": 16, "epochs": 15, "batch_size": 128, "beta": 2.0, "seeds": [0, 1, 2]}
+STRENGTHS = {"image": [(rho, mu) for rho in (0.1, 1.0, 5.0) for mu in (0.1, 1.0, 5.0)], "feature": [(0.2, 0.2), (1.0, 1.0), (4.0, 4.0)]}
+COPIES = 2  # samples of each class at each strength
+RECIPE = {"loss": "energy", "architecture": "resnet18", "width": 16, "epochs": 15, "batch_size": 128, "beta": 2.0}
 PARAMS = {
     "common": {"seed": 0, "image_size": 32},
-    "train": {"detectors": DETECTORS, "recipes": {"energy": RECIPE}},
-    "pretrain": {"encoder": {"patch_size": 4, "width": 96, "depth": 4, "projection": 64}},
-    "synthesize": {method: {"t": 300, "s": 125} for method in METHODS},
-    "score": {"knn_k": 50},
+    "train": {
+        "seeds": [0, 1, 2],
+        "detectors": DETECTORS,
+        "recipes": {"energy": RECIPE, "good": RECIPE, "sona": RECIPE | {"loss": "uniform", "beta": 0.5}},
+    },
+    "pretrain": {"encoder": {"patch_size": 4, "width": 96, "depth": 4, "projection": 64}, "diffusion": {"pipeline": None}},
+    "synthesize": {
+        "badood": {"method": "badood", "t": 300, "s": 125},
+        "badood-gaussian": {"method": "badood", "t": 300, "s": 125},
+        "good": {"method": "good", "prompt": "a high-quality image of {}", "knn_k": 50},
+        "sona": {"method": "sona", "edit": "sona", "share": 0.2, "scale": 10, "words": "random", "steps": 20},
+    },
+    "score": {"knn_k": 50, "knn_more": [10, 100]},
     "report": {"gallery": 24},
-    "filter": {method: {"mid": [0.3, 0.5]} for method in METHODS},
-    "benchmark": {"score": "energy", "bins": 20, "distance_samples": 100},
+    "filter": {method: {"mid": [0.3, 0.5]} for method in SELECTED},
+    "benchmark": {
+        "score": "energy",
+        "bins": 20,
+        "distance_samples": 100,
+        "unified": {"mode": "id-only", "a": 0.5, "bins": 10, "weight": 0.5, "a_grid": [0.1, 0.5, 2]},
+    },
 }
-TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims")
+TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims", "unified", "strengths", "edits", "probe")
 FIGURES = ("bands", "roc", "energy", "reliability", "confidence", "distances", "shift", "gallery", "dag")
-PLOTS = ("roc", "energy", "reliability", "confidence", "shift")
+PLOTS = ("roc", "energy", "reliability", "confidence", "shift", "unified", "strengths")
 
 
 def write_inputs(data: Path) -> None:
     """Fill `data` with every file that benchmark and report read."""
     for place, detector in enumerate(DETECTORS):
-        write_parquet(
-            data / f"scores/{detector}.parquet", scores(np.random.default_rng(place), gain=1 + 0.2 * place), {"stage": f"score@{detector}"}
-        )
-    for place, method in enumerate(METHODS):
+        made = scores(np.random.default_rng(place), gain=1 + 0.2 * place, probed=detector in PROBED)
+        write_parquet(data / f"scores/{detector}.parquet", made, {"stage": f"score@{detector}"})
+    for place, method in enumerate(("badood", "badood-gaussian")):
         _write_candidates(data, method, np.random.default_rng(100 + place))
+    _write_guided(data / "outliers/good.parquet", np.random.default_rng(200))
+    _write_edited(data, np.random.default_rng(300))
+    _write_classifier(data, np.random.default_rng(400))
     write_json(data / "calibration/badood.json", calibration())
     _write_images(data / "images/train.parquet", [(f"train/{i:06d}", "id-train", "id", 0) for i in range(60)])
     shifted = [(f"shifted/{kind}/{strength}", kind, "shift", strength) for kind in KINDS for strength in range(1, 9)]
@@ -55,16 +78,17 @@ def write_inputs(data: Path) -> None:
     (data.parent / "dag.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
 
 
-def scores(rng: np.random.Generator, gain: float = 1.0, images: int = 40) -> pd.DataFrame:
+def scores(rng: np.random.Generator, gain: float = 1.0, images: int = 40, probed: bool = False) -> pd.DataFrame:
     """Scores of one detector with three seeds; OOD scores are `gain` times farther from ID than by default."""
     parts = [("id-test", "id", 0, 0.0)]
     parts += [(name, group, 0, gain * distance) for name, (group, distance) in SETS.items()]
     parts += [(kind, "shift", strength, 0.3 * strength) for kind in KINDS for strength in range(1, 9)]
+    parts += [("id-val", "val", 0, 0.0)] + [("id-reconstructed", "reconstruction", 0, 0.5)] * probed
     frames = []
     for seed in range(3):
         for name, group, strength, centre in parts:
             energy = rng.normal(centre, 1, images).astype(np.float32)
-            label = rng.integers(0, 6, images) if group in ("id", "shift") else np.full(images, -1)
+            label = rng.integers(0, 6, images) if group not in ("near", "far") else np.full(images, -1)
             frames.append(
                 pd.DataFrame(
                     {
@@ -78,8 +102,9 @@ def scores(rng: np.random.Generator, gain: float = 1.0, images: int = 40) -> pd.
                         "msp": -1 / (1 + np.exp(energy)),
                         "max_logit": energy.round(1),
                         "energy": energy,
-                        "knn": energy + rng.normal(0, 1, images),
+                        "knn": 0.5 + 0.1 * energy + rng.normal(0, 0.1, images),
                         "confidence": 1 / (1 + np.exp(-energy + 1.5)),
+                        **{f"knn_{k}": 0.5 + 0.1 * energy + rng.normal(0, 0.1, images) for k in PARAMS["score"]["knn_more"]},
                     }
                 )
             )
@@ -100,15 +125,19 @@ def calibration() -> dict:
     }
 
 
-def _write_candidates(data: Path, method: str, rng: np.random.Generator, count: int = 180) -> None:
-    confidence = rng.uniform(0, 1, count)
-    selection = pd.DataFrame(
-        {"sample_id": [f"{method}/{i // 3:06d}-{i % 3}" for i in range(count)], "score": np.log(confidence / (1 - confidence))}
-    )
+def _selection(method: str, sample_ids: list[str], rng: np.random.Generator) -> pd.DataFrame:
+    confidence = rng.uniform(0, 1, len(sample_ids))
+    selection = pd.DataFrame({"sample_id": sample_ids, "score": np.log(confidence / (1 - confidence))})
     selection["confidence"] = confidence
     for power, name in enumerate(("beta", "temperature", "platt", "isotonic"), start=1):
         selection[f"confidence_{name}"] = confidence**power
     selection["band"] = np.array(["low", "mid", "high"])[np.searchsorted([0.3, 0.5], confidence, side="right")]
+    return selection
+
+
+def _write_candidates(data: Path, method: str, rng: np.random.Generator, count: int = 180) -> None:
+    selection = _selection(method, [f"{method}/{i // 3:06d}-{i % 3}" for i in range(count)], rng)
+    confidence = selection.confidence
     write_parquet(data / f"selections/{method}.parquet", selection, {"stage": f"filter@{method}"})
 
     distances = {name: pa.float32() for name in ("distance_l2", "distance_cosine", "distance_mse", "distance_unit_l2")}
@@ -125,6 +154,51 @@ def _write_candidates(data: Path, method: str, rng: np.random.Generator, count: 
             writer.add(encode(pixels), **columns, **dict.fromkeys(distances, far))
 
 
+def _write_guided(path: Path, rng: np.random.Generator) -> None:
+    """Samples of GOOD at every strength: the stronger, the brighter."""
+    columns = dict.fromkeys(("sample_id", "source_id", "prompt", "guidance"), pa.string()) | {"label": pa.int64(), "predicted": pa.int64()}
+    columns |= dict.fromkeys(("rho", "mu"), pa.float64()) | dict.fromkeys(("energy", "knn"), pa.float32())
+    columns |= {"cam": pa.list_(pa.float32()), "cam_size": pa.int64(), "seed": pa.int64()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cells = [(guidance, *cell, i) for guidance, of_guidance in STRENGTHS.items() for cell in of_guidance for i in range(6 * COPIES)]
+    with ImageWriter(path, columns, {"stage": "synthesize@good", "versions": {"diffusers": "0.38"}}) as writer:
+        for place, (guidance, rho, mu, i) in enumerate(cells):
+            energy = -8 + np.log1p(rho) + 0.5 * np.log1p(mu) + rng.normal(0, 0.5)
+            pixels = rng.integers(0, 60 + int(30 * rho), (32, 32, 3)).astype(np.uint8)
+            pixels[8:24, 8 + i : 12 + i] = 255
+            row = {"sample_id": f"good/{place:06d}", "source_id": "", "label": i // COPIES, "predicted": i // COPIES, "seed": 0}
+            row |= {"prompt": f"a high-quality image of {i // COPIES}", "guidance": guidance, "rho": rho, "mu": mu}
+            row |= {"energy": energy, "knn": 0.3 + 0.02 * rho, "cam": rng.random(16).tolist(), "cam_size": 4}
+            writer.add(encode(pixels), **row)
+
+
+def _write_edited(data: Path, rng: np.random.Generator, count: int = 60) -> None:
+    """Edits of SONA, one for each training image; the first few keep their masks and path."""
+    columns = dict.fromkeys(("sample_id", "source_id", "word", "split"), pa.string()) | {"label": pa.int64(), "stop": pa.int64()}
+    columns |= dict.fromkeys(("distance_l2", "distance_cosine"), pa.float32()) | {"masks": pa.binary(), "denoising": pa.binary()}
+    selection = _selection("sona", [f"sona/{i:06d}" for i in range(count)], rng)
+    write_parquet(data / "selections/sona.parquet", selection, {"stage": "filter@sona"})
+    with ImageWriter(data / "outliers/sona.parquet", columns, {"stage": "synthesize@sona", "versions": {}}) as writer:
+        for i, sample_id in enumerate(selection.sample_id):
+            strip = {
+                name: encode(rng.integers(0, 255, (32, 32 * tiles, 3)).astype(np.uint8)) if i < 5 else None
+                for name, tiles in (("masks", 4), ("denoising", 6))
+            }
+            row = {"sample_id": sample_id, "source_id": f"train/{i:06d}", "word": "the letter C", "split": "train", "label": i % 6}
+            row |= {"stop": 1 + i % 20, "distance_l2": 5 + 0.2 * (i % 20) + rng.normal(0, 1), "distance_cosine": 0.1 + 0.01 * (i % 20)}
+            writer.add(encode(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)), **row, **strip)
+
+
+def _write_classifier(data: Path, rng: np.random.Generator, images: int = 60) -> None:
+    """A last layer and the features before it, whose energies are those of guided samples or lower."""
+    (data / "models/classifier").mkdir(parents=True, exist_ok=True)
+    (data / "features").mkdir(exist_ok=True)
+    weights = {"fc.weight": rng.normal(0, 0.1, (6, 4)).astype(np.float32), "fc.bias": np.full(6, 7, np.float32)}
+    save_file(weights, data / "models/classifier/model.safetensors")
+    save_file({"features": rng.normal(0, 3, (images, 4)).astype(np.float32)}, data / "features/classifier.safetensors")
+    (data / "models/classifier/history.csv").write_text("epoch,loss,val_accuracy\n1,0.5,0.9\n2,0.1,0.98\n")
+
+
 def _write_images(path: Path, rows: list[tuple[str, str, str, int]]) -> None:
     """Bars in place of digits; rows are (sample_id, set, group, strength)."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,22 +212,24 @@ def _write_images(path: Path, rows: list[tuple[str, str, str, int]]) -> None:
 
 def benchmark_stage(data: Path, reports: Path) -> Stage:
     """The benchmark stage, as dvc.yaml declares it."""
-    reads = {f"scores/{name}": data / f"scores/{name}.parquet" for name in DETECTORS}
-    for method in METHODS:
-        reads |= {f"{kind}/{method}": data / f"{kind}/{method}.parquet" for kind in ("selections", "outliers")}
-    reads["calibration/badood"] = data / "calibration/badood.json"
+    reads = {f"scores/{name}": data / f"scores/{name}.parquet" for name in DETECTORS} | _candidates(data)
+    reads |= {"calibration/badood": data / "calibration/badood.json"}
+    reads |= {"models/classifier": data / "models/classifier", "features/classifier": data / "features/classifier.safetensors"}
     writes = {"metrics": reports / "metrics.json"}
     writes |= {f"tables/{name}": reports / f"tables/{name}.csv" for name in TABLES}
     writes |= {f"plots/{name}": reports / f"plots/{name}.csv" for name in PLOTS}
     return Stage("benchmark", None, Params(PARAMS), {"numpy": "2"}, reads, writes, scratch_root=reports.parent / "scratch")
 
 
+def _candidates(data: Path) -> dict[str, Path]:
+    reads = {f"outliers/{method}": data / f"outliers/{method}.parquet" for method in METHODS}
+    return reads | {f"selections/{method}": data / f"selections/{method}.parquet" for method in SELECTED}
+
+
 def report_stage(data: Path, results: Path, reports: Path) -> Stage:
     """The report stage over the files of `benchmark_stage` in `results`, as dvc.yaml declares it."""
-    reads = {f"images/{name}": data / f"images/{name}.parquet" for name in ("train", "shifted")}
-    for method in METHODS:
-        reads |= {f"{kind}/{method}": data / f"{kind}/{method}.parquet" for kind in ("selections", "outliers")}
-    reads |= {"models/mage": data / "models/mage", "docs/dag": data.parent / "dag.svg"}
+    reads = {f"images/{name}": data / f"images/{name}.parquet" for name in ("train", "shifted")} | _candidates(data)
+    reads |= {f"models/{name}": data / f"models/{name}" for name in ("mage", "classifier")} | {"docs/dag": data.parent / "dag.svg"}
     reads |= {f"tables/{name}": results / f"tables/{name}.csv" for name in TABLES}
     reads |= {f"plots/{name}": results / f"plots/{name}.csv" for name in PLOTS}
     writes = {"report": reports / "report.html", "figures": reports / "figures"}

@@ -14,7 +14,7 @@ from penumbra.benchmark.claims import compare, verdict
 from penumbra.benchmark.step import main
 from penumbra.errors import PenumbraError
 from penumbra.stage import Params
-from synthetic_results import DETECTORS, PARAMS, SETS, benchmark_stage
+from synthetic_results import COPIES, DETECTORS, PARAMS, PLOTS, PROBED, SETS, STRENGTHS, TABLES, benchmark_stage
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,7 @@ def test_a_shift_and_a_test_set_of_the_same_name_stay_apart(reports):
 
 def test_every_score_detector_and_set_is_in_the_long_table(reports):
     assert len(table(reports, "tables/scores")) == len(DETECTORS) * 5 * (len(SETS) + 2)
+    assert set(table(reports, "tables/scores").set) == {*SETS, "near", "far"}
 
 
 def test_band_sizes_follow_the_selections(reports, results_data):
@@ -83,7 +84,7 @@ def test_a_calibrator_keeps_what_its_own_confidence_says(reports, results_data):
 def test_two_runs_give_equal_bytes(reports, results_data, tmp_path):
     main(benchmark_stage(results_data, tmp_path / "again"))
     files = sorted(path.relative_to(reports) for path in reports.rglob("*") if path.is_file())
-    assert len(files) == 13
+    assert len(files) == 1 + len(TABLES) + len(PLOTS)
     for file in files:
         assert (reports / file).read_bytes() == (tmp_path / "again" / file).read_bytes(), file
 
@@ -125,7 +126,8 @@ def test_a_method_is_the_longest_prefix():
 
 def test_pool_size_of_each_kind_of_selection():
     selection = pd.DataFrame({"band": ["low"] * 3 + ["mid"] * 2 + ["high"]})
-    assert [pool_size(bands, selection) for bands in (None, "all", "random", ["mid", "high"])] == [0, 6, 2, 3]
+    assert [pool_size(bands, 6, selection) for bands in (None, "all", "random", ["mid", "high"])] == [0, 6, 2, 3]
+    assert [pool_size(bands, 6, None) for bands in (None, "all")] == [0, 6]
 
 
 def test_the_random_draw_belongs_to_the_sample():
@@ -152,8 +154,45 @@ def test_a_claim_needs_more_than_the_spread():
 def test_an_experiment_of_other_detectors_tests_no_claim_about_these(stage_of_benchmark, tmp_path):
     reads = {name: path for name, path in stage_of_benchmark.reads.items() if not name.startswith("scores/")}
     reads["scores/other"] = stage_of_benchmark.reads["scores/badood-mid"]
-    params = Params(PARAMS | {"train": {"detectors": {"other": {"bands": None}}}})
+    params = Params(PARAMS | {"train": {"detectors": {"other": {"recipe": "energy", "bands": None}}}})
     main(replace(stage_of_benchmark, reads=reads, params=params))
     claims = pd.read_csv(tmp_path / "reports/tables/claims.csv")
-    assert set(claims.source) == {"Table 6", "Table 11"}
+    assert set(claims.source) == {"Bad-OOD, Table 6", "Bad-OOD, Table 11", "GOOD, Fig. 4"}
     assert len(pd.read_csv(tmp_path / "reports/tables/bands.csv")) == 0
+
+
+def test_guided_candidates_edits_and_probe_have_their_tables(reports):
+    strengths = table(reports, "tables/strengths")
+    assert len(strengths) == 1 + sum(len(cells) for cells in STRENGTHS.values())
+    assert set(strengths["count"][strengths.guidance != "ID train"]) == {6 * COPIES}
+    assert table(reports, "tables/edits").stop.tolist() == list(range(1, 21))
+    assert set(table(reports, "tables/probe").detector) == set(PROBED)
+
+
+def test_the_unified_score_goes_along_k_and_a_for_good_only(reports):
+    unified = table(reports, "tables/unified")
+    curves = unified[unified.duplicated(["detector", "mode", "set"], keep=False)]
+    assert set(curves.detector) == {"good-all"}
+    assert set(unified.set[unified.detector == "good-all"]) == {*SETS, "near", "far"}
+    assert set(unified.set[unified.detector != "good-all"]) == {"near", "far"}
+    alone = unified[(unified["mode"] == "energy") & (unified.set == "far")].set_index("detector").auroc_mean
+    everywhere = table(reports, "tables/detectors").set_index("detector").far_auroc_mean
+    np.testing.assert_allclose(alone[everywhere.index], everywhere, rtol=1e-5)
+
+
+def test_detectors_name_their_recipe_and_count_their_candidates(reports):
+    detectors = table(reports, "tables/detectors").set_index("detector")
+    assert detectors.recipe["sona-all"] == "sona" and detectors.recipe["none"] == "energy"
+    assert detectors.outliers["good-all"] == 6 * COPIES * sum(len(cells) for cells in STRENGTHS.values())
+    assert detectors.method["good-all"] == "good"
+
+
+def test_without_any_outlier_method_there_are_still_results(stage_of_benchmark, tmp_path):
+    kinds = ("outliers/", "selections/", "calibration/", "scores/")
+    reads = {name: path for name, path in stage_of_benchmark.reads.items() if not name.startswith(kinds)}
+    reads["scores/none"] = stage_of_benchmark.reads["scores/none"]
+    params = Params(PARAMS | {"train": {"detectors": {"none": DETECTORS["none"]}}, "filter": {}})
+    main(replace(stage_of_benchmark, reads=reads, params=params))
+    assert len(pd.read_csv(tmp_path / "reports/tables/distances.csv")) == 0
+    assert len(pd.read_csv(tmp_path / "reports/tables/unified.csv")) == 2 * 6
+    assert not pd.read_csv(tmp_path / "reports/tables/claims.csv").claim.str.contains("unified").any()

@@ -24,35 +24,46 @@ def method_of(detector: str, methods: list[str]) -> str | None:
     return max((method for method in methods if detector.startswith(f"{method}-")), key=len, default=None)
 
 
-def pool_size(bands: str | list[str] | None, selection: pd.DataFrame) -> int:
-    """How many candidates a selection holds.
+def pool_size(bands: str | list[str] | None, candidates: int, selection: pd.DataFrame | None) -> int:
+    """How many candidates a detector learns from.
 
     Args:
         bands: `train.detectors.NAME.bands`: all, random (as many as mid), a list of bands, or None.
-        selection: rows of data/selections/METHOD.parquet.
+        candidates: rows of data/outliers/METHOD.parquet.
+        selection: rows of data/selections/METHOD.parquet; None where the method has none, and so no bands.
     """
-    names = {"all": BANDS, "random": ["mid"], None: []}[bands] if bands is None or isinstance(bands, str) else bands
+    if bands == "all":
+        return candidates
+    if selection is None:
+        return 0
+    names = {"random": ["mid"], None: []}[bands] if bands is None or isinstance(bands, str) else bands
     return int(selection.band.isin(list(names)).sum())
 
 
 def detectors_table(
-    detectors: dict[str, dict], selections: dict[str, pd.DataFrame], headline: pd.DataFrame, accuracy: pd.DataFrame
+    detectors: dict[str, dict],
+    candidates: dict[str, int],
+    selections: dict[str, pd.DataFrame],
+    headline: pd.DataFrame,
+    accuracy: pd.DataFrame,
 ) -> pd.DataFrame:
     """One row for each detector: what it was trained on, its metrics on near and far OOD, its ID accuracy.
 
     Args:
         detectors: `train.detectors`.
+        candidates: number of candidates by method.
         selections: rows of data/selections/METHOD.parquet by method.
         headline: spread over seeds of the headline score.
         accuracy: spread over seeds of id_acc.
     """
     rows = []
-    for name, recipe in detectors.items():
-        method, bands = method_of(name, list(selections)), recipe["bands"]
-        size = pool_size(bands, selections[method]) if method else 0
+    for name, detector in detectors.items():
+        method, bands = method_of(name, list(candidates)), detector["bands"]
+        size = pool_size(bands, candidates[method], selections.get(method)) if method else 0
         rows.append(
             {
                 "detector": name,
+                "recipe": detector["recipe"],
                 "method": method or "",
                 "bands": "+".join(bands) if isinstance(bands, list) else bands or "",
                 "outliers": size,
@@ -88,7 +99,7 @@ def distances_table(method: str, outliers: pd.DataFrame, selection: pd.DataFrame
 
     Args:
         method: synthesis method.
-        outliers: columns sample_id and DISTANCES of data/outliers/METHOD.parquet.
+        outliers: sample_id of data/outliers/METHOD.parquet, and those of DISTANCES that it has.
         selection: rows of data/selections/METHOD.parquet.
         samples: random candidates of each band, as the paper's 100.
         seed: the experiment's seed.
@@ -101,8 +112,8 @@ def distances_table(method: str, outliers: pd.DataFrame, selection: pd.DataFrame
     for band in BANDS:
         inside = joined[joined.band == band]
         for drawn, frame in {"random": inside[draw(inside.sample_id, samples, seed)], "all": inside}.items():
-            for name in DISTANCES:
+            for name in [name for name in DISTANCES if name in frame]:
                 std = frame[name].std()
                 key = {"method": method, "band": band, "drawn": drawn, "distance": name.removeprefix("distance_"), "count": len(frame)}
                 rows.append(key | {"mean": frame[name].mean(), "std": std, "sem": std / np.sqrt(max(len(frame), 1))})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["method", "band", "drawn", "distance", "count", "mean", "std", "sem"])

@@ -1,57 +1,93 @@
-"""Which claims of Bad-OOD hold on this experiment: each claim is "one thing is better than another, by some number".
+"""Which claims of Bad-OOD, GOOD and SONA hold on this experiment: each claim is "one thing is better than another, by some number".
 
 The rule was fixed before the first run. Let d be how much better the one claimed better is, and s the pooled spread
 sqrt((std_better^2 + std_worse^2) / 2). The claim held if d > s, did not hold if d < -s, and is within spread in between.
 Where a number has no spread, s is 0 and the sign decides.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+Pair = tuple[float, float]  # of (the one claimed better, the other), as the paper prints them
+
 
 @dataclass(frozen=True)
 class Claim:
-    """One comparison of two detectors; `fpr95` (ID positive) and `auroc` are the paper's means over its OOD sets, of (better, worse)."""
+    """One comparison of two detectors; `paper` holds its numbers by (metric, group of OOD sets) where it prints any."""
 
     text: str
     source: str
     better: str
     worse: str
-    fpr95: tuple[float, float]
-    auroc: tuple[float, float]
+    paper: Mapping[tuple[str, str], Pair]
+
+
+def _mean(fpr95: Pair, auroc: Pair) -> dict[tuple[str, str], Pair]:
+    """Numbers of a paper that averages all its OOD sets: FPR95 (ID positive) and AUROC."""
+    return {(metric, group): pair for metric, pair in (("fpr95", fpr95), ("auroc", auroc)) for group in ("near", "far")}
+
+
+def _apart(near: Pair, far: Pair) -> dict[tuple[str, str], Pair]:
+    """Numbers of a paper that prints AUROC only, near and far apart."""
+    return {("auroc", "near"): near, ("auroc", "far"): far}
 
 
 CLAIMS = (
-    Claim("Mid-confidence outliers teach more than all of them", "Table 2", "badood-mid", "badood-all", (0.3969, 0.5406), (0.9171, 0.8875)),
+    Claim(
+        "Mid-confidence outliers teach more than all of them",
+        "Bad-OOD, Table 2",
+        "badood-mid",
+        "badood-all",
+        _mean((0.3969, 0.5406), (0.9171, 0.8875)),
+    ),
     Claim(
         "Mid-confidence outliers teach more than as many random ones",
-        "Table 2",
+        "Bad-OOD, Table 2",
         "badood-mid",
         "badood-random",
-        (0.3969, 0.5352),
-        (0.9171, 0.8943),
+        _mean((0.3969, 0.5352), (0.9171, 0.8943)),
     ),
-    Claim("Leaving out the high band helps", "Table 2", "badood-mid", "badood-high", (0.3969, 0.5120), (0.9171, 0.8920)),
-    Claim("Leaving out the low band helps", "Table 2", "badood-mid", "badood-low", (0.3969, 0.4565), (0.9171, 0.9012)),
+    Claim("Leaving out the high band helps", "Bad-OOD, Table 2", "badood-mid", "badood-high", _mean((0.3969, 0.5120), (0.9171, 0.8920))),
+    Claim("Leaving out the low band helps", "Bad-OOD, Table 2", "badood-mid", "badood-low", _mean((0.3969, 0.4565), (0.9171, 0.9012))),
     Claim(
         "Minority guidance is better than Gaussian noise",
-        "Table 7",
+        "Bad-OOD, Table 7",
         "badood-mid",
         "badood-gaussian-mid",
-        (0.3651, 0.5714),
-        (0.9220, 0.8724),
+        _mean((0.3651, 0.5714), (0.9220, 0.8724)),
     ),
     Claim(
         "Training on mid-confidence outliers is better than on ID alone",
-        "Table 1",
+        "Bad-OOD, Table 1",
         "badood-mid",
         "none",
-        (0.3651, 0.4868),
-        (0.9220, 0.8946),
+        _mean((0.3651, 0.4868), (0.9220, 0.8946)),
+    ),
+    Claim(
+        "Training on samples guided out of distribution is better than on ID alone",
+        "GOOD, Table 3",
+        "good-all",
+        "none",
+        _mean((0.3082, 0.4868), (0.9281, 0.8946)),
+    ),
+    Claim(
+        "Training on edits that keep the nuisance is better than on ID alone",
+        "SONA, Table 4",
+        "sona-all",
+        "none",
+        _apart((0.8838, 0.8250), (0.9587, 0.9086)),
     ),
 )
+UNIFIED = {  # mode of the unified score -> (claim, the paper's numbers)
+    "per-set": (
+        "The unified score is better than the energy alone, told which images are the OOD set",
+        _mean((0.1770, 0.3082), (0.9628, 0.9281)),
+    ),
+    "id-only": ("The unified score is better than the energy alone, from ID validation alone", {}),
+}
 TABLE = ("claim", "source", "measure", "spread", "paper_better", "paper_worse", "better", "better_std", "worse", "worse_std")
 TABLE += ("difference", "pooled_std", "verdict")
 SIGNS = {"fpr95": -1, "auroc": 1}  # of "better"
@@ -81,17 +117,71 @@ def detector_claims(headline: pd.DataFrame) -> list[dict]:
     """
     rows = []
     for claim in CLAIMS:
-        for metric, sign in SIGNS.items():
-            for group in ("near", "far"):
-                ours = headline[headline.set == group].set_index("detector")
-                if not {claim.better, claim.worse} <= set(ours.index):
-                    continue
-                column = COLUMNS[metric]
-                pair = [(ours[f"{column}_mean"][detector], ours[f"{column}_std"][detector]) for detector in (claim.better, claim.worse)]
-                key = {"claim": claim.text, "source": claim.source, "measure": f"{metric.upper()} {group}", "spread": "seeds"}
-                paper = dict(zip(("paper_better", "paper_worse"), getattr(claim, metric), strict=True))
-                rows.append(key | paper | compare(*pair, sign=sign))
+        if {claim.better, claim.worse} <= set(headline.detector):
+            sides = [headline[headline.detector == detector] for detector in (claim.better, claim.worse)]
+            rows += _measured(claim.text, claim.source, *sides, claim.paper)
     return rows
+
+
+def unified_claims(unified: pd.DataFrame, detector: str = "good-all") -> list[dict]:
+    """The unified score against the energy alone (GOOD, Table 3), in the paper's mode and in the one that a deployed detector has.
+
+    Args:
+        unified: rows of tables/unified.csv; the first of a mode is the headline's.
+        detector: whose scores.
+    """
+    chosen = unified[(unified.detector == detector) & (unified.set == unified.group)].drop_duplicates(["mode", "set"])
+    rows = []
+    for mode, (text, paper) in UNIFIED.items():
+        if mode in set(chosen["mode"]):
+            rows += _measured(text, "GOOD, Table 3", chosen[chosen["mode"] == mode], chosen[chosen["mode"] == "energy"], paper)
+    return rows
+
+
+def _measured(text: str, source: str, better: pd.DataFrame, worse: pd.DataFrame, paper: Mapping[tuple[str, str], Pair]) -> list[dict]:
+    """Rows of one claim: near and far by FPR95 and AUROC, of frames with a row for each group and columns METRIC_mean, METRIC_std."""
+    rows = []
+    for metric, sign in SIGNS.items():
+        for group in ("near", "far"):
+            found = [side[side.set == group] for side in (better, worse)]
+            if any(side.empty for side in found):
+                continue
+            pair = [(side[f"{COLUMNS[metric]}_mean"].iloc[0], side[f"{COLUMNS[metric]}_std"].iloc[0]) for side in found]
+            key = {"claim": text, "source": source, "measure": f"{metric.upper()} {group}", "spread": "seeds"}
+            printed = paper.get((metric, group), (np.nan, np.nan))
+            rows.append(key | {"paper_better": printed[0], "paper_worse": printed[1]} | compare(*pair, sign=sign))
+    return rows
+
+
+def strength_claims(strengths: pd.DataFrame, method: str = "good") -> list[dict]:
+    """More guidance means further out (GOOD, Fig. 4 and 7): the greatest strength against the least; spread = standard error of the mean.
+
+    Args:
+        strengths: rows of tables/strengths.csv.
+        method: whose candidates.
+    """
+    rows = []
+    for guidance, strength, measure in (("image", "rho", "energy"), ("image", "mu", "energy"), ("feature", "rho", "knn")):
+        chosen = strengths[(strengths.method == method) & (strengths.guidance == guidance)]
+        if chosen[strength].nunique() > 1:
+            least, greatest = chosen[strength].min(), chosen[strength].max()
+            key = {
+                "claim": f"The greatest {strength} of {guidance} guidance takes samples further out than the least",
+                "source": "GOOD, Fig. 4",
+                "measure": {"energy": "energy", "knn": "k-NN distance"}[measure],
+                "spread": "standard error",
+            }
+            pair = [_pooled(chosen[chosen[strength] == value], measure) for value in (greatest, least)]
+            rows.append(key | {"paper_better": np.nan, "paper_worse": np.nan} | compare(*pair))
+    return rows
+
+
+def _pooled(cells: pd.DataFrame, measure: str) -> tuple[float, float]:
+    """Mean and its standard error over all candidates of some rows of tables/strengths.csv."""
+    n, means, stds = cells["count"], cells[f"{measure}_mean"], cells[f"{measure}_std"].fillna(0)
+    total, mean = n.sum(), (n * means).sum() / n.sum()
+    squares = ((n - 1) * stds**2 + n * (means - mean) ** 2).sum()
+    return float(mean), float(np.sqrt(squares / (total - 1) / total)) if total > 1 else float("nan")
 
 
 def distance_claims(distances: pd.DataFrame, method: str = "badood") -> list[dict]:
@@ -102,7 +192,7 @@ def distance_claims(distances: pd.DataFrame, method: str = "badood") -> list[dic
         if {further, nearer} <= set(chosen.index[chosen["count"] > 1]):
             key = {
                 "claim": f"Outliers of the {further} band lie farther from their source than those of the {nearer} band",
-                "source": "Table 11",
+                "source": "Bad-OOD, Table 11",
             }
             pair = [(chosen["mean"][band], chosen["sem"][band]) for band in (further, nearer)]
             paper_pair = {"paper_better": paper[0], "paper_worse": paper[1]}
@@ -116,7 +206,12 @@ def calibrator_claims(calibrators: pd.DataFrame, method: str = "badood") -> list
     rows = []
     for other in ("temperature", "isotonic"):
         if {"beta", other} <= set(chosen.index):
-            key = {"claim": f"Beta calibration is better calibrated than {other}", "source": "Table 6", "measure": "NLL", "spread": "none"}
+            key = {
+                "claim": f"Beta calibration is better calibrated than {other}",
+                "source": "Bad-OOD, Table 6",
+                "measure": "NLL",
+                "spread": "none",
+            }
             pair = [(chosen["nll"][name], np.nan) for name in ("beta", other)]
             rows.append(key | {"paper_better": np.nan, "paper_worse": np.nan} | compare(*pair, sign=-1))
     return rows
@@ -127,13 +222,26 @@ def shift_claims(summary: pd.DataFrame, detector: str = "badood-mid") -> list[di
     chosen = summary[summary.detector == detector]
     rows = []
     for kind, row in chosen.set_index("kind").iterrows():
-        key = {"claim": f"P(OOD) rises with covariate shift by {kind}", "source": "Fig. 5", "measure": "confidence", "spread": "seeds"}
+        key = {
+            "claim": f"P(OOD) rises with covariate shift by {kind}",
+            "source": "Bad-OOD, Fig. 5",
+            "measure": "confidence",
+            "spread": "seeds",
+        }
         pair = (row.strongest_mean, row.strongest_std), (row.clean_mean, row.clean_std)
         rows.append(key | {"paper_better": np.nan, "paper_worse": np.nan} | compare(*pair))
     return rows
 
 
-def claims_table(headline: pd.DataFrame, distances: pd.DataFrame, calibrators: pd.DataFrame, shift: pd.DataFrame) -> pd.DataFrame:
+def claims_table(
+    headline: pd.DataFrame,
+    distances: pd.DataFrame,
+    calibrators: pd.DataFrame,
+    shift: pd.DataFrame,
+    unified: pd.DataFrame,
+    strengths: pd.DataFrame,
+) -> pd.DataFrame:
     """Every claim that this experiment can test, one row for each measure; no rows where it can test none."""
     rows = detector_claims(headline) + distance_claims(distances) + calibrator_claims(calibrators) + shift_claims(shift)
+    rows += unified_claims(unified) + strength_claims(strengths)
     return pd.DataFrame(rows, columns=list(TABLE))

@@ -15,7 +15,7 @@ def check_finite(detector: str, scores: pd.DataFrame) -> None:
     Raises:
         PenumbraError: naming the detector, the score, the seed and the first image.
     """
-    for score in SCORES:
+    for score in [*SCORES, *(name for name in scores if name.startswith("knn_"))]:
         bad = scores.loc[~np.isfinite(scores[score])]
         if len(bad):
             row = bad.iloc[0]
@@ -58,7 +58,7 @@ def id_accuracy(detector: str, scores: pd.DataFrame) -> pd.DataFrame:
 
 def spread(frame: pd.DataFrame, by: list[str], values: list[str]) -> pd.DataFrame:
     """Mean and sample standard deviation of `values` over the rows of each group: columns VALUE_mean, VALUE_std (NaN for one seed)."""
-    result = frame.groupby(by, sort=False)[values].agg(["mean", "std"])
+    result = frame.groupby(by, sort=False, dropna=False)[values].agg(["mean", "std"])
     result.columns = ["_".join(column) for column in result.columns]
     return result.reset_index()
 

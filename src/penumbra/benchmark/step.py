@@ -1,16 +1,19 @@
 """benchmark: scores of test images -> metrics, tables and plots, with spread over seeds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
 from penumbra.artifacts.images import read_table
 from penumbra.artifacts.tables import read_json, write_csv, write_json
-from penumbra.benchmark import bands, calibrators, claims, curves, evaluation, shift
+from penumbra.benchmark import bands, calibrators, claims, curves, evaluation, guided, shift, unified
 from penumbra.benchmark.metrics import METRICS
 from penumbra.errors import PenumbraError
 from penumbra.stage import Stage
+
+Frames = dict[str, pd.DataFrame]
 
 
 def main(stage: Stage) -> None:
@@ -18,45 +21,91 @@ def main(stage: Stage) -> None:
     score = stage.params.benchmark.score
     scores = _read_scores(stage)
     selections = {name: _read(stage, f"selections/{name}") for name in _items(stage, "selections")}
+    outliers = {name: _read_outliers(stage, name) for name in _items(stage, "outliers")}
 
     metrics = pd.concat(evaluation.evaluate_detector(name, frame) for name, frame in scores.items())
     all_scores = evaluation.spread(metrics, ["detector", "score", "set", "group"], list(METRICS))
     headline = all_scores[all_scores.score == score]
     accuracy = pd.concat(evaluation.id_accuracy(name, frame) for name, frame in scores.items())
     accuracy = evaluation.spread(accuracy, ["detector"], ["id_acc"])
-    detectors = bands.detectors_table(stage.params.train.detectors, selections, headline, accuracy)
+    sizes = {name: len(frame) for name, frame in outliers.items()}
+    detectors = bands.detectors_table(stage.params.train.detectors, sizes, selections, headline, accuracy)
     shifted = pd.concat(shift.shift_by_seed(name, frame, score) for name, frame in scores.items())
     shift_summary = evaluation.spread(
         shift.shift_summary(shifted), ["detector", "kind"], ["clean", "strongest", "rank_correlation", "auroc", "accuracy"]
     )
-    distances = pd.concat(_distances(stage, selections))
     calibration = {name: read_json(stage.read(f"calibration/{name}")) for name in _items(stage, "calibration")}
-    calibrator_table = _concat(
-        calibrators.calibrators_table(name, content, selections[name], tuple(stage.params.filter[name].mid))
-        for name, content in calibration.items()
-    )
-
-    write_json(stage.write("metrics"), evaluation.metrics_json(headline, accuracy))
     tables = {
         "detectors": detectors,
         "scores": all_scores,
         "bands": bands.bands_table(detectors),
-        "calibrators": calibrator_table,
-        "distances": distances,
+        "calibrators": _concat(
+            (
+                calibrators.calibrators_table(name, content, selections[name], tuple(stage.params.filter[name].mid))
+                for name, content in calibration.items()
+            ),
+            ["method", "calibrator", "chosen"],
+        ),
+        "distances": _distances(stage, outliers, selections),
         "shift": shift_summary,
-        "claims": claims.claims_table(headline, distances, calibrator_table, shift_summary),
     }
     plots = {
         "roc": _concat(curves.roc_curve(name, frame, score) for name, frame in scores.items()),
         "energy": _concat(curves.score_histogram(name, frame, score, stage.params.benchmark.bins) for name, frame in scores.items()),
-        "reliability": _concat(calibrators.reliability_curves(name, content) for name, content in calibration.items()),
-        "confidence": _concat(calibrators.confidence_histogram(name, frame) for name, frame in selections.items()),
+        "reliability": _concat(
+            (calibrators.reliability_curves(name, content) for name, content in calibration.items()),
+            ["method", "calibrator", "confidence", "frequency", "count"],
+        ),
+        "confidence": _concat(
+            (calibrators.confidence_histogram(name, frame) for name, frame in selections.items()),
+            ["method", "calibrator", "confidence", "count"],
+        ),
         "shift": evaluation.spread(shifted, ["detector", "kind", "strength"], list(shift.VALUES)),
     }
+    for results in (_unified(stage, scores, outliers), _guided(stage, scores, outliers)):
+        tables |= results[0]
+        plots |= results[1]
+    named = ("distances", "calibrators", "shift", "unified", "strengths")
+    tables["claims"] = claims.claims_table(headline, *(tables[name] for name in named))
+    write_json(stage.write("metrics"), evaluation.metrics_json(headline, accuracy))
     for folder, frames in {"tables": tables, "plots": plots}.items():
         for name, frame in frames.items():
             write_csv(stage.write(f"{folder}/{name}"), frame)
     stage.finish()
+
+
+def _unified(stage: Stage, scores: Frames, outliers: Frames) -> tuple[Frames, Frames]:
+    """The unified score: tables and plots. Detectors of GOOD's kind also along k and a, and by test set."""
+    p, ks = stage.params.benchmark.unified, [stage.params.score.knn_k, *stage.params.score.knn_more]
+    setting = unified.Setting(p.mode, p.a, p.bins, p.weight)
+    of_good = [name for name in scores if set(guided.STRENGTHS) <= set(outliers.get(bands.method_of(name, list(outliers)), ()))]
+    by_seed = _concat(unified.by_seed(name, frame, ks, setting, p.a_grid, name in of_good) for name, frame in scores.items())
+    table = evaluation.spread(by_seed, list(unified.KEYS), ["weight", *unified.METRICS])
+    shown = (unified.histograms(name, scores[name], ks[0], setting, stage.params.benchmark.bins) for name in of_good)
+    return {"unified": table}, {"unified": _concat(shown, ["detector", "score", "set", "group", "position", "density"])}
+
+
+def _guided(stage: Stage, scores: Frames, outliers: Frames) -> tuple[Frames, Frames]:
+    """What guidance made of candidates, and whether detectors see the autoencoder: tables and plots."""
+    good = {name: frame for name, frame in outliers.items() if set(guided.STRENGTHS) <= set(frame)}
+    edited = {name: frame for name, frame in outliers.items() if set(guided.EDITS) <= set(frame)}
+    id_energy = _id_energy(stage) if good else None
+    strengths = (guided.strengths_table(name, frame, id_energy) for name, frame in good.items())
+    densities = (guided.strengths_density(name, frame, id_energy, stage.params.benchmark.bins) for name, frame in good.items())
+    probe = _concat(guided.probe_by_seed(name, frame) for name, frame in scores.items())
+    tables = {
+        "strengths": _concat(strengths, ["method", "guidance", "rho", "mu", "count", "energy_mean", "energy_std", "knn_mean", "knn_std"]),
+        "edits": _concat((guided.edits_table(*item) for item in edited.items()), ["method", "stop", "count", "l2_mean", "l2_std"]),
+        "probe": evaluation.spread(probe, ["detector", "score", "count"], ["auroc", "accuracy"]),
+    }
+    return tables, {"strengths": _concat(densities, ["method", "guidance", "panel", "strength", "energy", "density"])}
+
+
+def _id_energy(stage: Stage) -> np.ndarray | None:
+    """Energies of ID training images under the classifier that guided the samples, where the stage reads it."""
+    if {"features/classifier", "models/classifier"} <= set(stage.reads):
+        return guided.energy_of_features(stage.read("features/classifier"), stage.read("models/classifier"))
+    return None
 
 
 def _items(stage: Stage, kind: str) -> list[str]:
@@ -68,7 +117,14 @@ def _read(stage: Stage, name: str) -> pd.DataFrame:
     return read_table(stage.read(name)).to_pandas()
 
 
-def _read_scores(stage: Stage) -> dict[str, pd.DataFrame]:
+def _read_outliers(stage: Stage, name: str) -> pd.DataFrame:
+    """The measured columns of the candidates, as far as the method has them; no pixels, maps or representations."""
+    path = stage.read(f"outliers/{name}")
+    wanted = ("sample_id", *bands.DISTANCES, *guided.STRENGTHS, "stop")
+    return read_table(path, [column for column in pq.read_schema(path).names if column in wanted]).to_pandas()
+
+
+def _read_scores(stage: Stage) -> Frames:
     """Scores by detector, in the order of params.yaml; finite."""
     detectors, read = list(stage.params.train.detectors), _items(stage, "scores")
     if set(detectors) != set(read):
@@ -81,12 +137,15 @@ def _read_scores(stage: Stage) -> dict[str, pd.DataFrame]:
     return scores
 
 
-def _distances(stage: Stage, selections: dict[str, pd.DataFrame]) -> Iterable[pd.DataFrame]:
+def _distances(stage: Stage, outliers: Frames, selections: Frames) -> pd.DataFrame:
+    """Feature distances by band, of the methods that have both."""
     samples, seed = stage.params.benchmark.distance_samples, stage.params.common.seed
-    for name, selection in selections.items():
-        outliers = pq.read_table(stage.read(f"outliers/{name}"), columns=["sample_id", *bands.DISTANCES]).to_pandas()
-        yield bands.distances_table(name, outliers, selection, samples, seed)
+    both = [name for name in selections if set(bands.DISTANCES) & set(outliers.get(name, ()))]
+    frames = (bands.distances_table(name, outliers[name], selections[name], samples, seed) for name in both)
+    return _concat(frames, ["method", "band", "drawn", "distance", "count", "mean", "std", "sem"])
 
 
-def _concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(frames, ignore_index=True)
+def _concat(frames: Iterable[pd.DataFrame], columns: Sequence[str] = ()) -> pd.DataFrame:
+    """All rows; where there is no frame, an empty one of these columns."""
+    found = list(frames)
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(columns))

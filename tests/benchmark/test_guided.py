@@ -1,0 +1,103 @@
+"""What guidance made of candidates, by strength and by stop step, and the probe of the shortcut, against independent counts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import logsumexp
+
+from penumbra.benchmark import guided
+from penumbra.benchmark.claims import strength_claims, unified_claims
+from penumbra.benchmark.metrics import METRICS
+from synthetic_results import scores
+
+
+@pytest.fixture
+def candidates():
+    rng = np.random.default_rng(0)
+    cells = [(rho, mu) for rho in (0.1, 5.0) for mu in (0.1, 5.0)]
+    rows = [{"guidance": "image", "rho": rho, "mu": mu} for rho, mu in cells for _ in range(8)]
+    rows += [{"guidance": "feature", "rho": 1.0, "mu": 1.0} for _ in range(5)]
+    frame = pd.DataFrame(rows)
+    return frame.assign(energy=frame.rho + rng.normal(0, 0.2, len(frame)), knn=rng.random(len(frame)))
+
+
+def test_strengths_are_means_over_their_candidates(candidates):
+    table = guided.strengths_table("good", candidates, np.array([-3.0, -1.0]))
+    assert table["count"].sum() == len(candidates) + 2
+    cell = table[(table.guidance == "image") & (table.rho == 5) & (table.mu == 0.1)].iloc[0]
+    mine = candidates[8 * 2 : 8 * 3]
+    assert cell.energy_mean == pytest.approx(np.mean(mine.energy)) and cell.knn_std == pytest.approx(np.std(mine.knn, ddof=1))
+    known = table[table.guidance == "ID train"].iloc[0]
+    assert known.energy_mean == -2 and known.energy_std == pytest.approx(np.sqrt(2))
+
+
+def test_densities_by_strength_are_of_their_candidates(candidates):
+    plot = guided.strengths_density("good", candidates, np.array([0.0, 0.1, 0.2]), 200)
+    image = plot[plot.guidance == "image"]
+    assert set(image.strength[image.panel == "rho"]) == {-1, 0.1, 5.0} and set(image.strength[image.panel == "balanced"]) == {-1, 0.0}
+    width = np.diff(image.energy[:2]).item()
+    strong = image[(image.panel == "rho") & (image.strength == 5)]
+    mine = candidates[(candidates.guidance == "image") & (candidates.rho == 5)].energy
+    assert (strong.density * strong.energy * width).sum() == pytest.approx(mine.mean(), abs=0.5)  # cut off half a percent on each side
+    known = image[(image.panel == "mu") & (image.strength == -1)]
+    assert (known.density * width).sum() == pytest.approx(1, abs=0.4)
+
+
+def test_energy_of_saved_features_is_that_of_their_logits(results_data):
+    from safetensors.numpy import load_file
+
+    features = load_file(results_data / "features/classifier.safetensors")["features"]
+    last = load_file(results_data / "models/classifier/model.safetensors")
+    expected = [
+        -logsumexp([row @ weights + bias for weights, bias in zip(last["fc.weight"], last["fc.bias"], strict=True)]) for row in features
+    ]
+    found = guided.energy_of_features(results_data / "features/classifier.safetensors", results_data / "models/classifier")
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_edits_by_stop_step():
+    frame = pd.DataFrame({"stop": [3, 1, 3], "distance_l2": [1.0, 5.0, 2.0], "distance_cosine": [0.1, 0.5, 0.3]})
+    table = guided.edits_table("sona", frame).set_index("stop")
+    assert table["count"].tolist() == [1, 2] and table.l2_mean.tolist() == [5.0, 1.5]
+    assert table.cosine_std[3] == pytest.approx(0.2 / np.sqrt(2)) and np.isnan(table.l2_std[1])
+
+
+def test_the_probe_is_half_where_reconstructions_score_as_their_images_do():
+    frame = scores(np.random.default_rng(0), probed=True)
+    real, made = frame.group == "id", frame.group == "reconstruction"
+    frame.loc[made, ["energy", "knn", "predicted", "label"]] = frame.loc[real, ["energy", "knn", "predicted", "label"]].to_numpy()
+    probe = guided.probe_by_seed("none", frame).set_index("score")
+    np.testing.assert_allclose(probe.auroc[["energy", "knn"]], 0.5)
+    assert (probe["count"] == 40).all()
+    frame.loc[made, "energy"] += 1000
+    assert (guided.probe_by_seed("none", frame).set_index("score").auroc["energy"] == 1).all()
+
+
+def test_without_reconstructions_there_is_nothing_to_probe():
+    assert guided.probe_by_seed("none", scores(np.random.default_rng(0))).empty
+
+
+def test_a_stronger_guidance_that_stays_behind_is_said_so(candidates):
+    table = guided.strengths_table("good", candidates, None)
+    verdicts = {row["claim"].split(" of ")[0]: row for row in strength_claims(table)}
+    assert verdicts["The greatest rho"]["verdict"] == "held"
+    strong = candidates[(candidates.guidance == "image") & (candidates.rho == 5)].energy
+    assert verdicts["The greatest rho"]["better"] == pytest.approx(strong.mean())
+    assert verdicts["The greatest rho"]["better_std"] == pytest.approx(strong.std() / np.sqrt(len(strong)))
+    assert verdicts["The greatest mu"]["verdict"] != "held" or abs(verdicts["The greatest mu"]["difference"]) < 0.3
+    turned = guided.strengths_table("good", candidates.assign(energy=-candidates.energy), None)
+    assert {row["claim"].split(" of ")[0]: row["verdict"] for row in strength_claims(turned)}["The greatest rho"] == "did not hold"
+
+
+def test_the_unified_claim_compares_the_headline_point_of_each_mode():
+    """Further points of the curves follow the headline's and are not claimed."""
+    rows = [
+        {"detector": "good-all", "mode": mode, "k": 50, "set": group, "group": group}
+        | {f"{metric}_mean": value for metric in METRICS}
+        | {f"{metric}_std": 0.01 for metric in METRICS}
+        for mode, value in (("energy", 0.5), ("per-set", 0.9), ("id-only", 0.2), ("per-set", 0.1))
+        for group in ("near", "far")
+    ]
+    found = [(row["measure"], row["verdict"], row["paper_better"]) for row in unified_claims(pd.DataFrame(rows))]
+    assert found[2] == ("AUROC near", "held", 0.9628) and found[0] == ("FPR95 near", "did not hold", 0.1770)
+    assert found[6][:2] == ("AUROC near", "did not hold") and np.isnan(found[6][2])
