@@ -39,8 +39,8 @@ class ImageWriter:
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._rows: list[dict[str, Any]] = []
 
-    def add(self, image: bytes, path: str | None = None, **columns: Any) -> None:
-        """Append one row: encoded image bytes (PNG or JPEG), its original path, its provenance.
+    def add(self, image: bytes, path: str | None = None, /, **columns: Any) -> None:
+        """Append one row: encoded image bytes (PNG or JPEG), its original path, its provenance (maybe with a column `path`).
 
         Raises:
             ValueError: a declared column is missing, or one was not declared.
@@ -112,6 +112,19 @@ def read_pixels(path: str | os.PathLike) -> np.ndarray:
     """All pixels of a file, uint8 [N, H, W, 3] ([0, 0, 0, 3] for an empty file)."""
     batches = list(iter_pixels(path))
     return np.concatenate(batches) if batches else np.zeros((0, 0, 0, 3), np.uint8)
+
+
+def read_pixel_range(path: str | os.PathLike, start: int, stop: int) -> np.ndarray:
+    """Pixels of rows start..stop - 1, uint8 [stop - start, H, W, 3]; only their row groups are read."""
+    file = pq.ParquetFile(path)
+    found, first = [], 0
+    for group in range(file.num_row_groups):
+        count = file.metadata.row_group(group).num_rows
+        if first < stop and start < first + count:
+            column = file.read_row_group(group, columns=["image"])["image"]
+            found += column.slice(max(start - first, 0), min(stop, first + count) - max(start, first)).to_pylist()
+        first += count
+    return np.stack([decode(row["bytes"]) for row in found])
 
 
 def read_provenance(path: str | os.PathLike) -> dict:
