@@ -14,7 +14,8 @@ from penumbra.models.moco import MoCoEncoder, standardise
 from penumbra.models.rdm import RDM
 from penumbra.stage import Params, Stage
 from penumbra.synthesize import step
-from penumbra.synthesize.candidates import Streams, distances, draw_images, guide
+from penumbra.synthesize.candidates import Streams, draw_images, guide
+from penumbra.synthesize.measures import distances
 
 D = 6
 SIZES = {"image_size": 8, "patch_size": 4, "width": 16, "depth": 1, "heads": 2, "projection_hidden": 16, "projection": D}

@@ -1,4 +1,4 @@
-"""Candidate outliers of Bad-OOD: from representations of ID images to guided ones, to images, to distances."""
+"""Candidate outliers of Bad-OOD: from representations of ID images to guided ones, to images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,15 +85,3 @@ def draw_images(mage: MAGE, representation: Tensor, noise: SampleNoise, size: in
     if images.shape[-1] != size:
         images = F.interpolate(images, (size, size), mode="bicubic", align_corners=False, antialias=True)
     return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu()
-
-
-def distances(representation: Tensor, source: Tensor) -> dict[str, Tensor]:
-    """Four readings of the "feature distance" [B] of Bad-OOD H.1 between representations [B, D] of images and of their sources."""
-    difference = representation - source
-    unit = F.normalize(representation, dim=1) - F.normalize(source, dim=1)
-    return {
-        "distance_l2": torch.linalg.vector_norm(difference, dim=1),
-        "distance_cosine": 1 - F.cosine_similarity(representation, source, dim=1),
-        "distance_mse": difference.square().mean(1),
-        "distance_unit_l2": torch.linalg.vector_norm(unit, dim=1),
-    }

@@ -18,7 +18,8 @@ from penumbra.models.rdm import RDM
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Stage
 from penumbra.synthesize import blocks
-from penumbra.synthesize.candidates import Streams, distances, draw_images, guide
+from penumbra.synthesize.candidates import Streams, draw_images, guide
+from penumbra.synthesize.measures import distances
 
 BLOCK = 256  # candidates in a unit of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {

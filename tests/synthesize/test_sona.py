@@ -1,0 +1,265 @@
+"""SONA's rows: provenance, edits, words, pictures of the way, the same bytes whole or in parts, and bad input."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from penumbra.artifacts.images import ImageWriter, decode, encode, read_pixels
+from penumbra.errors import PenumbraError
+from penumbra.models.latent import LatentDiffusion
+from penumbra.models.moco import MoCoEncoder
+from penumbra.stage import Params, Stage
+from penumbra.synthesize import reconstruction, sona
+from penumbra.synthesize.illustration import FRAMES, mask_steps, path_steps
+from tiny_pipeline import write_tiny_pipeline
+
+SIZE = 12  # pixels; those of the pipeline are 16
+METHOD = {
+    "method": "sona", "edit": "sona", "prompt": "of {}", "words": "random", "word_file": None, "steps": 5, "stop": [1, 5], "scale": 10.0,
+    "share": 0.2, "remove": True, "keep": True, "add": True, "spare": True, "granularity": "channel", "warmup": [0, 0, 0],
+    "momentum_scale": 0.0, "momentum_beta": 0.6, "text_guidance": 0.0, "posterior": "mean", "sampler": "ddim", "splits": ["train"],
+    "illustrated": 3,
+}  # fmt: skip
+WORDS = ["cat", "dog", "bee", "cow", "fox", "elk", "hen", "owl"]
+COUNTS = {"train": 11, "test": 4, "world": 8}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inputs")
+    write_tiny_pipeline(folder / "diffusion")
+    torch.manual_seed(0)
+    encoder = MoCoEncoder(image_size=8, patch_size=4, width=16, depth=1, heads=2, projection_hidden=16, projection=6)
+    encoder.eval().save_pretrained(folder / "encoder")
+    draws = np.random.default_rng(0)
+    columns = {"sample_id": pa.string(), "label": pa.int64(), "caption": pa.string()}
+    for split, count in COUNTS.items():
+        with ImageWriter(folder / f"{split}.parquet", columns, {"classes": ["zero", "one"]}) as writer:
+            for index in range(count):
+                caption = {"train": ("a zero", "a one")[index % 2], "test": "", "world": WORDS[index % len(WORDS)]}[split]
+                pixels = draws.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+                writer.add(encode(pixels), sample_id=f"{split}/{index:06d}", label=index % 2, caption=caption)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(sona, "BLOCK", 4)
+
+
+def make_stage(inputs, folder, item="sona", world=True, **changes):
+    params = {"common": {"seed": 0, "image_size": SIZE}, "synthesize": {item: METHOD | changes}}
+    reads = {f"models/{name}": inputs / name for name in ("diffusion", "encoder")}
+    reads |= {f"images/{split}": inputs / f"{split}.parquet" for split in COUNTS if split != "world" or world}
+    return Stage("synthesize", item, Params(params), {}, reads, {f"outliers/{item}": folder / f"{item}.parquet"}, folder / "scratch")
+
+
+def rows_of(stage):
+    return pq.read_table(stage.write()).to_pandas()
+
+
+def run(inputs, folder, **changes):
+    stage = make_stage(inputs, folder, **changes)
+    sona.main(stage)
+    return rows_of(stage), read_pixels(stage.write())
+
+
+@pytest.fixture(scope="module")
+def default(inputs, tmp_path_factory):
+    stage = make_stage(inputs, tmp_path_factory.mktemp("default"))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(sona, "BLOCK", 4)
+        sona.main(stage)
+    return stage
+
+
+def test_each_id_image_is_edited_once_and_says_how(default):
+    rows = rows_of(default)
+    assert list(rows.columns) == ["image", *sona.COLUMNS]
+    assert rows["sample_id"].tolist() == [f"sona/{index:06d}" for index in range(11)]
+    assert rows["source_id"].tolist() == [f"train/{index:06d}" for index in range(11)]
+    assert rows["label"].tolist() == [index % 2 for index in range(11)]
+    assert (rows["split"] == "train").all()
+    assert set(rows["word"]) <= set(WORDS)
+    assert rows["word"].nunique() > 2
+    assert (rows["prompt"] == "of " + rows["word"]).all()
+    assert rows["stop"].between(1, 5).all()
+    assert rows["stop"].nunique() > 2
+    assert (rows["displacement"] > 0).all()
+    pixels = read_pixels(default.write())
+    assert pixels.shape == (11, SIZE, SIZE, 3)
+    assert pixels.std() > 0
+
+
+def test_distances_are_those_of_the_stored_images(default, inputs):
+    encoder = MoCoEncoder.from_pretrained(inputs / "encoder")
+    made, source = (
+        encoder.represent(torch.from_numpy(read_pixels(path)).permute(0, 3, 1, 2).float() / 255)
+        for path in (default.write(), inputs / "train.parquet")
+    )
+    np.testing.assert_allclose(rows_of(default)["distance_l2"], (made - source).norm(dim=1), rtol=1e-3, atol=1e-4)
+
+
+def test_parts_in_any_order_give_the_bytes_of_the_whole(default, inputs, tmp_path):
+    other = make_stage(inputs, tmp_path)
+    for index in (2, 0, 1):
+        sona.main(replace(other, part=(index, 3)))
+    assert not other.write().exists()
+    sona.main(other)
+    assert other.write().read_bytes() == default.write().read_bytes()
+
+
+def test_stops_and_words_do_not_depend_on_edit_or_block(default, inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(sona, "BLOCK", 11)
+    rows, _ = run(inputs, tmp_path, edit="sdedit", text_guidance=3.0)
+    assert rows[["stop", "word"]].equals(rows_of(default)[["stop", "word"]])
+    assert (rows["displacement"] != rows_of(default)["displacement"]).any()
+
+
+def test_an_image_does_not_depend_on_its_block(default, inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(sona, "BLOCK", 11)
+    rows, pixels = run(inputs, tmp_path, scale=1.0)
+    monkeypatch.setattr(sona, "BLOCK", 2)
+    again, others = run(inputs, tmp_path / "other", scale=1.0)
+    np.testing.assert_allclose(rows["displacement"], again["displacement"], rtol=1e-2)
+    assert np.mean(pixels != others) < 0.05
+    assert np.mean(pixels == read_pixels(default.write())) < 0.9
+
+
+def test_edits_share_their_noise_so_that_without_guidance_they_are_one(inputs, tmp_path):
+    quiet = {"scale": 0.0, "text_guidance": 0.0}
+    made = [run(inputs, tmp_path / edit, edit=edit, **quiet)[1] for edit in ("sona", "sega", "sdedit")]
+    assert np.array_equal(made[0], made[1])
+    assert np.array_equal(made[0], made[2])
+
+
+def test_terms_that_are_switched_off_leave_the_unguided_image(inputs, tmp_path):
+    _, off = run(inputs, tmp_path / "off", remove=False, keep=False, add=False)
+    _, unguided = run(inputs, tmp_path / "zero", scale=0.0)
+    assert np.array_equal(off, unguided)
+
+
+def test_a_sampled_posterior_is_another_latent_than_its_mean(default, inputs, tmp_path):
+    rows, _ = run(inputs, tmp_path, posterior="sample")
+    assert rows["word"].equals(rows_of(default)["word"])
+    assert (rows["displacement"] != rows_of(default)["displacement"]).all()
+
+
+def test_pndm_is_another_sampler(default, inputs, tmp_path):
+    rows, _ = run(inputs, tmp_path, sampler="pndm")
+    assert ((rows["displacement"] != rows_of(default)["displacement"]) == (rows["stop"] > 1)).all()  # one step has no history
+
+
+@pytest.mark.parametrize("stop", [[0, 2], [3, 3], [0, 5]])
+def test_stops_are_uniform_over_both_bounds_and_all_between(stop):
+    counts = np.bincount(sona.draw_stops([str(index) for index in range(3000)], stop, 0), minlength=6)
+    kinds = stop[1] - stop[0] + 1
+    assert (counts[stop[0] : stop[1] + 1] > 3000 / kinds * 0.85).all()
+    assert counts.sum() == counts[stop[0] : stop[1] + 1].sum()
+
+
+def test_reconstruction_is_the_autoencoders_round_trip_and_needs_no_words(inputs, tmp_path):
+    stage = make_stage(inputs, tmp_path, "reconstruction", world=False, stop=[0, 0], splits=["train", "test"])
+    reconstruction.main(stage)
+    rows = rows_of(stage)
+    assert rows["split"].tolist() == ["train"] * 11 + ["test"] * 4
+    assert rows["source_id"].tolist() == [f"train/{index:06d}" for index in range(11)] + [f"test/{index:06d}" for index in range(4)]
+    assert (rows["word"] == "").all()
+    assert (rows["stop"] == 0).all()
+    assert (rows["displacement"] == 0).all()
+    assert rows["masks"].isna().all()
+    model = LatentDiffusion.load(inputs / "diffusion")
+    images = torch.from_numpy(read_pixels(inputs / "test.parquet")).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        made = model.decode(model.encode(sona.resized(images, (16, 16))))
+    expected = (sona.resized(made, (SIZE, SIZE)).clamp(0, 1) * 255).permute(0, 2, 3, 1).numpy()
+    assert np.abs(read_pixels(stage.write())[11:] - expected).max() < 1
+
+
+def test_a_stop_of_zero_among_others_has_no_word(inputs, tmp_path):
+    rows, _ = run(inputs, tmp_path, stop=[0, 2])
+    assert ((rows["word"] == "") == (rows["stop"] == 0)).all()
+    assert ((rows["displacement"] == 0) == (rows["stop"] == 0)).all()
+    assert set(rows["stop"]) == {0, 1, 2}
+
+
+def test_illustrated_rows_are_spread_and_show_masks_and_path(default):
+    rows = rows_of(default)
+    shown = rows[rows["path"].notna()]
+    assert shown.index.tolist() == [0, 3, 7]
+    for _, row in shown.iterrows():
+        assert decode(row["path"]).shape == (SIZE, SIZE * len(path_steps(row["stop"])), 3)
+        masks = decode(row["masks"])
+        assert masks.shape == (SIZE * len(mask_steps(row["stop"])), SIZE * 3, 3)
+        means = masks.reshape(-1, SIZE, 3, SIZE, 3).mean((0, 1, 3, 4)) / 255
+        assert (np.abs(means[:2] - 0.2) < 0.05).all()
+        assert 0 < means[2] < 0.25
+
+
+def test_the_last_frame_of_the_path_is_close_to_the_outlier(default):
+    rows, pixels = rows_of(default), read_pixels(default.write())
+    for index, row in rows[rows["path"].notna()].iterrows():
+        last, first = (decode(row["path"])[:, start : start + SIZE or None].astype(float) for start in (-SIZE, 0))
+        assert np.abs(last - pixels[index]).mean() < 8
+        assert row["stop"] == 1 or np.abs(first - pixels[index]).mean() > np.abs(last - pixels[index]).mean()
+
+
+def test_no_more_frames_than_steps_or_than_fit():
+    assert path_steps(1) == mask_steps(1) == [0]
+    assert mask_steps(50) == [0, 24, 49]
+    assert len(path_steps(50)) == FRAMES
+    assert path_steps(50)[0] == 0
+    assert path_steps(50)[-1] == 49
+
+
+def test_sdedit_has_no_masks_but_a_path_and_sega_one_mask(inputs, tmp_path):
+    rows, _ = run(inputs, tmp_path / "sdedit", edit="sdedit", text_guidance=2.0)
+    assert rows["masks"].isna().all()
+    assert rows["path"].notna().sum() == 3
+    rows, _ = run(inputs, tmp_path / "sega", edit="sega", text_guidance=2.0)
+    assert decode(rows["masks"][0]).shape[1] == SIZE
+
+
+def test_close_and_far_words_are_drawn_from_different_quarters(inputs, tmp_path):
+    close, _ = run(inputs, tmp_path / "close", words="close")
+    far, _ = run(inputs, tmp_path / "far", words="far")
+    for label in (0, 1):
+        near, away = (set(rows["word"][rows["label"] == label]) for rows in (close, far))
+        assert not near & away
+        assert max(len(near), len(away)) <= 2
+
+
+def test_words_of_a_file_need_no_world(inputs, tmp_path):
+    (tmp_path / "words").write_text("yak\n\na zero\n")
+    stage = make_stage(inputs, tmp_path, world=False, words="file", word_file=str(tmp_path / "words"))
+    sona.main(stage)
+    assert set(rows_of(stage)["word"]) == {"yak"}
+
+
+def test_words_without_a_world_are_an_error_that_names_it(inputs, tmp_path):
+    with pytest.raises(PenumbraError, match="images/world"):
+        sona.main(make_stage(inputs, tmp_path, world=False))
+
+
+def test_a_prompt_that_is_too_long_is_known_before_any_block(inputs, tmp_path):
+    (tmp_path / "words").write_text("a" * 40)
+    stage = make_stage(inputs, tmp_path, words="file", word_file=str(tmp_path / "words"))
+    with pytest.raises(PenumbraError, match="tokens"):
+        sona.main(stage)
+    assert not any(stage.scratch_root.rglob("block-*"))
+
+
+def test_images_with_nan_are_an_error_that_names_the_remedy(inputs, tmp_path):
+    with pytest.raises(PenumbraError, match="NaN.*scale"):
+        run(inputs, tmp_path, scale=1e38)
+
+
+def test_a_pipeline_that_does_not_know_its_size_is_an_error(inputs, tmp_path):
+    model = LatentDiffusion.load(inputs / "diffusion")
+    model.unet.register_to_config(sample_size=None)
+    with pytest.raises(PenumbraError, match="sample_size"):
+        _ = model.image_size
