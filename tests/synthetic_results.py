@@ -56,6 +56,7 @@ PARAMS = {
 }
 TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims", "unified", "strengths", "edits", "probe")
 FIGURES = ("bands", "roc", "energy", "reliability", "confidence", "distances", "shift", "gallery", "dag")
+FIGURES += ("strengths", "strength-grid", "edits", "unified", "scores", "good-strengths", "good-cams", "sona-edits")
 PLOTS = ("roc", "energy", "reliability", "confidence", "shift", "unified", "strengths")
 
 
@@ -69,6 +70,7 @@ def write_inputs(data: Path) -> None:
     _write_guided(data / "outliers/good.parquet", np.random.default_rng(200))
     _write_edited(data, np.random.default_rng(300))
     _write_classifier(data, np.random.default_rng(400))
+    _write_samples(data / "models/diffusion")
     write_json(data / "calibration/badood.json", calibration())
     _write_images(data / "images/train.parquet", [(f"train/{i:06d}", "id-train", "id", 0) for i in range(60)])
     shifted = [(f"shifted/{kind}/{strength}", kind, "shift", strength) for kind in KINDS for strength in range(1, 9)]
@@ -175,14 +177,14 @@ def _write_guided(path: Path, rng: np.random.Generator) -> None:
 def _write_edited(data: Path, rng: np.random.Generator, count: int = 60) -> None:
     """Edits of SONA, one for each training image; the first few keep their masks and path."""
     columns = dict.fromkeys(("sample_id", "source_id", "word", "split"), pa.string()) | {"label": pa.int64(), "stop": pa.int64()}
-    columns |= dict.fromkeys(("distance_l2", "distance_cosine"), pa.float32()) | {"masks": pa.binary(), "denoising": pa.binary()}
+    columns |= dict.fromkeys(("distance_l2", "distance_cosine"), pa.float32()) | {"masks": pa.binary(), "path": pa.binary()}
     selection = _selection("sona", [f"sona/{i:06d}" for i in range(count)], rng)
     write_parquet(data / "selections/sona.parquet", selection, {"stage": "filter@sona"})
     with ImageWriter(data / "outliers/sona.parquet", columns, {"stage": "synthesize@sona", "versions": {}}) as writer:
         for i, sample_id in enumerate(selection.sample_id):
             strip = {
                 name: encode(rng.integers(0, 255, (32, 32 * tiles, 3)).astype(np.uint8)) if i < 5 else None
-                for name, tiles in (("masks", 4), ("denoising", 6))
+                for name, tiles in (("masks", 4), ("path", 6))
             }
             row = {"sample_id": sample_id, "source_id": f"train/{i:06d}", "word": "the letter C", "split": "train", "label": i % 6}
             row |= {"stop": 1 + i % 20, "distance_l2": 5 + 0.2 * (i % 20) + rng.normal(0, 1), "distance_cosine": 0.1 + 0.01 * (i % 20)}
@@ -197,6 +199,15 @@ def _write_classifier(data: Path, rng: np.random.Generator, images: int = 60) ->
     save_file(weights, data / "models/classifier/model.safetensors")
     save_file({"features": rng.normal(0, 3, (images, 4)).astype(np.float32)}, data / "features/classifier.safetensors")
     (data / "models/classifier/history.csv").write_text("epoch,loss,val_accuracy\n1,0.5,0.9\n2,0.1,0.98\n")
+
+
+def _write_samples(folder: Path) -> None:
+    """Samples of a pipeline that was imported: it has no history."""
+    folder.mkdir(parents=True)
+    captions = ["a zero"] * 8 + ["a one"] * 8 + ["the letter C", "the letter D"] + [""] * 16
+    with ImageWriter(folder / "samples.parquet", {"caption": pa.string(), "seed": pa.int64()}, {}) as writer:
+        for i, caption in enumerate(captions):
+            writer.add(encode(np.full((32, 32, 3), 7 * i, np.uint8)), caption=caption, seed=0)
 
 
 def _write_images(path: Path, rows: list[tuple[str, str, str, int]]) -> None:
@@ -229,7 +240,9 @@ def _candidates(data: Path) -> dict[str, Path]:
 def report_stage(data: Path, results: Path, reports: Path) -> Stage:
     """The report stage over the files of `benchmark_stage` in `results`, as dvc.yaml declares it."""
     reads = {f"images/{name}": data / f"images/{name}.parquet" for name in ("train", "shifted")} | _candidates(data)
-    reads |= {f"models/{name}": data / f"models/{name}" for name in ("mage", "classifier")} | {"docs/dag": data.parent / "dag.svg"}
+    reads |= {f"models/{name}": data / f"models/{name}" for name in ("mage", "classifier", "diffusion")} | {
+        "docs/dag": data.parent / "dag.svg"
+    }
     reads |= {f"tables/{name}": results / f"tables/{name}.csv" for name in TABLES}
     reads |= {f"plots/{name}": results / f"plots/{name}.csv" for name in PLOTS}
     writes = {"report": reports / "report.html", "figures": reports / "figures"}

@@ -63,7 +63,8 @@ def other_page(stage, results, tmp_path_factory):
     table = pd.read_csv(results / "tables/detectors.csv", keep_default_na=False, na_values=[""])
     write_csv(folder / "detectors.csv", table.replace({"detector": {"none": "<img src=x>"}}))
     reads = {name: folder / f"{name.split('/')[1]}{suffix}" for name, suffix in OTHER_READS.items()}
-    params = Params(PARAMS | {"score": {"knn_k": 7}, "filter": {"badood": {"mid": [0.25, 0.6]}, "badood-gaussian": {"mid": [0.3, 0.5]}}})
+    bounds = PARAMS["filter"] | {"badood": {"mid": [0.25, 0.6]}}
+    params = Params(PARAMS | {"score": {"knn_k": 7, "knn_more": []}, "filter": bounds})
     writes = {"report": folder / "report.html", "figures": folder / "figures"}
     main(replace(stage, params=params, reads=stage.reads | reads, writes=writes, scratch_root=folder / "scratch"))
     return (folder / "report.html").read_text()

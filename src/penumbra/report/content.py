@@ -11,9 +11,8 @@ from penumbra.stage import Params
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Example images (PNG bytes) of one set of data/images, in file order or by strength of the shift."""
+    """Example images (PNG bytes) of one set of data/images, in file order or by strength of the shift; or of one caption."""
 
-    file: str
     name: str
     group: str
     count: int
@@ -28,9 +27,10 @@ class Results:
         params: all sections of params.yaml.
         tables, plots: the benchmark's CSV files, by name.
         sets: example images.
-        histories: data/models/MODEL/history.csv by model.
+        histories: data/models/MODEL/history.csv by model that was trained here.
+        samples: of the diffusion pipeline, conditional and unconditional.
         candidates: columns of data/outliers/METHOD.parquet (no pixels) by method.
-        galleries: pairs of images by method.
+        galleries: pairs of images by method that has a selection.
         figures: SVG bytes by name.
         cost: benchmarks/cost.csv, or None where the stage does not read it.
         machine: what benchmarks/machine.json says of the machine behind `cost`.
@@ -42,6 +42,7 @@ class Results:
     plots: dict[str, pd.DataFrame]
     sets: list[ImageSet]
     histories: dict[str, pd.DataFrame]
+    samples: list[ImageSet]
     candidates: dict[str, pd.DataFrame]
     galleries: dict[str, list[Pair]]
     figures: dict[str, bytes]

@@ -138,3 +138,110 @@ def shift(plot: pd.DataFrame) -> bytes:
         axes[0].set_ylabel("mean calibrated P(OOD)")
         drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         return style.svg(drawn)
+
+
+def strengths(plot: pd.DataFrame) -> bytes:
+    """Energy of samples by rho, by mu and over all strengths, against ID training images; a row for each guidance (GOOD, Fig. 4)."""
+    guidances, panels = list(plot.guidance.unique()), list(plot.panel.unique())
+    with style.figure(len(guidances), len(panels), 0.2 + 1.75 * len(guidances), sharex=True) as (drawn, axes):
+        for place, ax in enumerate(axes):
+            guidance, panel = guidances[place // len(panels)], panels[place % len(panels)]
+            part = plot[(plot.guidance == guidance) & (plot.panel == panel)]
+            guided = sorted(strength for strength in part.strength.unique() if strength >= 0)
+            ramp = style.ramp(len(guided))
+            for strength, curve in part.groupby("strength"):
+                if strength < 0:
+                    ax.fill_between(curve.energy, curve.density, step="mid", color=style.GROUPS["id"], alpha=0.35, lw=0, label="ID train")
+                else:
+                    label = f"{panel} = {strength:g}" if panel != "balanced" else "all strengths"
+                    ax.step(curve.energy, curve.density, where="mid", lw=1.1, color=ramp[guided.index(strength)], label=label)
+            ax.set(title=f"{guidance} guidance: {panel}", yticks=[], ylim=(0, None))
+            if place >= len(axes) - len(panels):
+                ax.set_xlabel("energy under the classifier")
+            ax.legend(loc="best", fontsize=6.5)
+            ax.grid(visible=False)
+        return style.svg(drawn)
+
+
+def strength_grid(table: pd.DataFrame) -> bytes:
+    """Mean energy by rho and mu, and the distance to the k-th neighbour, of each guidance whose rho and mu vary apart (GOOD, Fig. 7)."""
+    guidances = [name for name, part in table.dropna(subset="rho").groupby("guidance", sort=False) if part.rho.nunique() < len(part)]
+    measures = {"energy_mean": "mean energy", "knn_mean": "mean k-NN distance"}
+    with style.figure(len(guidances), 2, 2.6 * len(guidances)) as (drawn, axes):
+        for place, ax in enumerate(axes):
+            guidance, (name, label) = guidances[place // 2], list(measures.items())[place % 2]
+            cells = table[table.guidance == guidance].pivot(index="rho", columns="mu", values=name)
+            shown = ax.imshow(cells, cmap="cividis", aspect="auto")
+            low, high = np.nanmin(cells), np.nanmax(cells)
+            for row, values in enumerate(cells.to_numpy()):
+                for column, value in enumerate(values):
+                    ink = "black" if value > (low + high) / 2 else "white"
+                    ax.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=ink)
+            ax.set_yticks(range(len(cells.index)), [f"{rho:g}" for rho in cells.index])
+            ax.set_xticks(range(len(cells.columns)), [f"{mu:g}" for mu in cells.columns])
+            ax.set(title=f"{guidance} guidance: {label}", xlabel="mu", ylabel="rho")
+            ax.grid(visible=False)
+            drawn.colorbar(shown, ax=ax, fraction=0.05)
+        return style.svg(drawn)
+
+
+def edits(table: pd.DataFrame) -> bytes:
+    """Feature distance of edits from their ID image against the stop step, mean and standard deviation (SONA, Fig. 6 b)."""
+    labels = {"l2": "L2", "cosine": "1 − cosine"}
+    colours = style.colours(["", *table.method.unique()])
+    with style.figure(1, len(labels), 2.2) as (drawn, axes):
+        for ax, (name, label) in zip(axes, labels.items(), strict=True):
+            for method, part in table.groupby("method", sort=False):
+                mean, std = part[f"{name}_mean"], part[f"{name}_std"].fillna(0)
+                ax.plot(part.stop, mean, marker="o", ms=3, color=colours[method], label=method)
+                ax.fill_between(part.stop, mean - std, mean + std, color=colours[method], alpha=0.15, lw=0)
+            ax.set(title=label, xlabel="stop step: steps that are undone and redone", ylim=(0, None))
+        axes[0].set_ylabel("distance in feature space")
+        axes[0].legend(loc="lower right")
+        return style.svg(drawn)
+
+
+def unified(table: pd.DataFrame) -> bytes:
+    """AUROC of the unified score against a and against k, near and far OOD (GOOD, Fig. 6 b and c).
+
+    Args:
+        table: rows near and far of one detector in tables/unified.csv, with a headline point for each mode first.
+    """
+    headline = table.drop_duplicates(["mode", "set"]).set_index(["mode", "set"])
+    modes = [mode for mode in table["mode"].unique() if mode not in ("energy", "knn")]
+    colours = dict(zip(("knn", *modes), style.PALETTE[1:], strict=False))
+    with style.figure(1, 4, 2.5) as (drawn, axes):
+        for place, ax in enumerate(axes):
+            group, along = ("near", "far")[place // 2], ("a", "k")[place % 2]
+            part = table[table.set == group]
+            ax.axhline(100 * headline.auroc_mean["energy", group], color=style.GROUPS["id"], ls="--", lw=1, label="energy")
+            for mode in ["knn", *modes] if along == "k" else [mode for mode in modes if mode != "fixed"]:
+                other = "k" if along == "a" else "a"
+                fixed = headline[other][mode, group]
+                curve = part[(part["mode"] == mode) & ((part[other] == fixed) | (part[other].isna() & pd.isna(fixed)))].sort_values(along)
+                ax.plot(curve[along], 100 * curve.auroc_mean, marker="o", ms=3, color=colours[mode], label=mode)
+            values = sorted(part[along].dropna().unique())
+            ax.set(title=f"{group} OOD", xlabel=along, xscale="log")
+            ax.set_xticks(values, [f"{value:g}" for value in values], rotation=45)
+            ax.minorticks_off()
+        axes[0].set_ylabel("AUROC, %")
+        drawn.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+        return style.svg(drawn)
+
+
+def score_histograms(plot: pd.DataFrame) -> bytes:
+    """Energy, kNN and unified score of ID test images and each OOD test set, scaled to [0, 1] (GOOD, Fig. 8)."""
+    scores, sets = list(plot.score.unique()), list(plot.set.unique())
+    with style.figure(len(scores), len(sets), 0.3 + 1.25 * len(scores), sharex=True) as (drawn, axes):
+        for place, ax in enumerate(axes):
+            score, name = scores[place // len(sets)], sets[place % len(sets)]
+            for group, curve in plot[(plot.score == score) & (plot.set == name)].groupby("group", sort=False):
+                ax.fill_between(curve.position, curve.density, step="mid", color=style.GROUPS[group], alpha=0.3, lw=0)
+                ax.step(curve.position, curve.density, where="mid", lw=0.9, color=style.GROUPS[group])
+            ax.set(yticks=[], ylim=(0, None), xticks=[0, 0.5, 1])
+            ax.grid(visible=False)
+            if place < len(sets):
+                ax.set_title(name)
+            if place % len(sets) == 0:
+                ax.set_ylabel(score)
+        return style.svg(drawn)

@@ -1,4 +1,4 @@
-"""Candidates beside their source image, in order of severity (Bad-OOD, Fig. 2)."""
+"""Candidates beside their source image, where they have one, in order of severity (Bad-OOD, Fig. 2)."""
 
 import base64
 import io
@@ -15,13 +15,12 @@ from penumbra.report import style
 
 @dataclass(frozen=True)
 class Pair:
-    """A candidate and its source, as PNG bytes; `confidence` is the calibrated P(OOD)."""
+    """A candidate and its source (None if it was made from noise), as PNG bytes; `confidence` is the calibrated P(OOD)."""
 
-    source: bytes
+    source: bytes | None
     outlier: bytes
     confidence: float
     band: str
-    scale: float
     name: str
 
 
@@ -48,16 +47,14 @@ def pairs(selection: pd.DataFrame, candidates: pd.DataFrame, outliers: Path, sou
 
     Args:
         selection: rows of data/selections/METHOD.parquet.
-        candidates: columns sample_id, source_id, scale of data/outliers/METHOD.parquet.
+        candidates: columns sample_id, source_id of data/outliers/METHOD.parquet; no source: "" or null.
         outliers: data/outliers/METHOD.parquet.
         sources: data/images/train.parquet.
         count: how many candidates to show.
     """
     chosen = choose(selection, count).merge(candidates, on="sample_id", suffixes=("", "_of_candidate"))
-    made, real = images(outliers, list(chosen.sample_id)), images(sources, list(chosen.source_id))
-    return [
-        Pair(real[row.source_id], made[row.sample_id], row.confidence, row.band, row.scale, row.sample_id) for row in chosen.itertuples()
-    ]
+    made, real = images(outliers, list(chosen.sample_id)), images(sources, [source for source in chosen.source_id if source])
+    return [Pair(real.get(row.source_id), made[row.sample_id], row.confidence, row.band, row.sample_id) for row in chosen.itertuples()]
 
 
 def figure(shown: list[Pair], columns: int = 12) -> bytes:
@@ -70,6 +67,8 @@ def figure(shown: list[Pair], columns: int = 12) -> bytes:
             row, column = divmod(place, columns)
             for level, data in enumerate((pair.source, pair.outlier)):
                 ax = axes[(2 * row + level) * columns + column]
+                if data is None:
+                    continue
                 ax.imshow(imread(io.BytesIO(data), format="png"), cmap="gray", interpolation="nearest")
                 ax.axis("on")
                 ax.grid(visible=False)

@@ -27,5 +27,5 @@ def render(results: Results) -> str:
         claims={verdict: int(claims.get(verdict, 0)) for verdict in VERDICTS},
         bands=style.BANDS,
         score=results.params.benchmark.score,
-        seeds=len(results.params.train.recipes.energy.seeds),
+        seeds=len(results.params.train.seeds),
     )

@@ -2,8 +2,10 @@
 
 import pandas as pd
 
+from penumbra.report import guided
 from penumbra.report.content import Block, Results, Section
 from penumbra.report.format import Table, count, measures, number, percent, yaml
+from penumbra.stage import Params
 
 HEADLINE = {
     "near_fpr95_id_tpr": ("near FPR95 ↓", False),
@@ -54,9 +56,12 @@ def pretrain(results: Results) -> Section:
             last = epochs.iloc[-1].drop(["epoch", "model"], errors="ignore").dropna()
             rows.append([model, network, count(len(epochs)), ", ".join(f"{name} {value:.4g}" for name, value in last.items())])
     table = Table(["model", "network", "epochs", "the last one"], rows)
-    return Section(
-        "pretrain", "The frozen models", [Block("Trained here, on this experiment's own images, or imported as published.", table=table)]
-    )
+    blocks = [Block("Trained here, on this experiment's own images, or imported as published.", table=table)]
+    if results.samples:
+        pipeline = results.params.pretrain.diffusion.pipeline
+        what = f"the pipeline {pipeline}" if pipeline else "the latent diffusion pipeline trained here"
+        blocks.append(Block(f"Samples of {what}: by caption, and without one (unconditional).", sets=results.samples))
+    return Section("pretrain", "The frozen models", blocks)
 
 
 def extract(results: Results) -> Section:
@@ -65,37 +70,15 @@ def extract(results: Results) -> Section:
     text = (
         f"Every ID image becomes a representation of {encoder.projection} numbers: the projection head of a MoCo-v3 ViT "
         f"(width {encoder.width}, depth {encoder.depth}, patches of {encoder.patch_size} pixels), standardised for each image. "
-        "Diffusion, guidance and the distances below all live in this space."
+        "The guidance of Bad-OOD and the distances below live in this space. "
+        "GOOD measures in the features of the ID classifier before its last layer, the memory bank of its k-NN distance."
     )
     return Section("extract", "The representation", [Block(text=text)])
 
 
 def synthesize(results: Results) -> Section:
-    """What guidance does to the minority score, and the gallery."""
-    rows = []
-    for method, frame in results.candidates.items():
-        for scale, part in frame.groupby("scale"):
-            raised = (part.minority_after > part.minority_before).mean()
-            before, after = part.minority_before.mean(), part.minority_after.mean()
-            rows.append(
-                [
-                    method,
-                    f"{scale:g}",
-                    count(len(part)),
-                    number(part.displacement.mean(), 2),
-                    number(before),
-                    number(after),
-                    percent(raised),
-                ]
-            )
-    table = Table(["method", "scale", "candidates", "displacement", "minority score before", "after", "raised, %"], rows)
-    setting = results.params.synthesize[next(iter(results.candidates))]
-    caption = (
-        f"Means over candidates, t = {setting.t}, s = {setting.s}. "
-        "Displacement is the L2 distance from the unguided sample of the same noise; "
-        "raised is the share of candidates whose minority score is higher than without guidance."
-    )
-    blocks = [Block(caption, table=table)]
+    """What each kind of guidance did, and the galleries."""
+    blocks = guided.minority(results) + guided.good(results) + guided.sona(results)
     for method, pairs in results.galleries.items():
         text = f"{method}: {len(pairs)} candidates, evenly spaced over the ranks of their severity. The severity is the calibrated P(OOD)."
         blocks.append(Block(text, gallery=pairs))
@@ -103,18 +86,27 @@ def synthesize(results: Results) -> Section:
 
 
 def train(results: Results) -> Section:
-    """What each detector was trained on."""
+    """What each detector was trained on, and how."""
     table = results.tables["detectors"]
     rows = [
-        [row.detector, row.bands or "ID only", count(row.outliers), percent(row.id_acc_mean, row.id_acc_std)]
+        [row.detector, row.recipe, row.bands or "ID only", count(row.outliers), percent(row.id_acc_mean, row.id_acc_std)]
         for row in table.fillna("").itertuples()
     ]
-    recipe = results.params.train.recipes.energy
-    caption = (
-        f"{recipe.architecture} of width {recipe.width}, {recipe.epochs} epochs, batches of {recipe.batch_size}, "
-        f"cross-entropy + {recipe.beta:g} × energy uncertainty; seeds {', '.join(map(str, recipe.seeds))}."
+    used = {name: results.params.train.recipes[name] for name in table.recipe.unique()}
+    recipes = "; ".join(f"{name}: {_recipe(recipe)}" for name, recipe in used.items())
+    caption = f"Seeds {', '.join(map(str, results.params.train.seeds))}. Recipes: {recipes}."
+    header = ["detector", "recipe", "bands", "outliers", "ID accuracy, %"]
+    return Section("train", "The detectors", [Block(caption, table=Table(header, rows))])
+
+
+def _recipe(recipe: Params) -> str:
+    loss = {"energy": "energy uncertainty", "uniform": "outliers to uniform"}[recipe.loss]
+    more = f" + {recipe.information_weight:g} × {recipe.information} between pairs" if recipe.get("information", "none") != "none" else ""
+    start = ", from the ID classifier" if recipe.get("start") == "classifier" else ""
+    return (
+        f"{recipe.architecture} of width {recipe.width}{start}, {recipe.epochs} epochs, batches of {recipe.batch_size}, "
+        f"cross-entropy + {recipe.beta:g} × {loss}{more}"
     )
-    return Section("train", "The detectors", [Block(caption, table=Table(["detector", "bands", "outliers", "ID accuracy, %"], rows))])
 
 
 def calibrate(results: Results) -> Section:
@@ -138,7 +130,8 @@ def calibrate(results: Results) -> Section:
     reliability = (
         "Reliability: share of OOD among images of equal predicted P(OOD), cross-fitted; the area of a dot is the number of images."
     )
-    return Section("calibrate", "The calibration", [Block(caption, table=Table(header, rows)), Block(reliability, figure="reliability")])
+    blocks = [Block(caption, table=Table(header, rows)), *guided.drawn(results, "reliability", reliability)]
+    return Section("calibrate", "The calibration", blocks)
 
 
 def filter_(results: Results) -> Section:
@@ -149,14 +142,8 @@ def filter_(results: Results) -> Section:
         f"Feature distance of candidates from their source image, mean and standard deviation of {samples} random candidates of each band "
         "(Bad-OOD, Table 11: high 0.334, mid 0.138, low 0.104). The paper does not say which distance it averages, so all four are shown."
     )
-    return Section(
-        "filter",
-        "The bands",
-        [
-            Block(f"Calibrated P(OOD) of all candidates. Bounds of the mid band: {bounds}.", figure="confidence"),
-            Block(distances, figure="distances"),
-        ],
-    )
+    bands = f"Calibrated P(OOD) of all candidates. Bounds of the mid band: {bounds}."
+    return Section("filter", "The bands", guided.drawn(results, "confidence", bands) + guided.drawn(results, "distances", distances))
 
 
 def score(results: Results) -> Section:
@@ -173,13 +160,19 @@ def score(results: Results) -> Section:
                 row.append(percent(part.auroc_mean.get(row[0], float("nan"))))
     caption = f"Distribution of the {chosen} score of test images, all seeds together, one half percent cut off on each side."
     aurocs = f"AUROC in percent by score, mean over seeds. k = {results.params.score.knn_k} for knn; confidence is the calibrated P(OOD)."
-    return Section("score", "The scores", [Block(caption, figure="energy"), Block(aurocs, table=Table(header, rows))])
+    blocks = [
+        Block(caption, figure="energy"),
+        Block(aurocs, table=Table(header, rows)),
+        *guided.histograms(results),
+        *guided.probe(results),
+    ]
+    return Section("score", "The scores", blocks)
 
 
 def benchmark(results: Results) -> Section:
     """The results: bands, test sets, ROC, covariate shift, claims."""
     params = results.params
-    seeds = len(params.train.recipes.energy.seeds)
+    seeds = len(params.train.seeds)
     how = f"{params.benchmark.score} score, mean ± sample standard deviation over {seeds} training seeds, in percent"
     blocks = [
         Block(f"FPR95 and AUROC by detector: {how}; near and far are means over their test sets.", figure="bands"),
@@ -196,17 +189,24 @@ def benchmark(results: Results) -> Section:
             f"Every test set: {how}. Two conventions of FPR95 under two names; AUPR is average precision.",
             table=_sets(results),
         ),
+        *guided.unified(results),
         Block(
             "Mean calibrated P(OOD) of shifted ID test images; strength 0 is unshifted; shaded: standard deviation over seeds.",
             figure="shift",
         ),
         Block(
-            "Claims of the paper that this experiment can test. The rule was fixed before the first run: a claim held if the one claimed "
+            "Claims of the papers that this experiment can test. The rule was fixed before the first run: a claim held if the one claimed "
             "better is better by more than the pooled spread s = √((s₁² + s₂²) / 2), did not hold if it is worse by more than s, "
             "and is within spread in between. Where a measure has no spread, the sign decides.",
             table=_claims(results.tables["claims"]),
         ),
     ]
+    blocks.append(
+        Block(
+            text="Ablations of GOOD and SONA (component, loss, weight, share, scale, words, stop step) multiply training runs. They are an "
+            "opt-in run, `dvc repro ablations/dvc.yaml`, with a page of its own, reports/ablations.html."
+        )
+    )
     return Section("benchmark", "The results", blocks)
 
 

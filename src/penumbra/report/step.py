@@ -4,18 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_provenance, read_table
 from penumbra.artifacts.tables import read_json
-from penumbra.report import figures, gallery
+from penumbra.report import figures, gallery, mosaic
 from penumbra.report.content import ImageSet, Results
 from penumbra.report.page import render
 from penumbra.stage import Stage
 
-TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims")
-PLOTS = ("roc", "energy", "reliability", "confidence", "shift")
+TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims", "unified", "strengths", "edits", "probe")
+PLOTS = ("roc", "energy", "reliability", "confidence", "shift", "unified", "strengths")
 EXAMPLES = 8  # images shown of each set: as many as a shift has strengths
+LARGE = ("image", "cam", "masks", "path", "representation")  # columns of candidates that are not held in memory
 
 
 def main(stage: Stage) -> None:
@@ -23,16 +25,18 @@ def main(stage: Stage) -> None:
     tables, plots = (
         {name: _csv(stage.read(f"{folder}/{name}")) for name in names} for folder, names in (("tables", TABLES), ("plots", PLOTS))
     )
-    candidates = {method: read_table(stage.read(f"outliers/{method}"), _columns()).to_pandas() for method in _items(stage, "outliers")}
-    galleries = {method: _gallery(stage, method, frame) for method, frame in candidates.items()}
-    drawn = _figures(stage, tables, plots, galleries)
+    candidates = {method: _candidates(stage.read(f"outliers/{method}")) for method in _items(stage, "outliers")}
+    selected = [method for method in candidates if f"selections/{method}" in stage.reads]
+    galleries = {method: _gallery(stage, method, candidates[method]) for method in selected}
+    drawn = _figures(stage, tables, plots, galleries) | _pictures(stage, candidates)
     cost = "benchmarks/cost" in stage.reads
     results = Results(
         params=stage.params,
         tables=tables,
         plots=plots,
-        sets=[shown for name in _items(stage, "images") for shown in _sets(name, stage.read(f"images/{name}"))],
-        histories={name: _csv(stage.read(f"models/{name}") / "history.csv") for name in _items(stage, "models")},
+        sets=[shown for name in _items(stage, "images") for shown in _sets(stage.read(f"images/{name}"))],
+        histories={name: _csv(path) for name, path in _histories(stage).items() if path.exists()},
+        samples=_samples(stage),
         candidates=candidates,
         galleries=galleries,
         figures=drawn,
@@ -57,33 +61,78 @@ def _csv(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False, na_values=[""])  # "none" and "null" are names
 
 
-def _columns() -> list[str]:
-    return ["sample_id", "source_id", "scale", "displacement", "minority_before", "minority_after"]
+def _candidates(path: Path) -> pd.DataFrame:
+    return read_table(path, [name for name in pq.read_schema(path).names if name not in LARGE]).to_pandas()
+
+
+def _histories(stage: Stage) -> dict[str, Path]:
+    """Where each model has its history; an imported one has none."""
+    return {name: stage.read(f"models/{name}") / "history.csv" for name in _items(stage, "models")}
+
+
+def _samples(stage: Stage) -> list[ImageSet]:
+    """Samples of the diffusion pipeline: a set for each caption that was drawn often, one of all others, one without caption."""
+    if "models/diffusion" not in stage.reads:
+        return []
+    found = mosaic.samples(stage.read("models/diffusion") / "samples.parquet", EXAMPLES)
+    often = {caption: shown for caption, shown in found.items() if caption and len(shown) > 1}
+    once = {caption: shown[0] for caption, shown in found.items() if caption and len(shown) == 1}
+    sets = [ImageSet(caption, "conditional", len(shown), shown) for caption, shown in often.items()]
+    for start in range(0, len(once), EXAMPLES):
+        part = list(once)[start : start + EXAMPLES]
+        sets.append(ImageSet(" · ".join(part), "conditional", len(part), [once[caption] for caption in part]))
+    return sets + ([ImageSet("no caption", "unconditional", len(found[""]), found[""])] if found.get("") else [])
 
 
 def _gallery(stage: Stage, method: str, candidates: pd.DataFrame) -> list[gallery.Pair]:
     selection = read_table(stage.read(f"selections/{method}")).to_pandas()
     paths = stage.read(f"outliers/{method}"), stage.read("images/train")
-    return gallery.pairs(selection, candidates[["sample_id", "source_id", "scale"]], *paths, count=stage.params.report.gallery)
+    return gallery.pairs(selection, candidates[["sample_id", "source_id"]], *paths, count=stage.params.report.gallery)
 
 
 def _figures(stage: Stage, tables: dict, plots: dict, galleries: dict) -> dict[str, bytes]:
-    table = tables["calibrators"]
-    mid = {method: tuple(section.mid) for method, section in stage.params.filter.items()}
-    return {
+    """The figures of numbers; those whose methods are not in the experiment are left out."""
+    drawn = {
         "bands": figures.bands(tables["detectors"]),
         "roc": figures.roc(plots["roc"]),
         "energy": figures.energy(plots["energy"]),
-        "reliability": figures.reliability(plots["reliability"]),
-        "confidence": figures.confidence(plots["confidence"], table.calibrator[table.chosen].iloc[0], mid),
-        "distances": figures.distances(tables["distances"]),
         "shift": figures.shift(plots["shift"]),
-        "gallery": gallery.figure(next(iter(galleries.values()))),
         "dag": stage.read("docs/dag").read_bytes(),
     }
+    calibrators = tables["calibrators"]
+    if len(calibrators):
+        mid = {method: tuple(section.mid) for method, section in stage.params.filter.items()}
+        drawn["reliability"] = figures.reliability(plots["reliability"])
+        drawn["confidence"] = figures.confidence(plots["confidence"], calibrators.calibrator[calibrators.chosen].iloc[0], mid)
+    unified = tables["unified"]
+    curves = unified[(unified.set == unified.group) & unified.detector.isin(plots["unified"].detector)]
+    optional = {
+        "distances": (figures.distances, tables["distances"]),
+        "strengths": (figures.strengths, plots["strengths"]),
+        "strength-grid": (figures.strength_grid, tables["strengths"]),
+        "edits": (figures.edits, tables["edits"]),
+        "unified": (figures.unified, curves[curves.detector == curves.detector.iloc[0]] if len(curves) else curves),
+        "scores": (figures.score_histograms, plots["unified"][plots["unified"].detector == plots["unified"].detector.min()]),
+    }
+    drawn |= {name: draw(frame) for name, (draw, frame) in optional.items() if len(frame)}
+    if galleries:
+        drawn["gallery"] = gallery.figure(next(iter(galleries.values())))
+    return drawn
 
 
-def _sets(file: str, path: Path) -> list[ImageSet]:
+def _pictures(stage: Stage, candidates: dict[str, pd.DataFrame]) -> dict[str, bytes]:
+    """The figures of images: GOOD's by strength and under Grad-CAM, SONA's from ID image to outlier."""
+    drawn = {}
+    for method, frame in candidates.items():
+        kind, path = stage.params.synthesize[method].method, stage.read(f"outliers/{method}")
+        if kind == "good":
+            drawn |= {f"{method}-strengths": mosaic.strengths(frame, path), f"{method}-cams": mosaic.heatmaps(frame, path)}
+        elif kind == "sona" and (picture := mosaic.edits(frame, path, stage.read("images/train"))):
+            drawn[f"{method}-edits"] = picture
+    return drawn
+
+
+def _sets(path: Path) -> list[ImageSet]:
     """Every set of an image file with examples: evenly spaced, or one image in every strength."""
     rows = read_table(path, ["sample_id", "source_id", "set", "group", "strength"]).to_pandas()
     shown = []
@@ -92,7 +141,7 @@ def _sets(file: str, path: Path) -> list[ImageSet]:
         if part.strength.max() > 0:
             chosen = part[part.source_id == part.source_id.iloc[0]].sort_values("strength")
         found = gallery.images(path, list(chosen.sample_id))
-        shown.append(ImageSet(file, name, group, len(part), [found[sample_id] for sample_id in chosen.sample_id[:EXAMPLES]]))
+        shown.append(ImageSet(name, group, len(part), [found[sample_id] for sample_id in chosen.sample_id[:EXAMPLES]]))
     return shown
 
 

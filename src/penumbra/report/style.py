@@ -11,8 +11,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, grey first: the detector without outliers is the reference
-PALETTE = ("#6b6b6b", "#0072b2", "#56b4e9", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#000000")
+# Okabe and Ito's palette, grey first: the detector without outliers is the reference; then two of Tol's
+PALETTE = ("#6b6b6b", "#0072b2", "#56b4e9", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#000000", "#882255", "#999933")
 GROUPS = {"id": "#6b6b6b", "near": "#d55e00", "far": "#0072b2"}
 BANDS = {"low": "#56b4e9", "mid": "#009e73", "high": "#d55e00"}
 RC = {
@@ -53,5 +53,11 @@ def svg(drawn: Figure) -> bytes:
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each name, by order; the ninth takes the first colour again."""
+    """A colour for each name, by order; after the last colour comes the first again."""
     return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(names)}
+
+
+def ramp(count: int) -> list[tuple]:
+    """Colours of growing strength, from dark to bright, readable on white."""
+    colours = matplotlib.colormaps["viridis"]
+    return [colours(0.9 * place / max(count - 1, 1)) for place in range(count)]
