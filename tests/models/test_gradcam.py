@@ -36,8 +36,12 @@ def test_the_deepest_layer_of_a_useful_resolution_is_taken(stride, pool, size, s
     network, images = make(stride, pool), torch.rand(1, 3, size, size)
     assert grad_cam(network, images)[0].shape == (1, side, side)
     outputs = {}
+
+    def note(module, inputs, output):
+        outputs[module] = output.shape[-1]
+
     for name in ("layer1", "layer2", "layer3", "layer4"):
-        getattr(network, name).register_forward_hook(lambda module, inputs, output: outputs.setdefault(module, output.shape[-1]))
+        getattr(network, name).register_forward_hook(note)
     network(images)
     useful = [module for module, width in outputs.items() if width >= 7]
     assert deepest_layer(network, images) is (useful[-1] if useful else network.layer1)
