@@ -3,8 +3,10 @@
 The small pipeline that `pretrain@diffusion` trains and Stable Diffusion load through the same code.
 """
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +17,8 @@ from torch import Tensor, nn
 from penumbra.errors import PenumbraError
 from penumbra.models import vision  # noqa: F401  transformers and diffusers import torchvision, which needs its door opened first
 
+import diffusers  # isort: skip
+import transformers  # isort: skip
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel  # isort: skip
 from transformers import CLIPTextModel, CLIPTokenizer  # isort: skip
 
@@ -25,6 +29,8 @@ COMPONENTS = {
     "tokenizer": CLIPTokenizer,
     "scheduler": DDIMScheduler,
 }
+PREDICTIONS = ("epsilon", "v_prediction")
+ORIGIN = {"_name_or_path", "name_or_path", "is_local", "local_files_only"}  # keys that say how a component was loaded
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class LatentDiffusion(nn.Module):
         name: where they come from, for messages.
 
     Raises:
-        PenumbraError: the UNet does not take as many channels as the autoencoder's latents have.
+        PenumbraError: the components do not fit each other (channels, text width, vocabulary), or the UNet predicts something unknown.
     """
 
     def __init__(
@@ -68,13 +74,36 @@ class LatentDiffusion(nn.Module):
         super().__init__()
         self.vae, self.unet, self.text_encoder = vae, unet, text_encoder
         self.tokenizer, self.scheduler, self.name = tokenizer, scheduler, name
-        wanted, given = vae.config.latent_channels, unet.config.in_channels
-        if wanted != given:
+        self._check()
+        self.eval().requires_grad_(False)
+
+    def _check(self) -> None:
+        vae, unet, name = self.vae.config, self.unet.config, self.name
+        if vae.latent_channels != unet.in_channels:
             raise PenumbraError(
-                f"{name}/unet: takes {given} channels, but the latents of {name}/vae have {wanted}. "
+                f"{name}/unet: takes {unet.in_channels} channels, but the latents of {name}/vae have {vae.latent_channels}. "
                 "Name a text-to-image pipeline (an in-painting one has 9)."
             )
-        self.eval().requires_grad_(False)
+        if unet.out_channels != unet.in_channels:
+            raise PenumbraError(
+                f"{name}/unet: gives {unet.out_channels} channels for {unet.in_channels}. Name one that predicts the mean alone."
+            )
+        if (vae.in_channels, vae.out_channels) != (3, 3):
+            raise PenumbraError(f"{name}/vae: turns images of {vae.in_channels} channels into {vae.out_channels}; both must be 3.")
+        width = self.text_encoder.config.hidden_size
+        if unet.cross_attention_dim != width:
+            raise PenumbraError(
+                f"{name}/unet: attends to texts of width {unet.cross_attention_dim}, but {name}/text_encoder gives {width}. "
+                "Name a pipeline with one CLIP text encoder (Stable Diffusion 1 or 2)."
+            )
+        if len(self.tokenizer) > self.text_encoder.config.vocab_size:
+            raise PenumbraError(
+                f"{name}/tokenizer: has {len(self.tokenizer)} tokens, and {name}/text_encoder knows {self.text_encoder.config.vocab_size}."
+            )
+        if self.scheduler.config.prediction_type not in PREDICTIONS:
+            raise PenumbraError(
+                f"{name}/scheduler: prediction_type = {self.scheduler.config.prediction_type!r}; must be one of {', '.join(PREDICTIONS)}."
+            )
 
     @classmethod
     def load(cls, source: str | os.PathLike, device: torch.device | str = "cpu") -> Self:
@@ -83,24 +112,34 @@ class LatentDiffusion(nn.Module):
         On a GPU the UNet and the text encoder compute in bfloat16 and the autoencoder in float32.
 
         Raises:
-            PenumbraError: a component is missing or cannot be read; names it.
+            PenumbraError: a component is missing or cannot be read, or does not fit the others; names it.
         """
-        parts: dict[str, Any] = {}
-        local = Path(source).is_dir()
-        for part, kind in COMPONENTS.items():
-            if local and not (Path(source) / part).is_dir():
-                raise PenumbraError(f"{source}: has no {part}/. A pipeline directory holds {', '.join(COMPONENTS)}.")
-            weights = {"use_safetensors": True} if part in ("vae", "unet", "text_encoder") else {}
-            try:
-                parts[part] = kind.from_pretrained(str(source), subfolder=part, local_files_only=local, **weights)
-            except Exception as error:
-                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                raise PenumbraError(f"{source}/{part}: cannot be loaded as a {kind.__name__} ({reason}).") from error
+        with _quiet() if Path(source).is_dir() else nullcontext():  # a download may show its progress
+            parts = {part: _load_component(source, part) for part in COMPONENTS}
         model = cls(**parts, name=str(source)).to(device)
         if torch.device(device).type == "cuda":
             model.unet.to(torch.bfloat16)
             model.text_encoder.to(torch.bfloat16)
         return model
+
+    def save(self, directory: str | os.PathLike) -> None:
+        """Write the components and model_index.json into `directory`, as diffusers' StableDiffusionPipeline does.
+
+        The bytes depend on the weights alone: where they once were loaded from is left out.
+        """
+        directory = Path(directory)
+        self.tokenizer.backend_tokenizer.no_padding()  # the last call's, which would be written too
+        with _quiet():
+            for part in COMPONENTS:
+                getattr(self, part).save_pretrained(directory / part)
+        for path in directory.rglob("*.json"):
+            content = json.loads(path.read_text())
+            if content.keys() & ORIGIN:
+                path.write_text(json.dumps({key: value for key, value in content.items() if key not in ORIGIN}, indent=2) + "\n")
+        index = {part: [kind.__module__.split(".")[0], kind.__name__] for part, kind in COMPONENTS.items()}
+        absent = {part: [None, None] for part in ("feature_extractor", "image_encoder", "safety_checker")}
+        stamp = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": diffusers.__version__, "requires_safety_checker": False}
+        (directory / "model_index.json").write_text(json.dumps(stamp | index | absent, indent=2, sort_keys=True) + "\n")
 
     @property
     def device(self) -> torch.device:
@@ -109,9 +148,21 @@ class LatentDiffusion(nn.Module):
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
-        """[C, h, w] of the latents that the UNet was trained on."""
+        """[C, h, w] of the latents that the UNet was trained on.
+
+        Raises:
+            PenumbraError: the UNet does not say it.
+        """
         size = self.unet.config.sample_size
+        if size is None:
+            raise PenumbraError(f"{self.name}/unet: config.json has no sample_size, so the size of its images is not known. Add it.")
         return (self.unet.config.in_channels, size, size) if isinstance(size, int) else (self.unet.config.in_channels, *size)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """[H, W] in pixels of the images that it draws."""
+        factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        return self.latent_shape[1] * factor, self.latent_shape[2] * factor
 
     def checkpoint_gradients(self) -> None:
         """Trade time for memory in backward passes: keep block inputs only, and compute blocks again."""
@@ -137,9 +188,9 @@ class LatentDiffusion(nn.Module):
         """
         limit = self.text_encoder.config.max_position_embeddings
         for prompt in dict.fromkeys(prompts):
-            length = len(self.tokenizer(prompt).input_ids)
+            length = len(self.tokenizer(prompt, verbose=False).input_ids)
             if length > limit:
-                raise PenumbraError(f"prompt {prompt!r}: has {length} tokens, and the text encoder of {self.name} reads {limit}. Shorten it.")
+                raise PenumbraError(f"prompt {prompt!r}: has {length} tokens; the text encoder of {self.name} reads {limit}. Shorten it.")
         batch = self.tokenizer(list(prompts), padding="max_length", max_length=limit, return_tensors="pt")
         return batch.input_ids.to(self.device)
 
@@ -156,7 +207,12 @@ class LatentDiffusion(nn.Module):
         return self.text_encoder(self.tokens(prompts)).pooler_output.float()
 
     def eps(self, z: Tensor, t: int | Tensor, condition: Tensor) -> Tensor:
-        """Predicted noise [B, C, h, w], float32, of latents z [B, C, h, w] at training step t (one, or one each) under conditions [B, L, D]."""
+        """Predicted noise [B, C, h, w], float32, of latents z [B, C, h, w].
+
+        Args:
+            t: index of the training schedule, one for all or [B].
+            condition: text conditions [B, L, D].
+        """
         dtype = self.unet.dtype
         t = torch.as_tensor(t, device=z.device).expand(len(z))
         predicted = self.unet(z.to(dtype), t, condition.to(dtype), return_dict=False)[0].float()
@@ -181,6 +237,49 @@ class LatentDiffusion(nn.Module):
         """Images [B, 3, H, W], about [0, 1] and not clamped, of scaled latents; differentiable."""
         latents = latents.to(self.vae.dtype) / self.vae.config.scaling_factor + (self.vae.config.shift_factor or 0)
         return (self.vae.decode(latents, return_dict=False)[0] + 1) / 2
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and hints of the libraries while files are read or written; what matters of them is checked elsewhere."""
+    loggers = (diffusers.utils.logging, transformers.utils.logging)
+    before = [(logger.get_verbosity(), logger.is_progress_bar_enabled()) for logger in loggers]
+    for logger in loggers:
+        logger.set_verbosity_error()
+        logger.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for logger, (verbosity, bars) in zip(loggers, before, strict=True):
+            logger.set_verbosity(verbosity)
+            if bars:
+                logger.enable_progress_bar()
+
+
+def _load_component(source: str | os.PathLike, part: str) -> Any:
+    """One component in float32; every one of its weights must be in the file."""
+    kind, folder = COMPONENTS[part], Path(source) / part
+    local = Path(source).is_dir()
+    if local and not folder.is_dir():
+        raise PenumbraError(f"{source}: has no {part}/. A pipeline directory holds {', '.join(COMPONENTS)}.")
+    if not issubclass(kind, nn.Module):
+        return _from_pretrained(kind, source, part, local_files_only=local)
+    if local and not list(folder.glob("*.safetensors")) and list(folder.glob("*.bin")):
+        raise PenumbraError(f"{folder}: has its weights as a pickle (.bin), which could run code. Save it again as safetensors.")
+    precision = {"dtype": torch.float32} if part == "text_encoder" else {"torch_dtype": torch.float32, "low_cpu_mem_usage": False}
+    module, info = _from_pretrained(kind, source, part, local_files_only=local, use_safetensors=True, output_loading_info=True, **precision)
+    absent = sorted(str(key) for problem in ("missing_keys", "mismatched_keys") for key in info[problem])
+    if absent:
+        raise PenumbraError(f"{folder}: its file lacks the weights {', '.join(absent[:3])} ({len(absent)} in all). Get the pipeline again.")
+    return module
+
+
+def _from_pretrained(kind: type, source: str | os.PathLike, part: str, **options: Any) -> Any:
+    try:
+        return kind.from_pretrained(str(source), subfolder=part, **options)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise PenumbraError(f"{source}/{part}: cannot be loaded as a {kind.__name__} ({reason}).") from error
 
 
 def ddim_grid(scheduler: DDIMScheduler, steps: int) -> Grid:

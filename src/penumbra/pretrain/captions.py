@@ -1,0 +1,77 @@
+"""Captions of images, and a tokenizer made from them in the format of CLIP's."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+
+from penumbra.artifacts.images import read_table
+from penumbra.models.latent import CLIPTokenizer
+
+END_OF_WORD = "</w>"
+SPECIAL = ("<|startoftext|>", "<|endoftext|>")
+
+
+def read_captions(path: str | os.PathLike) -> list[str]:
+    """The caption of each image of a file; of one without a caption, the name of its class."""
+    columns = read_table(path, ["caption", "class"]).to_pydict()
+    return [caption or name for caption, name in zip(columns["caption"], columns["class"], strict=True)]
+
+
+def captions_of_labels(train: str | os.PathLike) -> dict[int, str]:
+    """Label -> the first caption that an ID train image of the class has."""
+    labels = read_table(train, ["label"])["label"].to_pylist()
+    captions: dict[int, str] = {}
+    for label, caption in zip(labels, read_captions(train), strict=True):
+        captions.setdefault(label, caption)
+    return captions
+
+
+def byte_symbols() -> list[str]:
+    """The 256 printable characters that stand for the bytes of a text, in the order of CLIP's vocabulary."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return [chr(byte) for byte in printable] + [chr(256 + index) for index in range(len(others))]
+
+
+def learn_merges(words: dict[str, int]) -> list[tuple[str, str]]:
+    """Byte-pair encoding (Sennrich et al. 2016) of words -> count, until every word is one token; equal counts go by the alphabet."""
+    split = {word: [*word[:-1], word[-1] + END_OF_WORD] for word in words}
+    merges: list[tuple[str, str]] = []
+    while True:
+        pairs: Counter[tuple[str, str]] = Counter()
+        for word, symbols in split.items():
+            for pair in zip(symbols, symbols[1:], strict=False):
+                pairs[pair] += words[word]
+        if not pairs:
+            return merges
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        split = {word: _merged(symbols, best) for word, symbols in split.items()}
+
+
+def _merged(symbols: list[str], pair: tuple[str, str]) -> list[str]:
+    merged: list[str] = []
+    for symbol in symbols:
+        if merged and (merged[-1], symbol) == pair:
+            merged[-1] += symbol
+        else:
+            merged.append(symbol)
+    return merged
+
+
+def build_tokenizer(texts: Iterable[str], length: int) -> CLIPTokenizer:
+    """A tokenizer for prompts of `length` tokens; each word of the texts is one token, others fall apart into known parts or bytes."""
+    symbols = byte_symbols()
+    alphabet = [*symbols, *(symbol + END_OF_WORD for symbol in symbols)]
+    bare = _clip(alphabet, [], length).backend_tokenizer
+    words: Counter[str] = Counter()
+    for text in texts:
+        words.update(word for word, _ in bare.pre_tokenizer.pre_tokenize_str(bare.normalizer.normalize_str(text)))
+    merges = learn_merges(dict(sorted(words.items())))
+    tokens = dict.fromkeys([*alphabet, *("".join(pair) for pair in merges)])
+    return _clip(list(tokens), merges, length)
+
+
+def _clip(tokens: list[str], merges: list[tuple[str, str]], length: int) -> CLIPTokenizer:
+    vocabulary = {token: index for index, token in enumerate([*tokens, *SPECIAL])}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=length)

@@ -1,0 +1,124 @@
+"""pretrain@diffusion: a small text-to-image latent diffusion pipeline in diffusers' layout; or the import of a published one."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from penumbra.artifacts.files import replace
+from penumbra.artifacts.images import ImageWriter, encode, read_pixels, read_table
+from penumbra.guidance.diffusion import ddim_step
+from penumbra.models.latent import DDIMScheduler, LatentDiffusion
+from penumbra.noise import SampleNoise
+from penumbra.pretrain.autoencoder import INFERENCE_BATCH, train_autoencoder
+from penumbra.pretrain.captions import build_tokenizer, captions_of_labels, read_captions
+from penumbra.pretrain.denoiser import Captioned, build_text_encoder, build_unet, train_denoiser
+from penumbra.runtime import inference_batch, setup
+from penumbra.stage import Params, Stage
+from penumbra.training import History
+
+SAMPLES = 4  # of each ID caption, and twice as many unconditional ones
+WORLD_SAMPLES = 16
+SAMPLE_BATCH = 32
+NAME = "pretrain/diffusion/samples"
+
+
+def build_scheduler(p: Params) -> DDIMScheduler:
+    """The schedule of Stable Diffusion with the ends in the parameters."""
+    return DDIMScheduler(
+        num_train_timesteps=p.timesteps,
+        beta_start=p.beta_start,
+        beta_end=p.beta_end,
+        beta_schedule="scaled_linear",
+        timestep_spacing="leading",
+        steps_offset=1,
+        set_alpha_to_one=False,
+        clip_sample=False,
+    )
+
+
+def _images(path: Path) -> Tensor:
+    return torch.from_numpy(read_pixels(path)).permute(0, 3, 1, 2)
+
+
+def captioned(model: LatentDiffusion, images: Tensor, captions: Sequence[str], templates: Sequence[str]) -> Captioned:
+    """Latents of uint8 images [N, 3, S, S] with the tokens of their captions in every template."""
+    latents = torch.cat([model.encode(batch.float() / 255) for batch in images.split(INFERENCE_BATCH)])
+    rows = {caption: index for index, caption in enumerate(dict.fromkeys(captions))}
+    tokens = torch.stack([model.tokens([template.format(caption) for template in templates]) for caption in rows])
+    return Captioned(latents, tokens[[rows[caption] for caption in captions]])
+
+
+def train(stage: Stage, device: torch.device) -> tuple[LatentDiffusion, History]:
+    """Train on the ID train images and the world; validation looks at ID alone, and does not reach the weights."""
+    p, seed, history = stage.params.pretrain.diffusion, stage.params.common.seed, History()
+    train_file, val_file, world_file = (stage.read(f"images/{name}") for name in ("train", "val", "world"))
+    images, val = torch.cat([_images(train_file), _images(world_file)]).to(device), _images(val_file).to(device)
+    captions = read_captions(train_file) + read_captions(world_file)
+    vae = train_autoencoder(images, val, p, seed, stage.scratch, history)
+    torch.manual_seed(seed)
+    tokenizer = build_tokenizer([template.format(caption) for caption in captions for template in p.templates], p.text_length)
+    latent_size = images.shape[-1] // 2 ** (len(p.vae_channels) - 1)
+    unet, text_encoder = build_unet(p, latent_size), build_text_encoder(p, tokenizer)
+    model = LatentDiffusion(vae, unet, text_encoder, tokenizer, build_scheduler(p), "pretrain.diffusion").to(device)
+    of_label = captions_of_labels(train_file)
+    val_captions = [of_label[label] for label in read_table(val_file, ["label"])["label"].to_pylist()]
+    data = captioned(model, images, captions, p.templates), captioned(model, val, val_captions, p.templates)
+    train_denoiser(model, *data, p, seed, stage.scratch, history)
+    return model, history
+
+
+@torch.no_grad()
+def draw(model: LatentDiffusion, prompts: Sequence[str], noise: Tensor, steps: int, guidance: float) -> Tensor:
+    """Images [B, 3, S, S] in [0, 1] of B prompts by DDIM with classifier-free guidance (Ho and Salimans 2022).
+
+    Args:
+        noise: standard normal [B, C, h, w].
+        steps: of the grid.
+        guidance: s of eps_u + s (eps_c - eps_u).
+    """
+    grid = model.grid(steps)
+    conditions = model.embed(["", *prompts])
+    conditions = torch.cat([conditions[:1].expand_as(conditions[1:]), conditions[1:]])
+    z = noise.to(model.device)
+    for t, abar, abar_prev in zip(grid.timesteps, grid.abar, grid.abar_prev, strict=True):
+        unconditional, conditional = model.eps(torch.cat([z, z]), t, conditions).chunk(2)
+        eps = unconditional + guidance * (conditional - unconditional)
+        z = ddim_step(z, (z - (1 - abar) ** 0.5 * eps) / abar**0.5, abar, abar_prev, eta=0.0)
+    return model.decode(z).clamp(0, 1)
+
+
+def write_samples(path: Path, model: LatentDiffusion, stage: Stage) -> None:
+    """Samples of every ID caption, of world captions spread over the world, and unconditional ones (caption "")."""
+    p, seed = stage.params.pretrain.diffusion, stage.params.common.seed
+    id_captions, world = (list(dict.fromkeys(read_captions(stage.read(f"images/{name}")))) for name in ("train", "world"))
+    some = sorted(world)[:: max(len(world) // WORLD_SAMPLES, 1)][:WORLD_SAMPLES]
+    captions = [caption for caption in id_captions for _ in range(SAMPLES)] + some + [""] * (2 * SAMPLES)
+    with ImageWriter(path, {"caption": pa.string(), "seed": pa.int64()}, stage.provenance) as writer:
+        for rows in torch.arange(len(captions)).split(inference_batch(SAMPLE_BATCH)):
+            noise = SampleNoise(seed, NAME, [str(row.item()) for row in rows]).normal(*model.latent_shape)
+            images = draw(model, [captions[row] for row in rows], noise, p.sample_steps, p.sample_guidance)
+            pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+            for row, image in zip(rows, pixels, strict=True):
+                writer.add(encode(np.ascontiguousarray(image)), caption=captions[row], seed=seed)
+
+
+def main(stage: Stage) -> None:
+    """Write data/models/diffusion: the pipeline, penumbra.json (provenance), samples.parquet, history.csv (none for an imported one)."""
+    device = setup()
+    p, history = stage.params.pretrain.diffusion, None
+    if p.pipeline:
+        model = LatentDiffusion.load(p.pipeline)
+    else:
+        model, history = train(stage, device)
+    with replace(stage.write()) as directory:
+        model.save(directory)
+        (directory / "penumbra.json").write_text(json.dumps(stage.provenance, indent=2, sort_keys=True) + "\n")
+        if history:
+            history.write(directory / "history.csv")
+        write_samples(directory / "samples.parquet", LatentDiffusion.load(directory, device), stage)
+    stage.finish()
