@@ -89,6 +89,12 @@ def test_masks_hold_exactly_their_share(share, granularity, dims, count):
         assert (nuisance == nuisance[:, :1]).all()
 
 
+def test_a_value_on_the_threshold_is_semantic_and_not_nuisance():
+    semantic, nuisance = region_masks(torch.tensor([[[[-3.0, 1.0, 5.0, -2.0, 4.0]]]]), 0.25, "channel")
+    assert semantic.flatten().tolist() == [False, False, True, False, True]
+    assert nuisance.flatten().tolist() == [False, True, False, False, False]
+
+
 def test_share_zero_gives_empty_masks():
     assert not torch.stack(region_masks(random(2, 3, 4, 4), 0.0, "channel")).any()
 
