@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from tiny_pipeline import write_tiny_pipeline
 
 from penumbra.guidance.partial import Levels, edited
 from penumbra.guidance.semantic import Edit
 from penumbra.models.latent import LatentDiffusion
+from tiny_pipeline import write_tiny_pipeline
 
 from diffusers import PNDMScheduler, StableDiffusionPipeline  # isort: skip
 from diffusers.pipelines.deprecated.semantic_stable_diffusion.pipeline_semantic_stable_diffusion import (  # isort: skip
