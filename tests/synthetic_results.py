@@ -183,8 +183,8 @@ def _write_edited(data: Path, rng: np.random.Generator, count: int = 60) -> None
     with ImageWriter(data / "outliers/sona.parquet", columns, {"stage": "synthesize@sona", "versions": {}}) as writer:
         for i, sample_id in enumerate(selection.sample_id):
             strip = {
-                name: encode(rng.integers(0, 255, (32, 32 * tiles, 3)).astype(np.uint8)) if i < 5 else None
-                for name, tiles in (("masks", 4), ("path", 6))
+                name: encode(rng.integers(0, 255, (32 * rows, 32 * tiles, 3)).astype(np.uint8)) if i < 5 else None
+                for name, rows, tiles in (("masks", min(3, 1 + i), 3), ("path", 1, min(6, 1 + i)))
             }
             row = {"sample_id": sample_id, "source_id": f"train/{i:06d}", "word": "the letter C", "split": "train", "label": i % 6}
             row |= {"stop": 1 + i % 20, "distance_l2": 5 + 0.2 * (i % 20) + rng.normal(0, 1), "distance_cosine": 0.1 + 0.01 * (i % 20)}

@@ -400,11 +400,21 @@ class Unified(Section):
     a_grid: Annotated[list[NotNegative], MinLen(1), AfterValidator(_distinct)]
 
 
+class Ablation(Section):
+    """Detectors that differ in one thing, by what it is."""
+
+    title: Text
+    source: Text
+    scores: Annotated[list[Literal["energy", "knn", "per-set", "mixture", "id-only", "fixed"]], MinLen(1), AfterValidator(_distinct)]
+    variants: Annotated[dict[Item, Text], MinLen(1)]
+
+
 class Benchmark(Section):
     score: Literal["msp", "max_logit", "energy", "knn", "confidence"]
     bins: Count
     distance_samples: Count
     unified: Unified
+    ablations: dict[Item, Ablation]
 
 
 class Report(Section):

@@ -38,14 +38,17 @@ def strengths_density(method: str, outliers: pd.DataFrame, id_energy: np.ndarray
     """Densities of the energy by rho, by mu and over all strengths ("balanced"), for each guidance.
 
     Returns:
-        Rows method, guidance, panel (rho | mu | balanced), strength, energy (centre of a bin), density. Strength -1 are ID images.
+        Rows method, guidance, panel (rho | mu | balanced, or rho = mu | balanced where these do not vary apart), strength,
+        energy (centre of a bin), density. Strength -1 are ID images, 0 in panel balanced are all.
     """
     everything = outliers.energy if id_energy is None else np.concatenate([outliers.energy, id_energy])
     low, high = np.quantile(everything, [0.005, 0.995])
     edges = np.linspace(low, high if high > low else low + 1, bins + 1)
     frames = []
     for guidance, of_guidance in outliers.groupby("guidance", sort=False):
-        panels = {"rho": of_guidance.groupby("rho"), "mu": of_guidance.groupby("mu"), "balanced": [(0.0, of_guidance)]}
+        apart = len(of_guidance[["rho", "mu"]].drop_duplicates()) > max(of_guidance.rho.nunique(), of_guidance.mu.nunique())
+        panels = {name: of_guidance.groupby(name) for name in ("rho", "mu")} if apart else {"rho = mu": of_guidance.groupby("rho")}
+        panels["balanced"] = [(0.0, of_guidance)]
         for panel, parts in panels.items():
             curves = [] if id_energy is None else [(-1.0, id_energy)]
             curves += [(strength, part.energy.to_numpy()) for strength, part in parts]

@@ -29,7 +29,8 @@ def main(stage: Stage) -> None:
     accuracy = pd.concat(evaluation.id_accuracy(name, frame) for name, frame in scores.items())
     accuracy = evaluation.spread(accuracy, ["detector"], ["id_acc"])
     sizes = {name: len(frame) for name, frame in outliers.items()}
-    detectors = bands.detectors_table(stage.params.train.detectors, sizes, selections, headline, accuracy)
+    scored = {name: stage.params.train.detectors[name] for name in scores}
+    detectors = bands.detectors_table(scored, sizes, selections, headline, accuracy)
     shifted = pd.concat(shift.shift_by_seed(name, frame, score) for name, frame in scores.items())
     shift_summary = evaluation.spread(
         shift.shift_summary(shifted), ["detector", "kind"], ["clean", "strongest", "rank_correlation", "auroc", "accuracy"]
@@ -125,13 +126,14 @@ def _read_outliers(stage: Stage, name: str) -> pd.DataFrame:
 
 
 def _read_scores(stage: Stage) -> Frames:
-    """Scores by detector, in the order of params.yaml; finite."""
-    detectors, read = list(stage.params.train.detectors), _items(stage, "scores")
-    if set(detectors) != set(read):
+    """Scores of the detectors that the stage reads, in the order of params.yaml; finite. The others are ablations."""
+    known, read = list(stage.params.train.detectors), _items(stage, "scores")
+    if unknown := set(read) - set(known):
         raise PenumbraError(
-            f"params.yaml: train.detectors names {sorted(detectors)}, but dvc.yaml gives benchmark the scores of {read}. Make them equal."
+            f"params.yaml: train.detectors names {sorted(known)}, but dvc.yaml gives benchmark the scores of {sorted(unknown)}. "
+            "Add them, or take their stages out."
         )
-    scores = {name: _read(stage, f"scores/{name}") for name in detectors}
+    scores = {name: _read(stage, f"scores/{name}") for name in known if name in read}
     for name, frame in scores.items():
         evaluation.check_finite(name, frame)
     return scores

@@ -142,10 +142,15 @@ def shift(plot: pd.DataFrame) -> bytes:
 
 def strengths(plot: pd.DataFrame) -> bytes:
     """Energy of samples by rho, by mu and over all strengths, against ID training images; a row for each guidance (GOOD, Fig. 4)."""
-    guidances, panels = list(plot.guidance.unique()), list(plot.panel.unique())
-    with style.figure(len(guidances), len(panels), 0.2 + 1.75 * len(guidances), sharex=True) as (drawn, axes):
+    rows = {guidance: list(part.panel.unique()) for guidance, part in plot.groupby("guidance", sort=False)}
+    columns = max(len(panels) for panels in rows.values())
+    with style.figure(len(rows), columns, 0.2 + 1.75 * len(rows), sharex=True) as (drawn, axes):
         for place, ax in enumerate(axes):
-            guidance, panel = guidances[place // len(panels)], panels[place % len(panels)]
+            guidance = list(rows)[place // columns]
+            if place % columns >= len(rows[guidance]):
+                ax.axis("off")
+                continue
+            panel = rows[guidance][place % columns]
             part = plot[(plot.guidance == guidance) & (plot.panel == panel)]
             guided = sorted(strength for strength in part.strength.unique() if strength >= 0)
             ramp = style.ramp(len(guided))
@@ -155,9 +160,7 @@ def strengths(plot: pd.DataFrame) -> bytes:
                 else:
                     label = f"{panel} = {strength:g}" if panel != "balanced" else "all strengths"
                     ax.step(curve.energy, curve.density, where="mid", lw=1.1, color=ramp[guided.index(strength)], label=label)
-            ax.set(title=f"{guidance} guidance: {panel}", yticks=[], ylim=(0, None))
-            if place >= len(axes) - len(panels):
-                ax.set_xlabel("energy under the classifier")
+            ax.set(title=f"{guidance} guidance: {panel}", yticks=[], ylim=(0, None), xlabel="energy under the classifier")
             ax.legend(loc="best", fontsize=6.5)
             ax.grid(visible=False)
         return style.svg(drawn)
@@ -196,6 +199,7 @@ def edits(table: pd.DataFrame) -> bytes:
                 ax.plot(part.stop, mean, marker="o", ms=3, color=colours[method], label=method)
                 ax.fill_between(part.stop, mean - std, mean + std, color=colours[method], alpha=0.15, lw=0)
             ax.set(title=label, xlabel="stop step: steps that are undone and redone", ylim=(0, None))
+            ax.xaxis.get_major_locator().set_params(integer=True)
         axes[0].set_ylabel("distance in feature space")
         axes[0].legend(loc="lower right")
         return style.svg(drawn)
@@ -224,6 +228,7 @@ def unified(table: pd.DataFrame) -> bytes:
             ax.set(title=f"{group} OOD", xlabel=along, xscale="log")
             ax.set_xticks(values, [f"{value:g}" for value in values], rotation=45)
             ax.minorticks_off()
+            ax.ticklabel_format(axis="y", useOffset=False)
         axes[0].set_ylabel("AUROC, %")
         drawn.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=6)
         return style.svg(drawn)
