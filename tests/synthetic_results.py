@@ -30,6 +30,21 @@ KINDS = ("rotation", "blur", "contrast", "noise")
 STRENGTHS = {"image": [(rho, mu) for rho in (0.1, 1.0, 5.0) for mu in (0.1, 1.0, 5.0)], "feature": [(0.2, 0.2), (1.0, 1.0), (4.0, 4.0)]}
 COPIES = 2  # samples of each class at each strength
 RECIPE = {"loss": "energy", "architecture": "resnet18", "width": 16, "epochs": 15, "batch_size": 128, "beta": 2.0}
+ABLATIONS = {
+    "weight": {
+        "title": "Weight of the loss",
+        "source": "GOOD, Fig. 6 a",
+        "scores": ["energy", "per-set"],
+        "variants": {"badood-all": "1", "good-all": "2.5", "badood-mid": "10"},
+    },
+    "stop": {
+        "title": "Stop step",
+        "source": "SONA, Fig. 6",
+        "scores": ["energy"],
+        "variants": {"sona-all": "SONA, random", "badood-low": "SONA 5", "badood-high": "SONA 10", "badood-gaussian-mid": "SDEdit 5"},
+    },
+    "words": {"title": "Words", "source": "SONA, Table 2", "scores": ["energy"], "variants": {"none": "none at all", "sona-all": "random"}},
+}
 PARAMS = {
     "common": {"seed": 0, "image_size": 32},
     "train": {
@@ -52,6 +67,7 @@ PARAMS = {
         "bins": 20,
         "distance_samples": 100,
         "unified": {"mode": "id-only", "a": 0.5, "bins": 10, "weight": 0.5, "a_grid": [0.1, 0.5, 2]},
+        "ablations": ABLATIONS,
     },
 }
 TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims", "unified", "strengths", "edits", "probe")
@@ -230,6 +246,14 @@ def benchmark_stage(data: Path, reports: Path) -> Stage:
     writes |= {f"tables/{name}": reports / f"tables/{name}.csv" for name in TABLES}
     writes |= {f"plots/{name}": reports / f"plots/{name}.csv" for name in PLOTS}
     return Stage("benchmark", None, Params(PARAMS), {"numpy": "2"}, reads, writes, scratch_root=reports.parent / "scratch")
+
+
+def ablations_stage(data: Path, reports: Path) -> Stage:
+    """The stage benchmark@ablations over the detectors of ABLATIONS."""
+    reads = {f"scores/{name}": data / f"scores/{name}.parquet" for name in DETECTORS}
+    reads |= {f"outliers/{method}": data / f"outliers/{method}.parquet" for method in METHODS}
+    writes = {"tables/ablations": reports / "tables/ablations.csv"}
+    return Stage("benchmark", "ablations", Params(PARAMS), {}, reads, writes, scratch_root=reports.parent / "scratch")
 
 
 def _candidates(data: Path) -> dict[str, Path]:
