@@ -143,6 +143,15 @@ def test_terms_that_are_switched_off_leave_the_unguided_image(inputs, tmp_path):
     assert np.array_equal(off, unguided)
 
 
+def test_sega_is_led_by_the_id_prompt_and_sdedit_by_the_ood_prompt_alone():
+    """What SONA's own switches say does not matter to them."""
+    off = {"remove": False, "keep": False, "add": False, "spare": False, "text_guidance": 3.0}
+    for flags in ({}, off):
+        sega, sdedit = (sona.edit_of(Params(METHOD | {"text_guidance": 3.0} | flags | {"edit": edit})) for edit in ("sega", "sdedit"))
+        assert (sega.text, sega.terms, sega.spare, sega.conditions) == ("id", ("add",), False, ("id", "ood"))
+        assert (sdedit.text, sdedit.terms, sdedit.conditions) == ("ood", (), ("ood",))
+
+
 def test_a_sampled_posterior_is_another_latent_than_its_mean(default, inputs, tmp_path):
     rows, _ = run(inputs, tmp_path, posterior="sample")
     assert rows["word"].equals(rows_of(default)["word"])
