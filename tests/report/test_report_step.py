@@ -127,3 +127,33 @@ def test_the_gallery_runs_from_the_least_to_the_most_severe():
     assert chosen == sorted(chosen)
     assert (chosen[0], chosen[-1]) == (0.0, 0.99)
     assert len(choose(selection, 500)) == 100
+
+
+def test_the_page_says_what_the_papers_unified_score_looks_at(page):
+    assert "it is told which images of it are the OOD set (labels leak)" in page
+    assert "dvc repro ablations/dvc.yaml" in page and "reports/ablations.html" in page
+
+
+def test_samples_of_the_pipeline_are_shown_with_and_without_captions(page):
+    for name in ("a zero", "a one", "the letter C · the letter D", "no caption"):
+        assert f"<strong>{name}</strong>" in page
+    assert "unconditional" in page
+
+
+def test_the_probe_shows_every_detector_that_has_reconstructions(page, results):
+    probe = pd.read_csv(results / "tables/probe.csv")
+    cell = probe[(probe.detector == "sona-all") & (probe.score == "energy")].iloc[0]
+    assert f"{100 * cell.auroc_mean:.1f} ± {100 * cell.auroc_std:.1f}" in page
+
+
+def test_an_experiment_without_guided_methods_has_a_page(results_data, tmp_path):
+    """No outliers at all: what there is to show is shown."""
+    benchmark = benchmark_stage(results_data, tmp_path / "reports")
+    kinds = ("outliers/", "selections/", "calibration/", "scores/", "models/", "features/")
+    reads = {name: path for name, path in benchmark.reads.items() if not name.startswith(kinds)}
+    reads["scores/none"] = benchmark.reads["scores/none"]
+    run_benchmark(replace(benchmark, reads=reads, params=Params(PARAMS | {"filter": {}})))
+    stage = report_stage(results_data, tmp_path / "reports", tmp_path / "reports")
+    reads = {name: path for name, path in stage.reads.items() if not name.startswith(kinds)}
+    main(replace(stage, reads=reads, params=Params(PARAMS | {"filter": {}, "synthesize": {}})))
+    assert Page((tmp_path / "reports/report.html").read_text()).sections == STEPS

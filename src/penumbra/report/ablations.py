@@ -67,7 +67,7 @@ def curves(rows: pd.DataFrame) -> bytes:
     panels |= {"distance": "feature distance"} if far_out else {"id_acc": "ID accuracy, %"}
     rows = rows.assign(line=[f"{row.curve} {row.score if rows.score.nunique() > 1 else ''}".strip() for row in rows.itertuples()])
     numeric, names = rows[rows.value.notna()], list(dict.fromkeys(rows.line))
-    colours = dict(zip(names, style.PALETTE[1:], strict=False))
+    colours = style.colours(["", *dict.fromkeys(map(_family_of, names))])
     with style.figure(1, len(panels), 2.5) as (drawn, axes):
         for ax, (name, label) in zip(axes, panels.items(), strict=True):
             unit = 1 if name == "distance" else 100
@@ -76,9 +76,9 @@ def curves(rows: pd.DataFrame) -> bytes:
                 if part.value.notna().all():
                     part = part.sort_values("value")
                     mean, std = mean[part.index], std[part.index]
-                    ax.errorbar(part.value, mean, yerr=std, marker="o", ms=3.5, capsize=2, color=colours[line], label=line)
+                    ax.errorbar(part.value, mean, yerr=std, marker="o", ms=3.5, capsize=2, color=colours[_family_of(line)], label=line)
                 else:
-                    ax.axhline(mean.iloc[0], ls="--", lw=1, color=colours[line], label=line)
+                    ax.axhline(mean.iloc[0], ls="--", lw=1, color=colours[_family_of(line)], label=line)
             ax.set(xlabel="", title=label)
             values = sorted(numeric.value.unique())
             ax.set_xticks(values, [f"{value:g}" for value in values])
@@ -86,6 +86,11 @@ def curves(rows: pd.DataFrame) -> bytes:
         if names != [""]:
             drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         return style.svg(drawn)
+
+
+def _family_of(line: str) -> str:
+    """What a curve and a variant without a number have in common: "SONA" and "SONA, random"."""
+    return line.partition(",")[0]
 
 
 def main(stage: Stage) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.dataset as ds
 from matplotlib.image import imread
 
@@ -31,7 +32,8 @@ def uri(image: bytes, kind: str = "image/png") -> str:
 
 def images(path: Path, sample_ids: list[str]) -> dict[str, bytes]:
     """Encoded images of the given samples of a Parquet file; no other pixels are held in memory."""
-    rows = ds.dataset(path).scanner(columns=["sample_id", "image"], filter=ds.field("sample_id").isin(sample_ids)).to_table().to_pylist()
+    wanted = ds.field("sample_id").isin(pa.array(sample_ids, pa.string()))  # typed: there may be none
+    rows = ds.dataset(path).scanner(columns=["sample_id", "image"], filter=wanted).to_table().to_pylist()
     return {row["sample_id"]: row["image"]["bytes"] for row in rows}
 
 

@@ -90,7 +90,7 @@ def train(results: Results) -> Section:
     table = results.tables["detectors"]
     rows = [
         [row.detector, row.recipe, row.bands or "ID only", count(row.outliers), percent(row.id_acc_mean, row.id_acc_std)]
-        for row in table.fillna("").itertuples()
+        for row in table.astype(object).fillna("").itertuples()
     ]
     used = {name: results.params.train.recipes[name] for name in table.recipe.unique()}
     recipes = "; ".join(f"{name}: {_recipe(recipe)}" for name, recipe in used.items())
@@ -213,7 +213,7 @@ def benchmark(results: Results) -> Section:
 def _bands(results: Results) -> Table:
     table = results.tables["bands"]
     columns = {f"{group}_{name}": (f"{group} {label}", METRICS[name][1]) for group in ("near", "far") for name, label in TABLE_2.items()}
-    ours = measures(table.assign(bands=table.bands.fillna("ID only")), ["detector", "bands", "outliers"], columns)
+    ours = measures(table.assign(bands=table.bands.astype(object).fillna("ID only")), ["detector", "bands", "outliers"], columns)
     paper = [[percent(row.paper_fpr95), percent(row.paper_auroc), percent(row.paper_aupr)] for row in table.itertuples()]
     rows = [cells + numbers for cells, numbers in zip(ours.rows, paper, strict=True)]
     return Table([*ours.header, *(f"paper {label}" for label in TABLE_2.values())], rows, ours.best)
