@@ -200,10 +200,11 @@ def test_features_of_another_classifier_are_an_error(models, tmp_path):
 
 
 def test_each_strength_is_reported_and_guidance_that_does_not_work_is_warned_about(models, tmp_path, capsys):
-    falling = {"image": IMAGE | {"rho": [20.0, 0.0]}}  # the order of the list does not matter
+    falling = {"image": IMAGE | {"rho": [20.0, 0.0]}, "feature": FEATURE}  # the order of the list does not matter
     good.main(make_stage(models, tmp_path / "one", guidances=falling))
     told = capsys.readouterr().err
     assert "synthesize@good: image, rho 20: energy" in told and "image, mu 0: energy" in told and "warning" not in told
+    assert "synthesize@good: feature, rho 0.5, mu 1: energy" in told
     weak = {"image": IMAGE | {"rho": [1e-9, 2e-9], "mu": [0.0]}}
     good.main(make_stage(models, tmp_path / "two", guidances=weak))
     assert "warning: synthesize@good: image: energy does not rise with rho" in capsys.readouterr().err

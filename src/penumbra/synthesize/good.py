@@ -113,6 +113,11 @@ def levels(model: LatentDiffusion, p: Params) -> Grid:
     return repeated(grid) if p.pndm else grid
 
 
+def slice_size(model: LatentDiffusion) -> int | None:
+    """Samples that the decoder takes at a time."""
+    return DECODED if model.device.type == "cuda" else None
+
+
 def draw_latents(models: Models, block: Sequence[Candidate], seed: int, p: Params) -> Tensor:
     """Guided latents [B, C, h, w] of candidates, which may mix guidances and strengths.
 
@@ -138,7 +143,7 @@ def draw_latents(models: Models, block: Sequence[Candidate], seed: int, p: Param
     )
     condition = model.embed([p.prompt.format(models.concepts[candidate.label]) for candidate in block])
     eps = classifier_free(model, condition, model.embed([""]), p.guidance_scale)
-    log_f = latent_log_f(models.probe, model.decode, *weights, slice_size=DECODED if model.device.type == "cuda" else None)
+    log_f = latent_log_f(models.probe, model.decode, *weights, slice_size(model))
     start = noise["start"].normal(*model.latent_shape).to(model.device)
     return guided_sample(eps, log_f, start, levels(model, p), guidance, noise["sampler"], noise["smoothing"])
 
@@ -146,7 +151,7 @@ def draw_latents(models: Models, block: Sequence[Candidate], seed: int, p: Param
 @torch.no_grad()
 def draw_images(model: LatentDiffusion, latents: Tensor, size: int) -> Tensor:
     """uint8 pixels [B, size, size, 3], on the CPU, of latents [B, C, h, w]."""
-    images = torch.cat([model.decode(part) for part in latents.split(DECODED if model.device.type == "cuda" else len(latents))])
+    images = torch.cat([model.decode(part) for part in latents.split(slice_size(model) or len(latents))])
     if images.shape[-2:] != (size, size):
         images = F.interpolate(images, (size, size), mode="bicubic", align_corners=False, antialias=True)
     return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu()
@@ -203,15 +208,16 @@ def _report(stage: Stage) -> None:
     """One line per strength on stderr, and a warning where more strength does not mean further out."""
     frame = pq.read_table(stage.write(), columns=["guidance", "rho", "mu", "energy", "knn"]).to_pandas()
     for guidance, rows in frame.groupby("guidance", sort=False):
-        weights = stage.params.synthesize[stage.item].guidances[guidance]
-        level = "energy" if weights.energy > 0 or not weights.knn else "knn"
-        for name in ("rho", "mu"):
-            means = rows.groupby(name)[["energy", "knn"]].mean()
-            for value, mean in means.iterrows():
-                print(f"{stage.name}: {guidance}, {name} {value:g}: energy {mean.energy:.2f}, knn {mean.knn:.3f}", file=sys.stderr)
+        section = stage.params.synthesize[stage.item].guidances[guidance]
+        level = "energy" if section.energy > 0 or not section.knn else "knn"
+        for names in (["rho"], ["mu"]) if section.grid else (["rho", "mu"],):
+            means = rows.groupby(names)[["energy", "knn"]].mean()
+            for values, mean in means.iterrows():
+                strength = ", ".join(f"{name} {value:g}" for name, value in zip(names, np.atleast_1d(values), strict=True))
+                print(f"{stage.name}: {guidance}, {strength}: energy {mean.energy:.2f}, knn {mean.knn:.3f}", file=sys.stderr)
             if len(means) > 1 and means[level].iloc[-1] <= means[level].iloc[0]:
                 print(
-                    f"warning: {stage.name}: {guidance}: {level} does not rise with {name}. "
+                    f"warning: {stage.name}: {guidance}: {level} does not rise with {' and '.join(names)}. "
                     f"Set more weight ({level}) or other strengths in synthesize.{stage.item}.guidances.{guidance}.",
                     file=sys.stderr,
                 )
@@ -225,10 +231,9 @@ def load(stage: Stage, device: torch.device) -> Models:
     """
     p = stage.params.synthesize[stage.item]
     diffusion = LatentDiffusion.load(stage.read("models/diffusion"), device)
-    diffusion.to(memory_format=torch.channels_last)
     if device.type == "cuda":
         diffusion.checkpoint_gradients()
-    classifier = ResNet.from_pretrained(stage.read("models/classifier")).to(device, memory_format=torch.channels_last)
+    classifier = ResNet.from_pretrained(stage.read("models/classifier")).to(device)
     features = read_features(stage.read("features/classifier"))[0]["features"].to(device)
     names = concepts(stage.read("images/train"))
     if classifier.config["classes"] != len(names):
