@@ -92,7 +92,7 @@ def _guided(stage: Stage, scores: Frames, outliers: Frames) -> tuple[Frames, Fra
     edited = {name: frame for name, frame in outliers.items() if set(guided.EDITS) <= set(frame)}
     id_energy = _id_energy(stage) if good else None
     strengths = (guided.strengths_table(name, frame, id_energy) for name, frame in good.items())
-    densities = (guided.strengths_density(name, frame, id_energy, stage.params.benchmark.bins) for name, frame in good.items())
+    densities = (guided.strengths_density(name, frame, id_energy, max(stage.params.benchmark.bins // 2, 1)) for name, frame in good.items())
     probe = _concat(guided.probe_by_seed(name, frame) for name, frame in scores.items())
     tables = {
         "strengths": _concat(strengths, ["method", "guidance", "rho", "mu", "count", "energy_mean", "energy_std", "knn_mean", "knn_std"]),
