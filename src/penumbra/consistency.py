@@ -110,8 +110,6 @@ def _diffusion(experiment: Experiment) -> Iterator[Fault]:
         yield from _divides("pretrain.diffusion.unet_head_width", diffusion.unet_head_width, "pretrain.diffusion.unet_channels", channels)
     if len(diffusion.unet_attention) != len(diffusion.unet_channels):
         yield "pretrain.diffusion.unet_attention", f"must have {len(diffusion.unet_channels)} values, one for each of unet_channels"
-    if not any(diffusion.unet_attention):
-        yield "pretrain.diffusion.unet_attention", "must be true at one level at least, where the text comes in"
     halvings = len(diffusion.vae_channels) + len(diffusion.unet_channels) - 2
     yield from _divides("halvings by vae_channels and unet_channels of pretrain.diffusion", 2**halvings, "common.image_size", size)
     if diffusion.beta_start >= diffusion.beta_end:
