@@ -196,3 +196,12 @@ def test_without_any_outlier_method_there_are_still_results(stage_of_benchmark, 
     assert len(pd.read_csv(tmp_path / "reports/tables/distances.csv")) == 0
     assert len(pd.read_csv(tmp_path / "reports/tables/unified.csv")) == 2 * 6
     assert not pd.read_csv(tmp_path / "reports/tables/claims.csv").claim.str.contains("unified").any()
+
+
+def test_detectors_of_ablations_are_no_part_of_the_run(stage_of_benchmark, reports, tmp_path):
+    """params.yaml names them; their scores are not read here."""
+    more = {"sona-far-all": DETECTORS["sona-all"]} | DETECTORS
+    train = PARAMS["train"] | {"detectors": more}
+    main(replace(stage_of_benchmark, params=Params(PARAMS | {"train": train})))
+    for name in ("detectors", "unified"):
+        assert (tmp_path / f"reports/tables/{name}.csv").read_bytes() == (reports / f"tables/{name}.csv").read_bytes()
