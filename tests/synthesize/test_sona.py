@@ -254,12 +254,12 @@ def test_words_without_a_world_are_an_error_that_names_it(inputs, tmp_path):
         sona.main(make_stage(inputs, tmp_path, world=False))
 
 
-def test_a_prompt_that_is_too_long_is_known_before_any_block(inputs, tmp_path):
+def test_a_prompt_that_is_too_long_is_known_before_any_work(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(sona, "edit_batch", lambda *_: pytest.fail("work has begun"))
     (tmp_path / "words").write_text("a" * 40)
     stage = make_stage(inputs, tmp_path, words="file", word_file=str(tmp_path / "words"))
     with pytest.raises(PenumbraError, match="tokens"):
         sona.main(stage)
-    assert not any(stage.scratch_root.rglob("block-*"))
 
 
 def test_images_with_nan_are_an_error_that_names_the_remedy(inputs, tmp_path):
