@@ -11,7 +11,7 @@ A method is a row of METHODS: what it makes of a Setup, one batch of images.
 
 import argparse
 import csv
-import resource
+import re
 import subprocess
 import sys
 import time
@@ -36,7 +36,7 @@ from penumbra.pretrain.denoiser import build_text_encoder, build_unet
 from penumbra.pretrain.diffusion import build_scheduler
 from penumbra.runtime import setup
 from penumbra.stage import Params
-from penumbra.synthesize.good import classifier_free, draw_images, slice_size
+from penumbra.synthesize.good import classifier_free, draw_images, laid_out, slice_size
 from penumbra.synthesize.sona import levels_of
 
 PROMPT, OOD_PROMPT = "a high-quality image of a digit", "a high-quality image of a letter"
@@ -68,7 +68,7 @@ def small(p: Params, device: torch.device) -> tuple[LatentDiffusion, Probe]:
     parts = build_vae(diffusion, size), unet, build_text_encoder(diffusion, tokenizer), tokenizer, build_scheduler(diffusion)
     names = ("architecture", "width", "stem_kernel", "stem_stride", "stem_pool")
     network = ResNet(**{name: classifier[name] for name in names}, classes=10).eval().requires_grad_(False)
-    return LatentDiffusion(*parts).to(device), probe_of(network.to(device), size)
+    return laid_out(LatentDiffusion(*parts).to(device)), probe_of(network.to(device), size)
 
 
 def full_size(p: Params, device: torch.device) -> tuple[LatentDiffusion, Probe]:
@@ -94,8 +94,7 @@ def full_size(p: Params, device: torch.device) -> tuple[LatentDiffusion, Probe]:
     if device.type == "cuda":
         model.unet.to(torch.bfloat16)
         model.text_encoder.to(torch.bfloat16)
-        model.checkpoint_gradients()
-    return model, probe_of(network.to(device).eval().requires_grad_(False), FULL_SIZE["classifier"])
+    return laid_out(model), probe_of(network.to(device).eval().requires_grad_(False), FULL_SIZE["classifier"])
 
 
 def probe_of(classifier: ResNet, size: int) -> Probe:
@@ -146,7 +145,8 @@ def peak_mib(device: torch.device) -> float:
     """Of this process, or of its GPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text()  # getrusage would count what the parent held when it forked
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
 
 
 def main() -> None:
