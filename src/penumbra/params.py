@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from penumbra.consistency import faults
+from penumbra.differences import expand, inherited, unlike
 from penumbra.errors import PenumbraError
 from penumbra.schema import Experiment
 
@@ -40,16 +41,20 @@ ALTERNATIVES = (("synthesize",), ("train", "recipes"))  # sections whose entries
 
 
 def validate(path: str | os.PathLike) -> dict[str, Any]:
-    """The content of params.yaml, nested as in the file.
+    """The content of params.yaml, nested as in the file, `like` replaced by what it stands for.
 
     Raises:
         PenumbraError: one line per problem: key, value, what is allowed.
     """
-    content = load(path)
-    try:
-        problems = [_line(key.split("."), content, allowed) for key, allowed in faults(Experiment.model_validate(content))]
-    except ValidationError as error:
-        problems = list(_lines(error, content))
+    given = load(path)
+    content = expand(given)
+    problems = [_line((*place, "like"), given, f"must be one of {', '.join(names)}") for place, names in unlike(given)]
+    if not problems:
+        try:
+            found = [(key.split("."), allowed) for key, allowed in faults(Experiment.model_validate(content))]
+            problems = [_line(loc, content, allowed) for loc, allowed in found if not inherited(given, loc)]
+        except ValidationError as error:
+            problems = list(_lines(error, content, given))
     if problems:
         raise PenumbraError("\n".join(f"{Path(path).name}: {problem}" for problem in problems))
     return content
@@ -84,11 +89,12 @@ def known_leaves(params: dict[str, Any], prefix: str = "") -> list[str]:
     return leaves
 
 
-def _lines(error: ValidationError, content: dict) -> Iterator[str]:
-    """One line per problem; a misspelt key hides that the right one is missing."""
+def _lines(error: ValidationError, content: dict, given: dict) -> Iterator[str]:
+    """One line per problem; a misspelt key hides that the right one is missing, and what is inherited is said once."""
     details = error.errors(include_url=False, include_input=False)
     for detail in details:
         detail["loc"] = _without_tag(detail["loc"])
+    details = [detail for detail in details if not inherited(given, detail["loc"])]
     missing = {detail["loc"] for detail in details if detail["type"] == "missing"}
     guesses = {detail["loc"]: _guess(detail["loc"], missing, content) for detail in details if detail["type"] == "extra_forbidden"}
     for detail in details:

@@ -10,18 +10,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from penumbra.differences import expand
 from penumbra.errors import PenumbraError
 from penumbra.params import known_leaves, load, validate
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 CONTENT = load(PARAMS)
+
+
+def lookup(content: dict, key: str):
+    for part in key.split("."):
+        content = content[part]
+    return content
+
+
 LEAVES = known_leaves(CONTENT)
 SECTIONS = sorted({leaf.rsplit(".", depth)[0] for leaf in LEAVES for depth in range(1, leaf.count(".") + 1)})
 FREE = {  # sections whose keys are not prescribed
     *(f"prepare.{group}" for group in ("near", "far", "calibration", "world", "shift.kinds")),
-    *("synthesize", "synthesize.good.guidances", "train.recipes", "train.detectors", "calibrate", "filter"),
+    *("synthesize", "synthesize.good.guidances", "train.recipes", "benchmark.ablations", "train.detectors", "calibrate", "filter"),
 }
-PRESCRIBED = [section for section in SECTIONS if section not in FREE]
+LIKE = {key for key in SECTIONS if "like" in lookup(CONTENT, key)}  # sections that are differences to others
+FREE |= {key for key in SECTIONS if key.startswith("benchmark.ablations.") and key.endswith(".variants")}
+PRESCRIBED = [key for key in SECTIONS if key not in FREE and not any(key == like or key.startswith(f"{like}.") for like in LIKE)]
 WRONG = {
     bool: [1, "yes", [True]],
     int: ["8", True, [1]],
@@ -31,12 +42,6 @@ WRONG = {
     type(None): [True],
 }
 SLOW_FILES = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def lookup(content: dict, key: str):
-    for part in key.split("."):
-        content = content[part]
-    return content
 
 
 def changed(changes: dict[str, object]) -> dict:
@@ -64,7 +69,7 @@ def refusal(folder: Path, content: dict) -> list[str]:
 
 
 def test_committed_params_are_valid():
-    assert validate(PARAMS) == CONTENT
+    assert validate(PARAMS) == expand(CONTENT)
 
 
 def test_no_key_has_a_default(tmp_path):
@@ -89,7 +94,7 @@ def test_an_unknown_key_is_named(tmp_path, section, key):
 @SLOW_FILES
 @given(data=st.data())
 def test_a_value_of_another_type_is_named(tmp_path, data):
-    leaf = data.draw(st.sampled_from(LEAVES))
+    leaf = data.draw(st.sampled_from([leaf for leaf in LEAVES if leaf.split(".")[-1] != "like"]))
     wrong = data.draw(st.sampled_from([*WRONG[type(lookup(CONTENT, leaf))], {"key": 1}]))
     lines = refusal(tmp_path, changed({leaf: wrong}))
     assert lines
@@ -158,7 +163,12 @@ IMPOSSIBLE = [
     ({"prepare.far.digits-6-9": CONTENT["prepare"]["near"]["digits-6-9"]}, "prepare.far.digits-6-9: must have another name"),
     ({"prepare.near": {}}, "prepare.near: must be a list or section of 1 at least"),
     ({"prepare.near": {"a.b": CONTENT["prepare"]["far"]["noise"]}}, "prepare.near.a.b: must be named with letters, digits, - and _ only"),
-    ({"train.detectors.Mid": {"recipe": "energy", "bands": None}}, "train.detectors.Mid: must be named with small letters, digits and - only"),
+    (
+        {"train.detectors.Mid": {"recipe": "energy", "bands": None}},
+        "train.detectors.Mid: must be named with small letters, digits and - only",
+    ),
+    ({"synthesize.sona-far.like": "dream"}, 'synthesize.sona-far.like = "dream": must be one of badood, '),
+    ({"synthesize.sona-far.words": "dream"}, "synthesize.sona-far.words"),
     ({"synthesize.good.method": "dream"}, "synthesize.good.method = \"dream\": must be one of 'badood', 'good', 'sona'"),
     ({"synthesize.good.guidances.image.rho": []}, "synthesize.good.guidances.image.rho = []: must be a list or section of 1 at least"),
     ({"synthesize.good.guidances.feature.rho": [1.0]}, "synthesize.good.guidances.feature.mu"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from penumbra.artifacts.files import replace
+from penumbra.differences import expand
 from penumbra.errors import PenumbraError
 from penumbra.stage import Params, Stage
 
@@ -69,7 +70,7 @@ class Contract:
         return [entry.item for entry in self.stages.values() if entry.step == step and entry.item]
 
     def params(self, entry: Entry) -> dict[str, Any]:
-        """The declared parameters, nested as in params.yaml.
+        """The declared parameters, nested as in params.yaml, `like` replaced by what it stands for.
 
         Raises:
             PenumbraError: a declared key does not exist.
@@ -84,7 +85,7 @@ class Contract:
                 target[leaf] = source[leaf]
             except (KeyError, TypeError):
                 raise PenumbraError(f"params.yaml: there is no {key}, which stage {entry.name} declares in dvc.yaml. Add it.") from None
-        return nested
+        return expand(nested)
 
     def versions(self, entry: Entry) -> dict[str, str]:
         """Version of each library that the stage depends on, as environment.yaml says."""
