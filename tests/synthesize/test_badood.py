@@ -13,7 +13,7 @@ from penumbra.models.mage import MAGE
 from penumbra.models.moco import MoCoEncoder, standardise
 from penumbra.models.rdm import RDM
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import step
+from penumbra.synthesize import step, units
 from penumbra.synthesize.candidates import Streams, draw_images, guide
 from penumbra.synthesize.measures import distances
 
@@ -81,7 +81,7 @@ def test_distances_are_those_of_the_stored_image(stage, models):
     step.main(stage)
     pixels = torch.from_numpy(read_pixels(stage.write())).permute(0, 3, 1, 2).float() / 255
     made = MoCoEncoder.from_pretrained(models / "encoder").represent(pixels)
-    source = step.read_features(models / "encoder.safetensors")[0]["representation"].repeat_interleave(2, 0)
+    source = units.read_features(models / "encoder.safetensors")[0]["representation"].repeat_interleave(2, 0)
     rows = rows_of(stage)
     np.testing.assert_allclose(rows["distance_l2"], (made - source).norm(dim=1), rtol=1e-4)
     np.testing.assert_allclose(rows["distance_mse"], rows["distance_l2"] ** 2 / D, rtol=1e-4)
@@ -107,7 +107,7 @@ def test_parts_in_any_order_give_the_bytes_of_the_whole(stage, models, tmp_path)
 
 def test_a_killed_run_resumes_without_repeating_a_block(stage, models, tmp_path, monkeypatch):
     step.main(stage)
-    other, made, make_block = make_stage(models, tmp_path / "other", "badood"), [], step.make_block
+    other, made, make_block = make_stage(models, tmp_path / "other", "badood"), [], units.make_block
 
     def counted(*args):
         if len(made) == 2:
@@ -116,7 +116,7 @@ def test_a_killed_run_resumes_without_repeating_a_block(stage, models, tmp_path,
         made.append("block")
         return make_block(*args)
 
-    monkeypatch.setattr(step, "make_block", counted)
+    monkeypatch.setattr(units, "make_block", counted)
     with pytest.raises(KeyboardInterrupt):
         step.main(other)
     step.main(other)

@@ -17,7 +17,7 @@ from penumbra.models.resnet import ResNet, energy
 from penumbra.noise import SampleNoise
 from penumbra.scores import knn
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import good
+from penumbra.synthesize import good, good_units
 from tiny_pipeline import write_tiny_pipeline
 
 ARCHITECTURE = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 1, "stem_pool": False}
@@ -84,7 +84,7 @@ def test_every_combination_of_strengths_is_sampled_for_every_class(whole):
 def test_energy_distance_and_prediction_are_those_of_the_final_image(whole, models):
     rows = rows_of(whole)
     classifier = ResNet.from_pretrained(models / "classifier")
-    bank = good.read_features(models / "classifier.safetensors")[0]["features"]
+    bank = good_units.read_features(models / "classifier.safetensors")[0]["features"]
     logits, features = classifier.forward_with_features(pixels_of(rows))
     np.testing.assert_allclose(rows["energy"], energy(logits), rtol=1e-4)
     np.testing.assert_allclose(rows["knn"], knn(features, bank, 3), rtol=1e-3, atol=1e-6)
@@ -154,8 +154,8 @@ def latents_of(models, tmp_path_factory):
     def draw(**changes):
         p = Params(METHOD | changes)
         candidates = [c for c in good.plan(p.guidances, CLASSES) if c.rho == 20 and c.mu == 20]
-        loaded = good.load(replace(stage, params=Params({"synthesize": {"good": p}})), torch.device("cpu"))
-        return good.draw_latents(loaded, candidates, 0, p)
+        loaded = good_units.load(replace(stage, params=Params({"synthesize": {"good": p}})), torch.device("cpu"))
+        return good_units.draw_latents(loaded, candidates, 0, p)
 
     return draw
 
@@ -168,9 +168,9 @@ def test_every_parameter_counts(latents_of, name):
 def test_larger_images_are_scaled_to_the_experiment(whole, models, tmp_path):
     rows = rows_of(whole)
     stage = make_stage(models, tmp_path)
-    loaded = good.load(stage, torch.device("cpu"))
+    loaded = good_units.load(stage, torch.device("cpu"))
     latents = torch.randn(2, 4, 8, 8)
-    assert good.draw_images(loaded.diffusion, latents, 8).shape == (2, 8, 8, 3)
+    assert good_units.draw_images(loaded.diffusion, latents, 8).shape == (2, 8, 8, 3)
     assert decode(rows["image"][0]["bytes"]).shape == (SIZE, SIZE, 3)
 
 

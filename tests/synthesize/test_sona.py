@@ -13,7 +13,7 @@ from penumbra.errors import PenumbraError
 from penumbra.models.latent import LatentDiffusion
 from penumbra.models.moco import MoCoEncoder
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import reconstruction, sona
+from penumbra.synthesize import reconstruction, sona, sona_units
 from penumbra.synthesize.illustration import FRAMES, mask_steps, path_steps
 from tiny_pipeline import write_tiny_pipeline
 
@@ -147,7 +147,7 @@ def test_sega_is_led_by_the_id_prompt_and_sdedit_by_the_ood_prompt_alone():
     """What SONA's own switches say does not matter to them."""
     off = {"remove": False, "keep": False, "add": False, "spare": False, "text_guidance": 3.0}
     for flags in ({}, off):
-        sega, sdedit = (sona.edit_of(Params(METHOD | {"text_guidance": 3.0} | flags | {"edit": edit})) for edit in ("sega", "sdedit"))
+        sega, sdedit = (sona_units.edit_of(Params(METHOD | {"text_guidance": 3.0} | flags | {"edit": edit})) for edit in ("sega", "sdedit"))
         assert (sega.text, sega.terms, sega.spare, sega.conditions) == ("id", ("add",), False, ("id", "ood"))
         assert (sdedit.text, sdedit.terms, sdedit.conditions) == ("ood", (), ("ood",))
 
@@ -165,7 +165,7 @@ def test_pndm_is_another_sampler(default, inputs, tmp_path):
 
 @pytest.mark.parametrize("stop", [[0, 2], [3, 3], [0, 5]])
 def test_stops_are_uniform_over_both_bounds_and_all_between(stop):
-    counts = np.bincount(sona.draw_stops([str(index) for index in range(3000)], stop, 0), minlength=6)
+    counts = np.bincount(sona_units.draw_stops([str(index) for index in range(3000)], stop, 0), minlength=6)
     kinds = stop[1] - stop[0] + 1
     assert (counts[stop[0] : stop[1] + 1] > 3000 / kinds * 0.85).all()
     assert counts.sum() == counts[stop[0] : stop[1] + 1].sum()
@@ -184,8 +184,8 @@ def test_reconstruction_is_the_autoencoders_round_trip_and_needs_no_words(inputs
     model = LatentDiffusion.load(inputs / "diffusion")
     images = torch.from_numpy(read_pixels(inputs / "test.parquet")).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        made = model.decode(model.encode(sona.resized(images, (16, 16))))
-    expected = (sona.resized(made, (SIZE, SIZE)).clamp(0, 1) * 255).permute(0, 2, 3, 1).numpy()
+        made = model.decode(model.encode(sona_units.resized(images, (16, 16))))
+    expected = (sona_units.resized(made, (SIZE, SIZE)).clamp(0, 1) * 255).permute(0, 2, 3, 1).numpy()
     assert np.abs(read_pixels(stage.write())[11:] - expected).max() < 1
 
 
@@ -255,7 +255,7 @@ def test_words_without_a_world_are_an_error_that_names_it(inputs, tmp_path):
 
 
 def test_a_prompt_that_is_too_long_is_known_before_any_work(inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr(sona, "edit_batch", lambda *_: pytest.fail("work has begun"))
+    monkeypatch.setattr(sona_units, "edit_batch", lambda *_: pytest.fail("work has begun"))
     (tmp_path / "words").write_text("a" * 40)
     stage = make_stage(inputs, tmp_path, words="file", word_file=str(tmp_path / "words"))
     with pytest.raises(PenumbraError, match="tokens"):

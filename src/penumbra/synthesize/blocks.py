@@ -16,7 +16,11 @@ Row = dict[str, Any]  # "image" as encoded bytes, and every column
 
 
 def run(
-    stage: Stage, candidates: Sequence[C], size: int, columns: dict[str, pa.DataType], make: Callable[[Sequence[C]], Iterable[Row]]
+    stage: Stage,
+    candidates: Sequence[C],
+    size: int,
+    columns: dict[str, pa.DataType],
+    load: Callable[[], Callable[[Sequence[C]], Iterable[Row]]],
 ) -> bool:
     """Make the blocks that are left to this process; without a part, write data/outliers/METHOD.parquet of all blocks.
 
@@ -24,13 +28,16 @@ def run(
         candidates: what is to be made, in the order of the rows.
         size: candidates in a block.
         columns: name -> Arrow type of the provenance columns.
-        make: the rows of one block.
+        load: loads the models and returns what makes the rows of one block; not called where nothing is left to make, so that
+            assembling needs no model and no torch.
 
     Returns:
         Whether the file is written (`stage.finish()` is left to the caller).
     """
     blocks = {f"block-{start // size:06d}.parquet": candidates[start : start + size] for start in range(0, len(candidates), size)}
-    for unit in progress(stage.todo(blocks), stage.name):
+    todo = stage.todo(blocks)
+    make = load() if todo else None
+    for unit in progress(todo, stage.name):
         with replace(stage.scratch / unit) as temporary, ImageWriter(temporary, columns, {}) as writer:
             for row in make(blocks[unit]):
                 writer.add(row.pop("image"), **row)

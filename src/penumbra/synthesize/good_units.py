@@ -1,0 +1,180 @@
+"""The units of synthesize@good: blocks of candidates that a text-to-image model is guided to."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from penumbra.artifacts.features import read_features
+from penumbra.artifacts.images import encode
+from penumbra.errors import PenumbraError
+from penumbra.guidance.ood import Probe, kth_distance, latent_log_f
+from penumbra.guidance.tfg import Guidance, guided_sample, repeated
+from penumbra.models.gradcam import grad_cam
+from penumbra.models.latent import Grid, LatentDiffusion
+from penumbra.models.resnet import ResNet, energy
+from penumbra.noise import SampleNoise
+from penumbra.runtime import inference_batch, setup
+from penumbra.stage import Params, Stage
+from penumbra.synthesize.good import BLOCK, Candidate
+from penumbra.synthesize.prompts import concepts
+
+DECODED = 2  # images that a GPU decodes and differentiates at a time: a 512 x 512 one takes gigabytes
+
+
+def classifier_free(model: LatentDiffusion, condition: Tensor, unconditional: Tensor, scale: float) -> Callable[[Tensor, int], Tensor]:
+    """eps_u + s (eps_c - eps_u) as a function of latents [B, ...] and step; both in one batch of 2B.
+
+    Args:
+        condition: of the prompts [B, L, D].
+        unconditional: of the empty prompt [1, L, D].
+    """
+    both = torch.cat([unconditional.expand_as(condition), condition])
+
+    def eps(z: Tensor, t: int) -> Tensor:
+        without, given = model.eps(torch.cat([z, z]), t, both).chunk(2)
+        return without + scale * (given - without)
+
+    return eps
+
+
+@dataclass(frozen=True)
+class Models:
+    """What is frozen, on one device, and the names of the ID classes."""
+
+    diffusion: LatentDiffusion
+    probe: Probe
+    concepts: list[str]
+
+
+def levels(model: LatentDiffusion, p: Params) -> Grid:
+    """The noise levels that the sampler visits."""
+    grid = model.grid(p.steps)
+    return repeated(grid) if p.pndm else grid
+
+
+def slice_size(model: LatentDiffusion) -> int | None:
+    """Samples that the decoder takes at a time."""
+    return DECODED if model.device.type == "cuda" else None
+
+
+def draw_latents(models: Models, block: Sequence[Candidate], seed: int, p: Params) -> Tensor:
+    """Guided latents [B, C, h, w] of candidates, which may mix guidances and strengths.
+
+    Args:
+        p: parameters of the method (params.yaml, synthesize.METHOD).
+    """
+    model, streams = models.diffusion, [candidate.stream for candidate in block]
+    sections = [p.guidances[candidate.guidance] for candidate in block]
+    noise = {purpose: SampleNoise(seed, f"synthesize/good/{purpose}", streams) for purpose in ("start", "sampler", "smoothing")}
+    weights = (torch.tensor([float(section[name]) for section in sections], device=model.device) for name in ("energy", "knn"))
+    guidance = Guidance(
+        rho=[candidate.rho for candidate in block],
+        mu=[candidate.mu for candidate in block],
+        gamma=[section.gamma for section in sections],
+        rho_schedule=p.rho_schedule,
+        mu_schedule=p.mu_schedule,
+        gamma_schedule=p.gamma_schedule,
+        draws=p.draws,
+        iterations=p.iterations,
+        recurrences=p.recurrences,
+        eta=p.eta,
+        clip=p.clip,
+    )
+    condition = model.embed([p.prompt.format(models.concepts[candidate.label]) for candidate in block])
+    eps = classifier_free(model, condition, model.embed([""]), p.guidance_scale)
+    log_f = latent_log_f(models.probe, model.decode, *weights, slice_size(model))
+    start = noise["start"].normal(*model.latent_shape).to(model.device)
+    return guided_sample(eps, log_f, start, levels(model, p), guidance, noise["sampler"], noise["smoothing"])
+
+
+@torch.no_grad()
+def draw_images(model: LatentDiffusion, latents: Tensor, size: int) -> Tensor:
+    """uint8 pixels [B, size, size, 3], on the CPU, of latents [B, C, h, w]."""
+    images = torch.cat([model.decode(part) for part in latents.split(slice_size(model) or len(latents))])
+    if images.shape[-2:] != (size, size):
+        images = F.interpolate(images, (size, size), mode="bicubic", align_corners=False, antialias=True)
+    return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu()
+
+
+def measure(probe: Probe, pixels: Tensor) -> dict[str, Tensor]:
+    """Energy [B], k-NN distance [B], predicted class [B] and Grad-CAM maps [B, h, w] of uint8 pixels [B, H, W, 3], on the CPU.
+
+    The classifier sees the images as a detector will: in the range of its training, whatever range guided them.
+    """
+    images = pixels.to(probe.bank.device).permute(0, 3, 1, 2).float() / 255
+    cam, logits, features = grad_cam(probe.classifier, images)
+    knn = kth_distance(features, probe.bank, probe.k)
+    return {"energy": energy(logits).cpu(), "knn": knn.cpu(), "predicted": logits.argmax(1).cpu(), "cam": cam.cpu()}
+
+
+def _check_finite(latents: Tensor, block: Sequence[Candidate], stage: Stage) -> None:
+    finite = latents.isfinite().flatten(1).all(1).tolist()
+    if not all(finite):
+        worst = block[finite.index(False)]
+        raise PenumbraError(
+            f"{stage.name}: {finite.count(False)} of {len(block)} samples are NaN or infinite, the first of guidance {worst.guidance} "
+            f"with rho = {worst.rho:g} and mu = {worst.mu:g}. Lower these strengths, or the weights energy and knn of "
+            f"synthesize.{stage.item}.guidances.{worst.guidance}."
+        )
+
+
+def _rows(models: Models, block: Sequence[Candidate], stage: Stage) -> Iterator[dict]:
+    p, seed = stage.params.synthesize[stage.item], stage.params.common.seed
+    size = inference_batch(BLOCK)
+    for part in (block[start : start + size] for start in range(0, len(block), size)):
+        latents = draw_latents(models, part, seed, p)
+        _check_finite(latents, part, stage)
+        pixels = draw_images(models.diffusion, latents, stage.params.common.image_size)
+        measured = measure(models.probe, pixels)
+        for index, candidate in enumerate(part):
+            yield {
+                "image": encode(np.ascontiguousarray(pixels[index].numpy())),
+                "sample_id": f"{stage.item}/{candidate.index:06d}",
+                "source_id": "",
+                "label": candidate.label,
+                "prompt": p.prompt.format(models.concepts[candidate.label]),
+                "guidance": candidate.guidance,
+                "rho": candidate.rho,
+                "mu": candidate.mu,
+                "cam": measured["cam"][index].flatten().tolist(),
+                "cam_size": measured["cam"].shape[-1],
+                "seed": seed,
+                **{name: measured[name][index].item() for name in ("energy", "knn", "predicted")},
+            }
+
+
+def laid_out(diffusion: LatentDiffusion) -> LatentDiffusion:
+    """The same model, its memory arranged for passes forward and backward."""
+    diffusion.vae.to(memory_format=torch.channels_last)  # the decoder's wide convolutions gain, the small UNet's lose
+    if diffusion.device.type == "cuda":
+        diffusion.unet.enable_gradient_checkpointing()  # the decoder's graph is that of DECODED images anyway
+    return diffusion
+
+
+def load(stage: Stage, device: torch.device) -> Models:
+    """The models that the stage reads.
+
+    Raises:
+        PenumbraError: they do not fit each other.
+    """
+    p = stage.params.synthesize[stage.item]
+    diffusion = laid_out(LatentDiffusion.load(stage.read("models/diffusion"), device))
+    classifier = ResNet.from_pretrained(stage.read("models/classifier")).to(device)
+    features = read_features(stage.read("features/classifier"))[0]["features"].to(device)
+    names = concepts(stage.read("images/train"))
+    if classifier.config["classes"] != len(names):
+        raise PenumbraError(
+            f"{stage.read('models/classifier')}: knows {classifier.config['classes']} classes, and {stage.read('images/train')} "
+            f"has {len(names)}. Run `dvc repro pretrain@classifier`."
+        )
+    return Models(diffusion, Probe.create(classifier, features, p.knn_k, p.classifier_size, p.classifier_range, p.knn_log), names)
+
+
+def open_blocks(stage: Stage) -> Callable[[Sequence[Candidate]], Iterator[dict]]:
+    """Load the models; returns what makes the rows of a block."""
+    models = load(stage, setup(threads=1))  # its parts run side by side
+    return lambda block: _rows(models, block, stage)

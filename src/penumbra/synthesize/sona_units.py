@@ -1,0 +1,231 @@
+"""The units of synthesize@sona: blocks of edited ID images."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from penumbra.artifacts.images import encode, read_pixel_range
+from penumbra.errors import PenumbraError
+from penumbra.guidance.partial import Levels, edited
+from penumbra.guidance.semantic import Edit
+from penumbra.models.latent import LatentDiffusion
+from penumbra.models.moco import MoCoEncoder
+from penumbra.noise import SampleNoise
+from penumbra.runtime import inference_batch, setup
+from penumbra.stage import Params, Stage
+from penumbra.synthesize import words
+from penumbra.synthesize.illustration import Film
+from penumbra.synthesize.measures import distances
+from penumbra.synthesize.prompts import concepts
+from penumbra.synthesize.sona import BLOCK, Source
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What the pipeline is told.
+
+    Attributes:
+        names: of the ID classes, by label.
+        words: for what is not ID; empty if no step is taken.
+        pools: indices of the words that may be drawn, by label.
+    """
+
+    names: list[str]
+    words: list[str]
+    pools: list[Tensor]
+
+
+@dataclass(frozen=True)
+class Models:
+    """The frozen models, on one device."""
+
+    diffusion: LatentDiffusion
+    encoder: MoCoEncoder
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images that are edited together.
+
+    Attributes:
+        pixels: uint8 [B, S, S, 3].
+        sample_ids: of the B images.
+        stops: [B], executed steps.
+        prompts: "id" and "ood", B texts each.
+        shown: rows whose masks and path are kept.
+    """
+
+    pixels: np.ndarray
+    sample_ids: list[str]
+    stops: Tensor
+    prompts: dict[str, list[str]]
+    shown: list[int]
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """Edited images, uint8 [B, S, S, 3], the measured columns [B], and PNG of masks and path for the rows that have them."""
+
+    pixels: np.ndarray
+    measured: dict[str, Tensor]
+    masks: dict[int, bytes | None]
+    path: dict[int, bytes | None]
+
+
+def edit_of(p: Params) -> Edit:
+    """The guidance of p.edit: SEGA keeps the OOD term alone, on the ID prompt; SDEdit has no masked term (synthesize.METHOD)."""
+    terms = {name: p[name] and p.edit == "sona" for name in ("remove", "keep", "spare")}
+    return Edit(
+        scale=p.scale,
+        share=p.share,
+        granularity=p.granularity,
+        **terms,
+        add=p.edit == "sega" or (p.edit == "sona" and p.add),
+        warmup=tuple(p.warmup),
+        momentum_scale=p.momentum_scale,
+        momentum_beta=p.momentum_beta,
+        text="ood" if p.edit == "sdedit" else "id",
+        text_guidance=p.text_guidance,
+    )
+
+
+def levels_of(model: LatentDiffusion, p: Params) -> Levels:
+    """The noise levels that p.sampler visits in p.steps."""
+    timesteps, scheduler = model.grid(p.steps).timesteps, model.scheduler
+    stride = scheduler.config.num_train_timesteps // p.steps
+    return Levels.of(timesteps, stride, scheduler.alphas_cumprod, float(scheduler.final_alpha_cumprod), p.sampler)
+
+
+def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images [B, 3, H, W] at another size, the whole image, bilinear; its aspect is not kept."""
+    if tuple(images.shape[-2:]) == size:
+        return images
+    return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def draw_pixels(model: LatentDiffusion, latents: Tensor, size: int) -> np.ndarray:
+    """uint8 [B, size, size, 3] of latents [B, C, h, w].
+
+    Raises:
+        PenumbraError: an image is not finite.
+    """
+    images = resized(model.decode(latents), (size, size))
+    if not images.isfinite().all():
+        raise PenumbraError(f"{model.name}: has drawn images with NaN. Take less scale or text_guidance (params.yaml, synthesize).")
+    return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+@torch.no_grad()
+def edit_batch(models: Models, batch: Batch, p: Params, seed: int) -> Outliers:
+    """Edit B images (p: params.yaml, synthesize.METHOD)."""
+    model, size = models.diffusion, batch.pixels.shape[1]
+    edit, shape = edit_of(p), model.latent_shape
+
+    def noise(purpose: str) -> Tensor:
+        """Of a stream that knows neither method nor block: methods then differ by the edit and nothing else."""
+        return SampleNoise(seed, f"synthesize/{purpose}", batch.sample_ids).normal(*shape).to(model.device)
+
+    source = torch.from_numpy(batch.pixels).to(model.device).permute(0, 3, 1, 2).float() / 255
+    clean = model.encode(resized(source, model.image_size), noise("posterior") if p.posterior == "sample" else None)
+    film, latents = Film(batch.shown, batch.stops), clean
+    if batch.stops.any():
+        texts = [[""] * len(clean), *(batch.prompts[name] for name in edit.conditions)]
+        conditions = model.embed([text for texts_of in texts for text in texts_of]).unflatten(0, (len(texts), len(clean)))
+        levels = levels_of(model, p)
+        latents = edited(model.eps, clean, noise("forward"), batch.stops, conditions, edit, levels, p.sampler, film)
+    pixels = draw_pixels(model, latents, size)
+    made = torch.from_numpy(pixels).to(model.device).permute(0, 3, 1, 2).float() / 255
+    measured = {
+        "displacement": torch.linalg.vector_norm((latents - clean).flatten(1), dim=1),
+        **distances(models.encoder.represent(made), models.encoder.represent(source)),
+    }
+    return Outliers(
+        pixels,
+        {name: values.cpu() for name, values in measured.items()},
+        {row: film.masks(row, size) for row in batch.shown},
+        {row: film.path(row, lambda z: draw_pixels(model, z, size)) for row in batch.shown},
+    )
+
+
+def draw_stops(sample_ids: Sequence[str], stop: Sequence[int], seed: int) -> Tensor:
+    """Executed steps [B], uniform over stop[0]..stop[1], of each image by itself."""
+    low, high = stop
+    uniform = SampleNoise(seed, "synthesize/stop", sample_ids).uniform()
+    return low + (uniform.double() * (high - low + 1)).long()
+
+
+def _rows(models: Models, texts: Texts, block: Sequence[Source], stage: Stage) -> Iterator[dict]:
+    p, seed = stage.params.synthesize[stage.item], stage.params.common.seed
+    for start in range(0, len(block), size := inference_batch(BLOCK)):
+        sources = block[start : start + size]
+        ids = [source.sample_id for source in sources]
+        stops = draw_stops(ids, p.stop, seed)
+        uniform = SampleNoise(seed, "synthesize/word", ids).uniform().tolist()
+        drawn = [
+            texts.words[words.draw(texts.pools[source.label], u)] if stop else ""
+            for source, stop, u in zip(sources, stops.tolist(), uniform, strict=True)
+        ]
+        prompts = {
+            "id": [p.prompt.format(texts.names[source.label]) for source in sources],
+            "ood": [p.prompt.format(word) if word else "" for word in drawn],
+        }
+        shown = [row for row, source in enumerate(sources) if source.shown]
+        made = edit_batch(models, Batch(_pixels(stage, sources), ids, stops, prompts, shown), p, seed)
+        for row, source in enumerate(sources):
+            yield {
+                "image": encode(made.pixels[row]),
+                "sample_id": f"{stage.item}/{source.index:06d}",
+                "source_id": source.sample_id,
+                "label": source.label,
+                "split": source.split,
+                "prompt": prompts["ood"][row],
+                "word": drawn[row],
+                "stop": int(stops[row]),
+                "masks": made.masks.get(row),
+                "path": made.path.get(row),
+                "seed": seed,
+                **{name: values[row].item() for name, values in made.measured.items()},
+            }
+
+
+def _pixels(stage: Stage, sources: Sequence[Source]) -> np.ndarray:
+    """uint8 [B, S, S, 3] of sources that follow each other in their files."""
+    parts = []
+    for split, group in groupby(sources, key=lambda source: source.split):
+        rows = [source.row for source in group]
+        parts.append(read_pixel_range(stage.read(f"images/{split}"), rows[0], rows[-1] + 1))
+    return np.concatenate(parts)
+
+
+def _texts(stage: Stage, model: LatentDiffusion, p: Params) -> Texts:
+    names = concepts(stage.read("images/train"))
+    if p.stop[1] == 0:
+        return Texts(names, [], [])
+    if p.words == "file":
+        listed, origin = words.lines(p.word_file, f"synthesize.{stage.item}.word_file"), p.word_file
+    else:
+        listed, origin = words.captions(stage.read("images/world")), str(stage.read("images/world"))
+    found = words.vocabulary(listed, names, origin)
+    prompts = [[p.prompt.format(text) for text in texts] for texts in (names, found)]
+    model.tokens(prompts[0] + prompts[1])  # a prompt that is too long is known before the work begins
+    if p.words in ("close", "far"):
+        distance = words.text_distance(*(model.embed_pooled(texts).cpu() for texts in prompts))
+    else:
+        distance = torch.zeros(len(names), len(found))
+    return Texts(names, found, [words.pool(row, p.words) for row in distance])
+
+
+def open_blocks(stage: Stage) -> Callable[[Sequence[Source]], Iterator[dict]]:
+    """Load the models; returns what makes the rows of a block."""
+    device = setup(threads=1)  # its parts run side by side
+    models = Models(
+        LatentDiffusion.load(stage.read("models/diffusion"), device),
+        MoCoEncoder.from_pretrained(stage.read("models/encoder")).to(device),
+    )
+    texts = _texts(stage, models.diffusion, stage.params.synthesize[stage.item])
+    return lambda block: _rows(models, texts, block, stage)
