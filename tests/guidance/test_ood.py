@@ -125,9 +125,10 @@ def test_the_classifier_sees_its_own_normalisation_or_the_raw_range(probe):
     torch.testing.assert_close(seen[2], (halved - mean) / std)
 
 
+@pytest.mark.parametrize("weights", [([1.0, 0.0, 2.0], [0.0, 3.0, 1.0]), ([0.0, 0.0, 2.0], [0.0, 0.0, 1.0])], ids=["guided", "some not"])
 @pytest.mark.parametrize("slice_size", [1, 2, 3])
-def test_slices_change_neither_value_nor_gradient(probe, decode, slice_size):
-    weights = torch.tensor([1.0, 0.0, 2.0]), torch.tensor([0.0, 3.0, 1.0])
+def test_slices_change_neither_value_nor_gradient(probe, decode, slice_size, weights):
+    weights = [torch.tensor(weight, dtype=torch.float64) for weight in weights]
     latents, upstream, results = randn(3, 4, 8, 8), randn(3), []
     for size in (None, slice_size):
         leaf = latents.clone().requires_grad_(True)

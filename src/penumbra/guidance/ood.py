@@ -82,9 +82,7 @@ def outlierness(probe: Probe, images: Tensor, energy_weight: Weight, knn_weight:
     The paper writes f = exp(E) and the sum of exp f_n for it; the second is the reciprocal and would climb towards ID.
     """
     logits, features = outputs(probe, images)
-    total = logits.new_zeros(len(logits))
-    if torch.as_tensor(energy_weight).any():
-        total = total + energy_weight * energy(logits)
+    total = energy_weight * energy(logits)  # whatever the weight: where none guides, the gradient is 0 and not missing
     if torch.as_tensor(knn_weight).any():
         distance = kth_distance(features, probe.bank, probe.k)
         if probe.log:
