@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from penumbra.errors import PenumbraError
+from penumbra.models import latent
 from penumbra.models.latent import LatentDiffusion
 from tiny_pipeline import LENGTH, write_tiny_pipeline
 
@@ -141,6 +142,17 @@ def test_prompts_that_are_repeated_or_empty_have_one_condition_each(model):
     assert not torch.allclose(conditions[0], conditions[1])
     assert torch.equal(conditions[1], model.embed([""])[0])
     assert model.embed_pooled(["a cat", ""]).shape == (2, 16)
+
+
+def test_many_texts_are_embedded_a_part_at_a_time(model, monkeypatch):
+    texts, sizes = ["a", "b", "cat", "", "dog"], []
+    whole = model.embed_pooled(texts)
+    monkeypatch.setattr(latent, "TEXTS", 2)
+    handle = model.text_encoder.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    parts = model.embed_pooled(texts)
+    handle.remove()
+    torch.testing.assert_close(parts, whole)
+    assert sizes == [2, 2, 1]
 
 
 def test_a_prompt_over_the_limit_is_an_error_and_one_at_the_limit_is_not(model, capfd):

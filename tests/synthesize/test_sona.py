@@ -262,6 +262,15 @@ def test_a_prompt_that_is_too_long_is_known_before_any_work(inputs, tmp_path, mo
         sona.main(stage)
 
 
+@pytest.mark.parametrize("posterior", ["mean", "sample"])
+def test_the_autoencoder_may_take_a_block_in_parts(inputs, tmp_path, monkeypatch, posterior):
+    """As on a GPU; latents and images are those of the whole block."""
+    whole = run(inputs, tmp_path / "whole", posterior=posterior, stop=[0, 0])[1]
+    monkeypatch.setattr(sona_units, "coded_at_once", lambda model, count: 1)
+    parts = run(inputs, tmp_path / "parts", posterior=posterior, stop=[0, 0])[1]
+    np.testing.assert_allclose(parts.astype(int), whole.astype(int), atol=1)
+
+
 def test_images_with_nan_are_an_error_that_names_the_remedy(inputs, tmp_path):
     with pytest.raises(PenumbraError, match="NaN.*scale"):
         run(inputs, tmp_path, scale=1e38)

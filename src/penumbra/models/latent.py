@@ -30,6 +30,7 @@ COMPONENTS = {
     "scheduler": DDIMScheduler,
 }
 PREDICTIONS = ("epsilon", "v_prediction")
+TEXTS = 256  # that are embedded at a time: a list of words may be long
 ORIGIN = {"_name_or_path", "name_or_path", "is_local", "local_files_only"}  # keys that say how a component was loaded
 
 
@@ -204,7 +205,7 @@ class LatentDiffusion(nn.Module):
     @torch.no_grad()
     def embed_pooled(self, prompts: Sequence[str]) -> Tensor:
         """One vector [B, D] for each prompt, at its end-of-text token, as CLIP compares texts."""
-        return self.text_encoder(self.tokens(prompts)).pooler_output.float()
+        return torch.cat([self.text_encoder(ids).pooler_output.float() for ids in self.tokens(prompts).split(TEXTS)])
 
     def eps(self, z: Tensor, t: int | Tensor, condition: Tensor) -> Tensor:
         """Predicted noise [B, C, h, w], float32, of latents z [B, C, h, w].

@@ -24,6 +24,8 @@ from penumbra.synthesize.measures import distances
 from penumbra.synthesize.prompts import concepts
 from penumbra.synthesize.sona import BLOCK, Source
 
+CODED = 8  # images that a GPU encodes or decodes at a time: a whole block of 512 x 512 ones takes tens of gigabytes
+
 
 @dataclass(frozen=True)
 class Texts:
@@ -108,13 +110,26 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
 
 
+def coded_at_once(model: LatentDiffusion, count: int) -> int:
+    """Images of `count` that the autoencoder takes at a time."""
+    return CODED if model.device.type == "cuda" else max(count, 1)
+
+
+def encoded(model: LatentDiffusion, images: Tensor, noise: Tensor | None) -> Tensor:
+    """Latents of images [B, 3, H, W]: see `LatentDiffusion.encode`."""
+    size = coded_at_once(model, len(images))
+    rows = (slice(start, start + size) for start in range(0, len(images), size))
+    return torch.cat([model.encode(images[part], None if noise is None else noise[part]) for part in rows])
+
+
 def draw_pixels(model: LatentDiffusion, latents: Tensor, size: int) -> np.ndarray:
     """uint8 [B, size, size, 3] of latents [B, C, h, w].
 
     Raises:
         PenumbraError: an image is not finite.
     """
-    images = resized(model.decode(latents), (size, size))
+    parts = latents.split(coded_at_once(model, len(latents)))
+    images = torch.cat([resized(model.decode(part), (size, size)) for part in parts])
     if not images.isfinite().all():
         raise PenumbraError(f"{model.name}: has drawn images with NaN. Take less scale or text_guidance (params.yaml, synthesize).")
     return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
@@ -131,7 +146,7 @@ def edit_batch(models: Models, batch: Batch, p: Params, seed: int) -> Outliers:
         return SampleNoise(seed, f"synthesize/{purpose}", batch.sample_ids).normal(*shape).to(model.device)
 
     source = torch.from_numpy(batch.pixels).to(model.device).permute(0, 3, 1, 2).float() / 255
-    clean = model.encode(resized(source, model.image_size), noise("posterior") if p.posterior == "sample" else None)
+    clean = encoded(model, resized(source, model.image_size), noise("posterior") if p.posterior == "sample" else None)
     film, latents = Film(batch.shown, batch.stops), clean
     if batch.stops.any():
         texts = [[""] * len(clean), *(batch.prompts[name] for name in edit.conditions)]
