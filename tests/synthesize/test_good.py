@@ -185,6 +185,12 @@ def test_a_larger_k_than_the_bank_is_an_error(models, tmp_path):
         good.main(make_stage(models, tmp_path, knn_k=13))
 
 
+def test_a_prompt_that_is_too_long_is_known_before_any_work(models, tmp_path, monkeypatch):
+    monkeypatch.setattr(good_units, "draw_latents", lambda *_: pytest.fail("work has begun"))
+    with pytest.raises(PenumbraError, match="tokens; the text encoder"):
+        good.main(make_stage(models, tmp_path, prompt="a" * 40 + " {}"))
+
+
 def test_a_classifier_of_other_classes_is_an_error(models, tmp_path):
     stage = make_stage(models, tmp_path)
     ResNet(**ARCHITECTURE, classes=3).save_pretrained(tmp_path / "classifier")

@@ -159,7 +159,7 @@ def load(stage: Stage, device: torch.device) -> Models:
     """The models that the stage reads.
 
     Raises:
-        PenumbraError: they do not fit each other.
+        PenumbraError: they do not fit each other, or a prompt is too long.
     """
     p = stage.params.synthesize[stage.item]
     diffusion = laid_out(LatentDiffusion.load(stage.read("models/diffusion"), device))
@@ -171,6 +171,7 @@ def load(stage: Stage, device: torch.device) -> Models:
             f"{stage.read('models/classifier')}: knows {classifier.config['classes']} classes, and {stage.read('images/train')} "
             f"has {len(names)}. Run `dvc repro pretrain@classifier`."
         )
+    diffusion.tokens([p.prompt.format(name) for name in names])  # a prompt that is too long is known before the work begins
     return Models(diffusion, Probe.create(classifier, features, p.knn_k, p.classifier_size, p.classifier_range, p.knn_log), names)
 
 
