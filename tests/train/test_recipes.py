@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
-from training_files import UNIFORM, contents
+from training_files import CANDIDATES, UNIFORM, contents, write_images
 
 from penumbra import training
 from penumbra.artifacts.images import read_pixels, read_table
@@ -170,6 +170,15 @@ def test_whole_in_parts_and_resumed_sona_gives_the_same_bytes(make_stage, monkey
         step.main(killed)
     step.main(killed)
     assert contents(whole.write()) == contents(parts.write()) == contents(killed.write())
+
+
+@pytest.mark.parametrize("loss", ["energy", "uniform"])
+def test_edited_test_images_are_refused(make_stage, loss):
+    kinds = ("outliers",) if loss == "energy" else SONA
+    stage = make_stage("all", kinds=kinds, loss=loss)
+    write_images(stage.read("outliers/badood"), CANDIDATES, label=0, splits=("train", "test"))
+    with pytest.raises(PenumbraError, match=r"badood.parquet: holds edited test images, .* Take test out of synthesize.badood.splits"):
+        step.main(stage)
 
 
 @pytest.mark.parametrize(

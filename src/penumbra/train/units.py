@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
@@ -92,7 +93,13 @@ def _column(path: Path, column: str) -> list[str | None]:
 
 
 def _candidates(stage: Stage, bands: Bands, recipe: str, device: torch.device) -> Candidates:
-    path = stage.read(outliers_name(stage))
+    name = outliers_name(stage)
+    path = stage.read(name)
+    if "split" in pq.read_schema(path).names and "test" in _column(path, "split"):
+        method = name.removeprefix("outliers/")
+        raise PenumbraError(
+            f"{path}: holds edited test images, on which no detector may train. Take test out of synthesize.{method}.splits."
+        )
     pixels = torch.from_numpy(read_pixels(path)).to(device)
     images = Images(pixels, torch.full((len(pixels),), -1, device=device), _partners(stage, path, recipe))
     if bands == "all":
