@@ -54,7 +54,7 @@ def write_images(path: Path, count: int, label: int | None = None, sources: int 
             split, own = splits[i * len(splits) // count], sources is None or i < sources
             row = {"label": i % 2 if label is None else label, "split": split, "source_id": None}
             if split and own:
-                row["source_id"] = f"{split}/{(7 * i) % TRAIN:06d}"
+                row["source_id"] = f"{split}/{(7 * i + 1) % TRAIN:06d}"
             elif own and path.parent.name == "outliers":
                 row["source_id"] = f"train/{i:06d}"
             writer.add(encode(rng.integers(0, 255, (16, 16, 3)).astype(np.uint8)), sample_id=f"{path.stem}/{i:06d}", **row)
