@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
-from training_files import CANDIDATES, UNIFORM, contents, write_images
+from training_files import CANDIDATES, TRAIN, UNIFORM, contents, write_images
 
 from penumbra import training
 from penumbra.artifacts.images import read_pixels, read_table
@@ -170,6 +170,14 @@ def test_whole_in_parts_and_resumed_sona_gives_the_same_bytes(make_stage, monkey
         step.main(killed)
     step.main(killed)
     assert contents(whole.write()) == contents(parts.write()) == contents(killed.write())
+
+
+def test_reconstructions_that_the_recipe_leaves_out_do_not_reach_training(make_stage, monkeypatch):
+    """A preset without them needs no other dvc.yaml."""
+    seen = stop_at_training(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        step.main(make_stage("all", kinds=SONA, loss="uniform", reconstructed=False))
+    assert len(seen[0][0].train) == TRAIN
 
 
 @pytest.mark.parametrize("loss", ["energy", "uniform"])
