@@ -96,7 +96,10 @@ def _guided(stage: Stage, scores: Frames, outliers: Frames) -> tuple[Frames, Fra
     probe = _concat(guided.probe_by_seed(name, frame) for name, frame in scores.items())
     tables = {
         "strengths": _concat(strengths, ["method", "guidance", "rho", "mu", "count", "energy_mean", "energy_std", "knn_mean", "knn_std"]),
-        "edits": _concat((guided.edits_table(*item) for item in edited.items()), ["method", "stop", "count", "l2_mean", "l2_std"]),
+        "edits": _concat(
+            (guided.edits_table(*item) for item in edited.items()),
+            ["method", "stop", "count", "l2_mean", "l2_std", "cosine_mean", "cosine_std"],
+        ),
         "probe": evaluation.spread(probe, ["detector", "score", "count"], ["auroc", "accuracy"]),
     }
     return tables, {"strengths": _concat(densities, ["method", "guidance", "panel", "strength", "energy", "density"])}
