@@ -166,9 +166,8 @@ class LatentDiffusion(nn.Module):
         return self.latent_shape[1] * factor, self.latent_shape[2] * factor
 
     def checkpoint_gradients(self) -> None:
-        """Trade time for memory in backward passes: keep block inputs only, and compute blocks again."""
+        """Trade time for memory in backward passes of the UNet: keep the inputs of its blocks only, and compute the blocks again."""
         self.unet.enable_gradient_checkpointing()
-        self.vae.enable_gradient_checkpointing()
 
     def grid(self, steps: int) -> Grid:
         """The DDIM levels of the scheduler's own schedule (its spacing, offset and final alpha).

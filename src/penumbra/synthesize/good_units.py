@@ -151,7 +151,7 @@ def laid_out(diffusion: LatentDiffusion) -> LatentDiffusion:
     """The same model, its memory arranged for passes forward and backward."""
     diffusion.vae.to(memory_format=torch.channels_last)  # the decoder's wide convolutions gain, the small UNet's lose
     if diffusion.device.type == "cuda":
-        diffusion.unet.enable_gradient_checkpointing()  # the decoder's graph is that of DECODED images anyway
+        diffusion.checkpoint_gradients()  # the decoder's graph is that of DECODED images anyway
     return diffusion
 
 
