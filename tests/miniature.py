@@ -23,7 +23,7 @@ from penumbra.workflow import contract
 
 ROOT = Path(__file__).parent.parent
 PARTS_OF_REPOSITORY = ("dvc.yaml", "params.yaml", "environment.yaml", "Snakefile", ".dvcignore", ".gitignore")
-FOLDERS = ("rules", "profiles", "conf", "docs", "benchmarks", "ablations", "src/penumbra")
+FOLDERS = ("rules", "profiles", "conf", "docs", "benchmarks", "src/penumbra")
 UNITS = [f"unit-{index}" for index in range(4)]
 
 
@@ -77,8 +77,9 @@ def main() -> None:
 
 
 def followers(names: Iterable[str]) -> set[str]:
-    """The stages of those names, and all that stand on them, as dvc.yaml of the working directory says."""
-    entries, found = contract.load().stages, set(names)
+    """The stages of dvc.yaml of those names, and all that stand on them."""
+    entries = {entry.name: entry for entry in contract.load().standing()}
+    found = set(names) & entries.keys()
     while new := {
         name
         for name, entry in entries.items()

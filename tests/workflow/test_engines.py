@@ -52,7 +52,7 @@ def clone(built_miniature, tmp_path_factory):
 
 
 def test_a_fresh_clone_with_pulled_data_has_nothing_to_run(clone):
-    assert "up to date" in clone.dvc("status").stdout
+    assert "up to date" in clone.dvc("status", "dvc.yaml").stdout
     assert "Nothing to run" in clone.penumbra("repro", "--dry").stdout
 
 
@@ -61,7 +61,7 @@ def test_in_a_clone_planned_is_executed_is_what_dvc_says_and_the_engines_agree(c
     clone.reset()
     change(clone)
     will, may = planned(clone)
-    changed = set(json.loads(clone.dvc("status", "--json").stdout))
+    changed = set(json.loads(clone.dvc("status", "--json", "dvc.yaml").stdout))
     monkeypatch.chdir(clone.root)
     contract.load.cache_clear()
     assert will == changed and will | may == followers(changed)
@@ -71,7 +71,7 @@ def test_in_a_clone_planned_is_executed_is_what_dvc_says_and_the_engines_agree(c
     else:
         clone.penumbra("repro")
     assert set(clone.counters()) == will | may
-    assert "up to date" in clone.dvc("status").stdout
+    assert "up to date" in clone.dvc("status", "dvc.yaml").stdout
     if change is not upgrade_library:
         dry = clone.snakemake("-n", "--workflow-profile", "profiles/default")
         assert "Nothing to be done" in dry.stdout + dry.stderr
@@ -89,7 +89,7 @@ def test_read_only_links_to_the_cache_are_replaced_where_permissions_count(minia
     miniature.change_param("report.gallery", 7)
     miniature.run(engine, "repro")
     assert miniature.counters() == {"report": 1}
-    assert "up to date" in miniature.dvc("status").stdout
+    assert "up to date" in miniature.dvc("status", "dvc.yaml").stdout
 
 
 def test_snakemake_reads_the_rules_without_loading_torch(miniature):

@@ -22,7 +22,7 @@ def test_edited_code_reruns_exactly_the_stages_that_import_it(miniature, planned
         file.write("EDITED = True\n")
     will, may = planned(miniature)
     monkeypatch.chdir(miniature.root)
-    holders = {name for name, entry in contract.load().stages.items() if path in entry.code}
+    holders = {name for name, entry in ((entry.name, entry) for entry in contract.load().standing()) if path in entry.code}
     contract.load.cache_clear()
     assert will == holders and may == {"benchmark", "report"}
     miniature.reproduce(monkeypatch)
@@ -42,7 +42,9 @@ def test_changed_bytes_of_one_data_file_rerun_exactly_its_readers_and_what_follo
     monkeypatch.setenv("MINIATURE_OTHER_BYTES", "images/ood")
     miniature.reproduce(monkeypatch)
     monkeypatch.chdir(miniature.root)
-    readers = {name for name, entry in contract.load().stages.items() if "data/images/ood.parquet" in entry.data}
+    readers = {
+        name for name, entry in ((entry.name, entry) for entry in contract.load().standing()) if "data/images/ood.parquet" in entry.data
+    }
     assert {"score@none", "report"} <= readers
     assert set(miniature.counters()) == {"prepare"} | followers(readers)
     contract.load.cache_clear()
@@ -77,7 +79,7 @@ def test_an_edited_docstring_is_recorded_and_edited_code_is_refused(miniature):
     path = miniature.root / "src/penumbra/score/__init__.py"
     path.write_text('"""Said better."""\n')
     miniature.penumbra("record")
-    assert "up to date" in miniature.dvc("status").stdout and not miniature.counters()
+    assert "up to date" in miniature.dvc("status", "dvc.yaml").stdout and not miniature.counters()
     path.write_text("x = 1\n")
     refused = miniature.penumbra("record", check=False)
     assert refused.returncode and "src/penumbra/score/__init__.py" in refused.stderr
