@@ -13,7 +13,7 @@ Fault = tuple[str, str]
 
 def faults(experiment: Experiment) -> Iterator[Fault]:
     """Every impossible combination of parameters, as (dotted key, what is allowed)."""
-    for rule in (_sources, _disjoint, _encoder, _rdm, _mage, _diffusion, _epochs, _badood, _good, _sona, _detectors, _methods):
+    for rule in (_sources, _disjoint, _encoder, _rdm, _mage, _diffusion, _epochs, _badood, _good, _sona, _detectors, _methods, _ablations):
         yield from rule(experiment)
 
 
@@ -158,3 +158,10 @@ def _methods(experiment: Experiment) -> Iterator[Fault]:
     for name in experiment.calibrate:
         if f"{name}-all" not in experiment.train.detectors:
             yield f"calibrate.{name}", f"must have its initial detector, train.detectors.{name}-all"
+
+
+def _ablations(experiment: Experiment) -> Iterator[Fault]:
+    for family, section in experiment.benchmark.ablations.items():
+        for detector in section.variants:
+            if detector not in experiment.train.detectors:
+                yield f"benchmark.ablations.{family}.variants.{detector}", "must be the name of a detector (train.detectors)"

@@ -167,6 +167,7 @@ IMPOSSIBLE = [
         {"train.detectors.Mid": {"recipe": "energy", "bands": None}},
         "train.detectors.Mid: must be named with small letters, digits and - only",
     ),
+    ({"benchmark.ablations.sona-words.variants": {"dream-all": "dream"}}, "benchmark.ablations.sona-words.variants.dream-all"),
     ({"synthesize.sona-far.like": "dream"}, 'synthesize.sona-far.like = "dream": must be one of badood, '),
     ({"synthesize.sona-far.words": "dream"}, "synthesize.sona-far.words"),
     ({"synthesize.good.method": "dream"}, "synthesize.good.method = \"dream\": must be one of 'badood', 'good', 'sona'"),
@@ -181,7 +182,7 @@ IMPOSSIBLE = [
     ({"train.recipes.sona.loss": "hinge"}, "train.recipes.sona.loss = \"hinge\": must be one of 'energy', 'uniform'"),
     ({"train.detectors.good-all.recipe": "gold"}, 'train.detectors.good-all.recipe = "gold": must be one of energy, good, sona'),
     ({"pretrain.diffusion.text_heads": 3}, "pretrain.diffusion.text_width"),
-    ({"pretrain.diffusion.unet_channels": [32, 32, 32, 32, 32, 32]}, "common.image_size = 32: must be a multiple of 64"),
+    ({"pretrain.diffusion.unet_channels": [32, 32, 32, 32, 32, 32]}, "common.image_size = 32: must be a multiple of 128"),
     ({"prepare.shift.kinds.warp": 1.0}, "prepare.shift.kinds.warp: must be named 'rotation', 'blur', 'contrast' or 'noise'"),
 ]
 
