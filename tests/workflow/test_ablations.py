@@ -1,5 +1,6 @@
 """Stages of ablations/dvc.yaml: in the same DAG, and only run when they are asked for."""
 
+import importlib
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from miniature import ROOT
-from penumbra.workflow import contract
+from penumbra.workflow import closure, contract
 
 KEPT = {"synthesize": "good-image", "train": "good-image-all", "score": "good-image-all", "benchmark": "ablations", "report": "ablations"}
 STAGES = {f"{step}@{item}" for step, item in KEPT.items()}
@@ -62,3 +63,11 @@ def test_the_contract_knows_them_but_does_not_count_them_among_all(monkeypatch):
     assert entry.address == "ablations/dvc.yaml:train@good-image-all" and entry not in dag.standing()
     assert not set(entry.outputs) & set(dag.everything())
     assert dag.stage("synthesize", "good-image").params.synthesize["good-image"].guidances.feature.per_class == 0
+
+
+def test_each_is_made_by_the_program_of_the_method_that_it_is_like(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    content = YAML(typ="safe").load(ROOT / "ablations/dvc.yaml")
+    for item, slots in content["stages"]["synthesize"]["foreach"].items():
+        made, like = (importlib.import_module(closure.entry("synthesize", name)) for name in (item, slots["like"]))
+        assert made.main is like.main, item
