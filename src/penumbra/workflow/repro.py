@@ -8,7 +8,7 @@ from typing import Any
 
 from penumbra.errors import PenumbraError
 from penumbra.workflow import plan
-from penumbra.workflow.contract import Contract
+from penumbra.workflow.contract import CONTRACT, Contract
 from penumbra.workflow.execute import rules, run, snakemake
 
 
@@ -25,7 +25,7 @@ def repro(contract: Contract, targets: Sequence[str], dry: bool) -> None:
 
     addresses = [contract.entry(*name.partition("@")[::2]).address for name in targets]
     with Repo() as repo:
-        known = [*(entry.address for entry in contract.standing()), *addresses]
+        known = [CONTRACT.as_posix(), *addresses]
         planned = plan.plan(repo, known)
         wanted = {stage.addressing for stage in plan.ordered(repo, addresses)}
         chosen = [each for each in planned if each.name in wanted]
