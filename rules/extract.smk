@@ -1,19 +1,25 @@
-rule extract:
-    input:
-        data=dag.data("extract"),
-        code=dag.code("extract"),
-    output:
-        *dag.outputs("extract"),
-    log:
-        "logs/extract/{item}.log",
-    benchmark:
-        ".penumbra/benchmarks/extract/{item}.tsv"
-    threads: 2
-    resources:
-        gpu=1,
-        mem_mb=2000,
-        runtime=240,
-    params:
-        declared=dag.declared("extract"),
-    shell:
-        "penumbra extract {wildcards.item} 2>&1 | tee {log}"
+# One rule for each item: their outputs are files of different kinds
+for item in dag.items("extract"):
+
+    rule:
+        name:
+            f"extract_{item}"
+        input:
+            data=dag.data("extract", item),
+            code=dag.code("extract", item),
+        output:
+            *dag.entry("extract", item).outputs,
+        log:
+            f"logs/extract/{item}.log",
+        benchmark:
+            f".penumbra/benchmarks/extract/{item}.tsv"
+        threads: 2
+        resources:
+            gpu=1,
+            mem_mb=2000,
+            runtime=240,
+        params:
+            declared=dag.declared("extract", item),
+            item=item,
+        shell:
+            "penumbra extract {params.item} 2>&1 | tee {log}"

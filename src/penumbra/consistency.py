@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import combinations
 
-from penumbra.schema import BadOod, Experiment, Good, ImageSource, Sona
+from penumbra.schema import BadOod, ClipRecipe, Experiment, Good, ImageSource, Recipe, Sona, SynOod
 
 ON_DISK = ("folder", "imglist", "cifar10", "cifar100")
 GROUPS = 32  # of the VQGAN's GroupNorm; fewer where a group would hold less than four channels
@@ -13,7 +13,7 @@ Fault = tuple[str, str]
 
 def faults(experiment: Experiment) -> Iterator[Fault]:
     """Every impossible combination of parameters, as (dotted key, what is allowed)."""
-    for rule in (_sources, _disjoint, _encoder, _rdm, _mage, _diffusion, _epochs, _badood, _good, _sona, _detectors, _methods, _ablations):
+    for rule in RULES:
         yield from rule(experiment)
 
 
@@ -78,8 +78,8 @@ def _mage(experiment: Experiment) -> Iterator[Fault]:
 
 
 def _epochs(experiment: Experiment) -> Iterator[Fault]:
-    recipes = {f"train.recipes.{name}": recipe for name, recipe in experiment.train.recipes.items()}
-    models = ("encoder", "mage", "classifier", "diffusion")
+    recipes = {f"train.recipes.{name}": recipe for name, recipe in experiment.train.recipes.items() if isinstance(recipe, Recipe)}
+    models = ("encoder", "mage", "classifier", "diffusion", "clip", "inpainting")
     loops = {f"pretrain.{name}": getattr(experiment.pretrain, name) for name in models} | recipes
     for key, loop in loops.items():
         if loop.warmup_epochs > loop.epochs:
@@ -116,6 +116,27 @@ def _diffusion(experiment: Experiment) -> Iterator[Fault]:
         yield "pretrain.diffusion.beta_end", f"must be above {diffusion.beta_start:g} (pretrain.diffusion.beta_start)"
 
 
+def _clip(experiment: Experiment) -> Iterator[Fault]:
+    clip, size = experiment.pretrain.clip, experiment.common.image_size
+    if clip.model is not None:
+        return
+    yield from _divides("pretrain.clip.heads", clip.heads, "pretrain.clip.width", clip.width)
+    yield from _divides("pretrain.clip.text_heads", clip.text_heads, "pretrain.clip.text_width", clip.text_width)
+    yield from _divides("pretrain.clip.patch_size", clip.patch_size, "pretrain.clip.image_size", clip.image_size)
+    if clip.crop_padding >= size:
+        yield "pretrain.clip.crop_padding", f"must be below {size} (common.image_size)"
+
+
+def _extract(experiment: Experiment) -> Iterator[Fault]:
+    contexts, negatives = experiment.extract.contexts, experiment.extract.negatives
+    if (contexts.captioner == "llava") != (contexts.model is not None):
+        yield "extract.contexts.model", "must name a LLaVA model where captioner is llava, and be null elsewhere"
+    if (contexts.captioner == "file") != (contexts.path is not None):
+        yield "extract.contexts.path", "must name a table where captioner is file, and be null elsewhere"
+    if (negatives.vocabulary == "world") != (negatives.path is None):
+        yield "extract.negatives.path", "must name where the words lie, and be null where vocabulary is world"
+
+
 def _good(experiment: Experiment) -> Iterator[Fault]:
     for name, method in experiment.synthesize.items():
         for guidance, strengths in method.guidances.items() if isinstance(method, Good) else ():
@@ -138,11 +159,25 @@ def _sona(experiment: Experiment) -> Iterator[Fault]:
             yield f"synthesize.{name}.share", "must be at most 0.5: the semantic and the nuisance mask would overlap"
 
 
+def _synood(experiment: Experiment) -> Iterator[Fault]:
+    for name, method in experiment.synthesize.items():
+        if isinstance(method, SynOod) and method.iterations and int(method.steps * method.strength) < 1:
+            yield f"synthesize.{name}.strength", f"must leave one of {method.steps} steps (synthesize.{name}.steps) at least"
+
+
 def _detectors(experiment: Experiment) -> Iterator[Fault]:
-    """A detector is METHOD-SELECTION; one that selects by bands needs the bounds of its method."""
+    """A detector is METHOD-SELECTION; one that selects by bands needs the bounds of its method. One of CLIP is clip or clip-..."""
     for name, detector in experiment.train.detectors.items():
         if detector.recipe not in experiment.train.recipes:
             yield f"train.detectors.{name}.recipe", f"must be one of {', '.join(experiment.train.recipes)}"
+            continue
+        recipe = experiment.train.recipes[detector.recipe]
+        if isinstance(recipe, ClipRecipe) != (name.split("-")[0] == "clip"):
+            yield f"train.detectors.{name}.recipe", "must have loss clip where the detector is named clip or clip-..., and nowhere else"
+        if isinstance(recipe, ClipRecipe):
+            if (detector.bands is not None) != (recipe.project or recipe.tune):
+                yield f"train.detectors.{name}.bands", "must be null where the recipe neither projects nor tunes, and nowhere else"
+            continue
         methods = [method for method in experiment.synthesize if name.startswith(f"{method}-")]
         if detector.bands is not None and not methods:
             yield f"train.detectors.{name}", f"must be named METHOD-SELECTION, METHOD one of {', '.join(experiment.synthesize)}"
@@ -165,3 +200,23 @@ def _ablations(experiment: Experiment) -> Iterator[Fault]:
         for detector in section.variants:
             if detector not in experiment.train.detectors:
                 yield f"benchmark.ablations.{family}.variants.{detector}", "must be the name of a detector (train.detectors)"
+
+
+RULES = (
+    _sources,
+    _disjoint,
+    _encoder,
+    _rdm,
+    _mage,
+    _diffusion,
+    _clip,
+    _extract,
+    _epochs,
+    _badood,
+    _good,
+    _sona,
+    _synood,
+    _detectors,
+    _methods,
+    _ablations,
+)

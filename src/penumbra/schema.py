@@ -237,12 +237,73 @@ class Diffusion(Optimised):
     sample_guidance: NotNegative
 
 
+class Clip(Optimised):
+    """A model of images and texts."""
+
+    model: Text | None
+    image_size: Annotated[int, Ge(8)]
+    patch_size: Count
+    width: Count
+    layers: Count
+    heads: Count
+    text_width: Count
+    text_layers: Count
+    text_heads: Count
+    text_length: Annotated[int, Ge(3)]
+    projection: Annotated[int, Ge(2)]
+    templates: Templates
+    temperature: Positive
+    warmup_epochs: Natural
+    crop_padding: Natural
+    validate_every: Count
+
+
+class Inpainting(Optimised):
+    """The UNet of the diffusion pipeline, taught to paint what a mask covers."""
+
+    pipeline: Text | None
+    whole: Share
+    ema_decay: ShareBelowOne
+    warmup_epochs: Natural
+    caption_dropout: Share
+    validate_every: Count
+
+
 class Pretrain(Section):
     encoder: Encoder
     rdm: RepresentationDiffusion
     mage: Mage
     classifier: Classifier
     diffusion: Diffusion
+    clip: Clip
+    inpainting: Inpainting
+
+
+class Contexts(Section):
+    captioner: Literal["clip", "llava", "file"]
+    vocabulary: Text
+    template: Template
+    labels: Count
+    model: Text | None
+    question: Text
+    tokens: Count
+    path: Text | None
+
+
+class Negatives(Section):
+    vocabulary: Literal["world", "file", "wordnet"]
+    path: Text | None
+    id_prompt: Template
+    noun_prompt: Template
+    adjective_prompt: Template
+    mcm_prompt: Template
+    quantile: Share
+    share: Annotated[float, Gt(0), Le(1)]
+
+
+class Extract(Section):
+    contexts: Contexts
+    negatives: Negatives
 
 
 class BadOod(Section):
@@ -331,6 +392,28 @@ class Sona(Section):
     illustrated: Natural
 
 
+class SynOod(Section):
+    method: Literal["synood"]
+    prompts: Literal["contexts", "negatives"]
+    prompt: Template
+    characters: Count
+    per_class: Count | None
+    strength: Annotated[float, Gt(0), Le(1)]
+    steps: Count
+    guidance_scale: NotNegative
+    iterations: Natural
+    step_size: NotNegative
+    loss: Literal["energy", "hinge", "uniform"]
+    margin: float
+    temperature: Positive
+    sampler: Literal["ddim", "pndm"]
+    posterior: Literal["mean", "sample"]
+    classifier_size: Annotated[int, Ge(8)]
+    jpeg: Annotated[int, Ge(1), Le(100)] | None
+    splits: Annotated[list[Literal["train", "test"]], MinLen(1), AfterValidator(_distinct)]
+    illustrated: Natural
+
+
 class Recipe(ResNetRecipe):
     """A detector and how it is trained."""
 
@@ -364,6 +447,32 @@ class UniformRecipe(Recipe):
     club_steps: Count
 
 
+class ClipRecipe(Section):
+    """A CLIP model with negative labels, as it is or tuned on outliers (SynOOD 3.4, 3.5)."""
+
+    loss: Literal["clip"]
+    project: bool
+    tune: bool
+    strategy: Literal["separate", "projected", "joint"]
+    residual: bool
+    classes: Literal["all", "matched"]
+    orientation: Literal["image", "text"]
+    outliers: Count | None
+    control: bool
+    batch_size: Annotated[int, Ge(2)]
+    project_epochs: Count
+    project_learning_rate: Positive
+    project_learning_rate_end: NotNegative
+    project_weight_decay: NotNegative
+    tune_epochs: Count
+    tune_learning_rate: Positive
+    tune_momentum: ShareBelowOne
+    tune_weight_decay: NotNegative
+    groups: Count
+    temperature: Positive | None
+    mcm_temperature: Positive
+
+
 class Detector(Section):
     recipe: Name
     bands: Bands
@@ -371,7 +480,7 @@ class Detector(Section):
 
 class Train(Section):
     seeds: Annotated[list[Natural], MinLen(1), AfterValidator(_distinct)]
-    recipes: Annotated[dict[Name, Annotated[EnergyRecipe | UniformRecipe, Field(discriminator="loss")]], MinLen(1)]
+    recipes: Annotated[dict[Name, Annotated[EnergyRecipe | UniformRecipe | ClipRecipe, Field(discriminator="loss")]], MinLen(1)]
     detectors: Annotated[dict[Item, Detector], MinLen(1)]
 
 
@@ -405,12 +514,13 @@ class Ablation(Section):
 
     title: Text
     source: Text
-    scores: Annotated[list[Literal["energy", "knn", "per-set", "mixture", "id-only", "fixed"]], MinLen(1), AfterValidator(_distinct)]
+    scores: Annotated[list[Literal["energy", "knn", "mcm", "neglabel", "per-set", "mixture", "id-only", "fixed"]], MinLen(1), AfterValidator(_distinct)]
     variants: Annotated[dict[Item, Text], MinLen(1)]
 
 
 class Benchmark(Section):
     score: Literal["msp", "max_logit", "energy", "knn", "confidence"]
+    clip_score: Literal["msp", "max_logit", "energy", "knn", "confidence", "mcm", "neglabel"]
     bins: Count
     distance_samples: Count
     unified: Unified
@@ -421,7 +531,7 @@ class Report(Section):
     gallery: Count
 
 
-Synthesis = Annotated[BadOod | Good | Sona, Field(discriminator="method")]
+Synthesis = Annotated[BadOod | Good | Sona | SynOod, Field(discriminator="method")]
 
 
 class Experiment(Section):
@@ -430,6 +540,7 @@ class Experiment(Section):
     common: Common
     prepare: Prepare
     pretrain: Pretrain
+    extract: Extract
     synthesize: dict[Item, Synthesis]
     train: Train
     calibrate: dict[Item, Calibrate]

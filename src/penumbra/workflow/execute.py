@@ -12,7 +12,7 @@ from penumbra.workflow.contract import Contract, Entry
 
 WORKFLOW_PROFILE = Path("profiles/default")
 WITH_PARTS = ("synthesize", "train", "score")  # steps with a part rule
-RULE_PER_ITEM = ("pretrain", "benchmark", "report")
+RULE_PER_ITEM = ("pretrain", "extract", "benchmark", "report")
 WORKED = ": worked "  # in the last line of a step that finished
 TAIL = 15  # lines of a failed job's log to show
 
