@@ -1,4 +1,4 @@
-"""A StableDiffusionPipeline directory of random weights, in the layout that diffusers publishes; made in a second."""
+"""Stable Diffusion directories of random weights, to draw or to in-paint, in the layout that diffusers publishes; made in a second."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import torch
 from penumbra.models import vision  # noqa: F401
 
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel  # isort: skip
-from diffusers import StableDiffusionPipeline  # isort: skip
+from diffusers import PNDMScheduler, StableDiffusionInpaintPipeline, StableDiffusionPipeline  # isort: skip
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer  # isort: skip
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -21,7 +21,20 @@ def tokenizer() -> CLIPTokenizer:
 
 
 def write_tiny_pipeline(directory: Path, image_size: int = 16, unet_channels: int = 4, prediction: str = "epsilon", seed: int = 0) -> Path:
-    """Save the pipeline below `directory`; its latents are half as wide as its images."""
+    """Save a text-to-image pipeline below `directory`; its latents are half as wide as its images."""
+    parts = _components(image_size, unet_channels, prediction, seed)
+    return _save(StableDiffusionPipeline, parts, directory)
+
+
+def write_tiny_inpainting(directory: Path, image_size: int = 16, prediction: str = "epsilon", seed: int = 0) -> Path:
+    """Save an in-painting pipeline, with a PNDM scheduler like that of Stable Diffusion 2, below `directory`."""
+    parts = _components(image_size, 9, prediction, seed)
+    training = ("beta_start", "beta_end", "beta_schedule", "set_alpha_to_one", "steps_offset", "prediction_type")
+    schedule = {key: parts["scheduler"].config[key] for key in training}
+    return _save(StableDiffusionInpaintPipeline, parts | {"scheduler": PNDMScheduler(**schedule, skip_prk_steps=True)}, directory)
+
+
+def _components(image_size: int, unet_channels: int, prediction: str, seed: int) -> dict:
     torch.manual_seed(seed)
     vae = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 2,
@@ -68,15 +81,10 @@ def write_tiny_pipeline(directory: Path, image_size: int = 16, unet_channels: in
         timestep_spacing="leading",
         prediction_type=prediction,
     )
-    pipeline = StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=CLIPTextModel(text),
-        tokenizer=words,
-        unet=unet,
-        scheduler=scheduler,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipeline.save_pretrained(directory, safe_serialization=True)
+    return {"vae": vae, "text_encoder": CLIPTextModel(text), "tokenizer": words, "unet": unet, "scheduler": scheduler}
+
+
+def _save(kind: type, parts: dict, directory: Path) -> Path:
+    absent = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    kind(**parts, **absent).save_pretrained(directory, safe_serialization=True)
     return directory

@@ -63,6 +63,9 @@ class LatentDiffusion(nn.Module):
         PenumbraError: the components do not fit each other (channels, text width, vocabulary), or the UNet predicts something unknown.
     """
 
+    PIPELINE = "StableDiffusionPipeline"  # the class of diffusers that reads what `save` writes
+    OTHER_UNET = "Name a text-to-image pipeline (an in-painting one has 9)."
+
     def __init__(
         self,
         vae: AutoencoderKL,
@@ -80,14 +83,14 @@ class LatentDiffusion(nn.Module):
 
     def _check(self) -> None:
         vae, unet, name = self.vae.config, self.unet.config, self.name
-        if vae.latent_channels != unet.in_channels:
+        if unet.in_channels != self.input_channels(vae.latent_channels):
             raise PenumbraError(
                 f"{name}/unet: takes {unet.in_channels} channels, but the latents of {name}/vae have {vae.latent_channels}. "
-                "Name a text-to-image pipeline (an in-painting one has 9)."
+                f"{self.OTHER_UNET}"
             )
-        if unet.out_channels != unet.in_channels:
+        if unet.out_channels != vae.latent_channels:
             raise PenumbraError(
-                f"{name}/unet: gives {unet.out_channels} channels for {unet.in_channels}. Name one that predicts the mean alone."
+                f"{name}/unet: gives {unet.out_channels} channels for {vae.latent_channels}. Name one that predicts the mean alone."
             )
         if (vae.in_channels, vae.out_channels) != (3, 3):
             raise PenumbraError(f"{name}/vae: turns images of {vae.in_channels} channels into {vae.out_channels}; both must be 3.")
@@ -105,6 +108,11 @@ class LatentDiffusion(nn.Module):
             raise PenumbraError(
                 f"{name}/scheduler: prediction_type = {self.scheduler.config.prediction_type!r}; must be one of {', '.join(PREDICTIONS)}."
             )
+
+    @staticmethod
+    def input_channels(latents: int) -> int:
+        """Channels that the UNet takes for latents of so many."""
+        return latents
 
     @classmethod
     def load(cls, source: str | os.PathLike, device: torch.device | str = "cpu") -> Self:
@@ -124,7 +132,7 @@ class LatentDiffusion(nn.Module):
         return model
 
     def save(self, directory: str | os.PathLike) -> None:
-        """Write the components and model_index.json into `directory`, as diffusers' StableDiffusionPipeline does.
+        """Write the components and model_index.json into `directory`, as its class in diffusers does.
 
         The bytes depend on the weights alone: where they once were loaded from is left out.
         """
@@ -139,7 +147,7 @@ class LatentDiffusion(nn.Module):
                 path.write_text(json.dumps({key: value for key, value in content.items() if key not in ORIGIN}, indent=2) + "\n")
         index = {part: [kind.__module__.split(".")[0], kind.__name__] for part, kind in COMPONENTS.items()}
         absent = {part: [None, None] for part in ("feature_extractor", "image_encoder", "safety_checker")}
-        stamp = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": diffusers.__version__, "requires_safety_checker": False}
+        stamp = {"_class_name": self.PIPELINE, "_diffusers_version": diffusers.__version__, "requires_safety_checker": False}
         (directory / "model_index.json").write_text(json.dumps(stamp | index | absent, indent=2, sort_keys=True) + "\n")
 
     @property
@@ -157,13 +165,17 @@ class LatentDiffusion(nn.Module):
         size = self.unet.config.sample_size
         if size is None:
             raise PenumbraError(f"{self.name}/unet: config.json has no sample_size, so the size of its images is not known. Add it.")
-        return (self.unet.config.in_channels, size, size) if isinstance(size, int) else (self.unet.config.in_channels, *size)
+        return (self.unet.config.out_channels, size, size) if isinstance(size, int) else (self.unet.config.out_channels, *size)
 
     @property
     def image_size(self) -> tuple[int, int]:
         """[H, W] in pixels of the images that it draws."""
-        factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
-        return self.latent_shape[1] * factor, self.latent_shape[2] * factor
+        return self.latent_shape[1] * self.factor, self.latent_shape[2] * self.factor
+
+    @property
+    def factor(self) -> int:
+        """Pixels of an image for one of its latents, along each side."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
 
     def checkpoint_gradients(self) -> None:
         """Trade time for memory in backward passes of the UNet: keep the inputs of its blocks only, and compute the blocks again."""
@@ -213,9 +225,13 @@ class LatentDiffusion(nn.Module):
             t: index of the training schedule, one for all or [B].
             condition: text conditions [B, L, D].
         """
+        return self._eps(z, z, t, condition)
+
+    def _eps(self, inputs: Tensor, z: Tensor, t: int | Tensor, condition: Tensor) -> Tensor:
+        """Predicted noise of latents z by a UNet that is shown `inputs` [B, input channels, h, w]."""
         dtype = self.unet.dtype
         t = torch.as_tensor(t, device=z.device).expand(len(z))
-        predicted = self.unet(z.to(dtype), t, condition.to(dtype), return_dict=False)[0].float()
+        predicted = self.unet(inputs.to(dtype), t, condition.to(dtype), return_dict=False)[0].float()
         if self.scheduler.config.prediction_type == "v_prediction":
             abar = self.scheduler.alphas_cumprod.to(z.device)[t].view(-1, 1, 1, 1)
             return abar.sqrt() * predicted + (1 - abar).sqrt() * z.float()
