@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra.artifacts.images import encode, read_pixel_range
+from penumbra.artifacts.vocabulary import captions, lines, vocabulary
 from penumbra.errors import PenumbraError
 from penumbra.guidance.partial import Levels, edited
 from penumbra.guidance.semantic import Edit
@@ -222,10 +223,10 @@ def _texts(stage: Stage, model: LatentDiffusion, p: Params) -> Texts:
     if p.stop[1] == 0:
         return Texts(names, [], [])
     if p.words == "file":
-        listed, origin = words.lines(p.word_file, f"synthesize.{stage.item}.word_file"), p.word_file
+        listed, origin = lines(p.word_file, f"synthesize.{stage.item}.word_file"), p.word_file
     else:
-        listed, origin = words.captions(stage.read("images/world")), str(stage.read("images/world"))
-    found = words.vocabulary(listed, names, origin)
+        listed, origin = captions(stage.read("images/world")), str(stage.read("images/world"))
+    found = vocabulary(listed, names, origin)
     prompts = [[p.prompt.format(text) for text in texts] for texts in (names, found)]
     model.tokens(prompts[0] + prompts[1])  # a prompt that is too long is known before the work begins
     if p.words in ("close", "far"):
