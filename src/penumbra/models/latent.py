@@ -5,8 +5,8 @@ The small pipeline that `pretrain@diffusion` trains and Stable Diffusion load th
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from penumbra.errors import PenumbraError
 from penumbra.models import vision  # noqa: F401  transformers and diffusers import torchvision, which needs its door opened first
+from penumbra.models.pretrained import forget_origin, load_part, load_weights, quiet
 
 import diffusers  # isort: skip
 import transformers  # isort: skip
@@ -31,7 +32,7 @@ COMPONENTS = {
 }
 PREDICTIONS = ("epsilon", "v_prediction")
 TEXTS = 256  # that are embedded at a time: a list of words may be long
-ORIGIN = {"_name_or_path", "name_or_path", "is_local", "local_files_only"}  # keys that say how a component was loaded
+LOGGERS = (diffusers.utils.logging, transformers.utils.logging)
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class LatentDiffusion(nn.Module):
         Raises:
             PenumbraError: a component is missing or cannot be read, or does not fit the others; names it.
         """
-        with _quiet() if Path(source).is_dir() else nullcontext():  # a download may show its progress
+        with quiet(*LOGGERS) if Path(source).is_dir() else nullcontext():  # a download may show its progress
             parts = {part: _load_component(source, part) for part in COMPONENTS}
         model = cls(**parts, name=str(source)).to(device)
         if torch.device(device).type == "cuda":
@@ -138,13 +139,10 @@ class LatentDiffusion(nn.Module):
         """
         directory = Path(directory)
         self.tokenizer.backend_tokenizer.no_padding()  # the last call's, which would be written too
-        with _quiet():
+        with quiet(*LOGGERS):
             for part in COMPONENTS:
                 getattr(self, part).save_pretrained(directory / part)
-        for path in directory.rglob("*.json"):
-            content = json.loads(path.read_text())
-            if content.keys() & ORIGIN:
-                path.write_text(json.dumps({key: value for key, value in content.items() if key not in ORIGIN}, indent=2) + "\n")
+        forget_origin(directory)
         index = {part: [kind.__module__.split(".")[0], kind.__name__] for part, kind in COMPONENTS.items()}
         absent = {part: [None, None] for part in ("feature_extractor", "image_encoder", "safety_checker")}
         stamp = {"_class_name": self.PIPELINE, "_diffusers_version": diffusers.__version__, "requires_safety_checker": False}
@@ -255,23 +253,6 @@ class LatentDiffusion(nn.Module):
         return (self.vae.decode(latents, return_dict=False)[0] + 1) / 2
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars and hints of the libraries while files are read or written; what matters of them is checked elsewhere."""
-    loggers = (diffusers.utils.logging, transformers.utils.logging)
-    before = [(logger.get_verbosity(), logger.is_progress_bar_enabled()) for logger in loggers]
-    for logger in loggers:
-        logger.set_verbosity_error()
-        logger.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for logger, (verbosity, bars) in zip(loggers, before, strict=True):
-            logger.set_verbosity(verbosity)
-            if bars:
-                logger.enable_progress_bar()
-
-
 def _load_component(source: str | os.PathLike, part: str) -> Any:
     """One component in float32; every one of its weights must be in the file."""
     kind, folder = COMPONENTS[part], Path(source) / part
@@ -279,23 +260,11 @@ def _load_component(source: str | os.PathLike, part: str) -> Any:
     if local and not folder.is_dir():
         raise PenumbraError(f"{source}: has no {part}/. A pipeline directory holds {', '.join(COMPONENTS)}.")
     if not issubclass(kind, nn.Module):
-        return _from_pretrained(kind, source, part, local_files_only=local)
-    if local and not list(folder.glob("*.safetensors")) and list(folder.glob("*.bin")):
-        raise PenumbraError(f"{folder}: has its weights as a pickle (.bin), which could run code. Save it again as safetensors.")
+        return load_part(kind, source, f"{source}/{part}", kind.__name__, subfolder=part, local_files_only=local)
     precision = {"dtype": torch.float32} if part == "text_encoder" else {"torch_dtype": torch.float32, "low_cpu_mem_usage": False}
-    module, info = _from_pretrained(kind, source, part, local_files_only=local, use_safetensors=True, output_loading_info=True, **precision)
-    absent = sorted(str(key) for problem in ("missing_keys", "mismatched_keys") for key in info[problem])
-    if absent:
-        raise PenumbraError(f"{folder}: its file lacks the weights {', '.join(absent[:3])} ({len(absent)} in all). Get the pipeline again.")
-    return module
-
-
-def _from_pretrained(kind: type, source: str | os.PathLike, part: str, **options: Any) -> Any:
-    try:
-        return kind.from_pretrained(str(source), subfolder=part, **options)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise PenumbraError(f"{source}/{part}: cannot be loaded as a {kind.__name__} ({reason}).") from error
+    return load_weights(
+        kind, source, f"{source}/{part}", kind.__name__, folder if local else None, subfolder=part, local_files_only=local, **precision
+    )
 
 
 def ddim_grid(scheduler: DDIMScheduler, steps: int) -> Grid:
