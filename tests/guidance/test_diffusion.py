@@ -55,3 +55,24 @@ def test_the_reverse_grid_descends_from_t_and_stays_above_zero():
     grid = diffusion.reverse_grid(300, 4)
     assert (grid[0], grid[-1], len(grid)) == (300, 4, 75)
     assert diffusion.reverse_grid(301, 100) == [301, 201, 101, 1]
+
+
+def test_classifier_free_guidance_is_the_conditional_prediction_at_one_and_the_unconditional_at_zero():
+    def eps(z, t, conditions):
+        return t * z + conditions.mean((1, 2)).view(-1, 1, 1, 1)
+
+    z, condition, empty = torch.randn(2, 3, 4, 4), torch.randn(2, 5, 6), torch.randn(1, 5, 6)
+    without, given = (diffusion.classifier_free(eps, condition, empty, scale)(z, 7) for scale in (0.0, 1.0))
+    torch.testing.assert_close(without, eps(z, 7, empty.expand(2, -1, -1)))
+    torch.testing.assert_close(given, eps(z, 7, condition))
+    torch.testing.assert_close(diffusion.classifier_free(eps, condition, empty, 2.5)(z, 7), without + 2.5 * (given - without))
+
+
+def test_ddim_with_the_true_noise_ends_at_the_clean_sample_seen_through_the_last_level():
+    class Levels:
+        timesteps, abar, abar_prev = (9, 4, 1), (0.1, 0.5, 0.9), (0.5, 0.9, 0.99)
+
+    z0, noise = torch.randn(2, 3, dtype=torch.float64), torch.randn(2, 3, dtype=torch.float64)
+    torch.testing.assert_close(
+        diffusion.ddim_sample(lambda z, t: noise, diffusion.q_sample(z0, 0.1, noise), Levels()), diffusion.q_sample(z0, 0.99, noise)
+    )

@@ -1,10 +1,24 @@
-"""Diffusion in the closed form that guidance needs: schedule, forward noise, DDIM (Song et al. 2022; Bad-OOD app. B).
+"""Diffusion in the closed form that guidance needs: schedule, forward noise, DDIM (Song et al. 2022; Bad-OOD app. B), prompts.
 
 Index t = 0 of a schedule already means one step of noise. `abar` is the cumulative product of 1 - beta.
 """
 
+from collections.abc import Callable
+from typing import Protocol
+
 import torch
 from torch import Tensor
+
+
+class Levels(Protocol):
+    """The T noise levels that a sampler visits, from noise to clean, as `penumbra.models.latent.Grid` gives them."""
+
+    @property
+    def timesteps(self) -> tuple[int, ...]: ...
+    @property
+    def abar(self) -> tuple[float, ...]: ...
+    @property
+    def abar_prev(self) -> tuple[float, ...]: ...
 
 
 def linear_betas(timesteps: int, beta_start: float, beta_end: float) -> Tensor:
@@ -21,6 +35,11 @@ def q_sample(z0: Tensor, abar: Tensor | float, noise: Tensor) -> Tensor:
     """Sample of q(z_t | z_0) = N(sqrt(abar) z_0, (1 - abar) I); `abar` is a number or broadcasts against z0."""
     abar = torch.as_tensor(abar, dtype=z0.dtype, device=z0.device)
     return abar.sqrt() * z0 + (1 - abar).sqrt() * noise
+
+
+def predicted_clean(z_t: Tensor, eps: Tensor, abar: float | Tensor) -> Tensor:
+    """The z0 that, with the noise eps, makes up z_t; `abar` is a number or broadcasts against z_t."""
+    return (z_t - (1 - abar) ** 0.5 * eps) / abar**0.5
 
 
 def predicted_noise(z_t: Tensor, z0: Tensor, abar: float) -> Tensor:
@@ -50,3 +69,35 @@ def ddim_step(z_t: Tensor, z0: Tensor, abar: float, abar_prev: float, eta: float
     sigma = eta * reverse_variance(abar, abar_prev) ** 0.5
     z_prev = abar_prev**0.5 * z0 + (1 - abar_prev - sigma**2) ** 0.5 * predicted_noise(z_t, z0, abar)
     return z_prev if noise is None else z_prev + sigma * noise
+
+
+def ddim_sample(eps: Callable[[Tensor, int], Tensor], z: Tensor, levels: Levels) -> Tensor:
+    """Denoise z [B, ...] through all levels by deterministic DDIM.
+
+    Args:
+        eps: eps(z, t) -> predicted noise like z.
+        z: at the first level.
+    """
+    for t, abar, abar_prev in zip(levels.timesteps, levels.abar, levels.abar_prev, strict=True):
+        z = ddim_step(z, predicted_clean(z, eps(z, t), abar), abar, abar_prev, eta=0.0)
+    return z
+
+
+def classifier_free(
+    eps: Callable[[Tensor, int, Tensor], Tensor], condition: Tensor, unconditional: Tensor, scale: float
+) -> Callable[[Tensor, int], Tensor]:
+    """Classifier-free guidance eps_u + s (eps_c - eps_u) (Ho and Salimans 2022) as a function of latents z [B, ...] and step t.
+
+    Args:
+        eps: eps(z [2B, ...], t, conditions [2B, L, D]): both predictions are one batch.
+        condition: of the prompts [B, L, D].
+        unconditional: of the empty prompt [1, L, D].
+        scale: s.
+    """
+    both = torch.cat([unconditional.expand_as(condition), condition])
+
+    def guided(z: Tensor, t: int) -> Tensor:
+        without, given = eps(torch.cat([z, z]), t, both).chunk(2)
+        return without + scale * (given - without)
+
+    return guided

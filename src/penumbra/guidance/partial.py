@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from penumbra.guidance.diffusion import ddim_step, q_sample
+from penumbra.guidance.diffusion import ddim_step, predicted_clean, q_sample
 from penumbra.guidance.semantic import Edit, Masks, guide
 
 # eps(z [B, C, h, w], t [B], conditions [B, L, D]) -> predicted noise [B, C, h, w]
@@ -95,11 +95,6 @@ class Plms(Ddim):
 
 
 SAMPLERS: dict[str, type[Ddim]] = {"ddim": Ddim, "pndm": Plms}
-
-
-def predicted_clean(z: Tensor, eps: Tensor, abar: Tensor) -> Tensor:
-    """The clean latents that, with noise eps, make up z at abar [B, 1, 1, 1]."""
-    return (z - (1 - abar) ** 0.5 * eps) / abar**0.5
 
 
 @torch.no_grad()

@@ -17,22 +17,11 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from penumbra.guidance.diffusion import ddim_step
+from penumbra.guidance.diffusion import Levels, ddim_step, predicted_clean
 
 Eps = Callable[[Tensor, int], Tensor]
 LogF = Callable[[Tensor], Tensor]
 Strength = float | Sequence[float] | Tensor  # one for all samples, or one for each
-
-
-class Levels(Protocol):
-    """The T noise levels that a sampler visits, from noise to clean, as `penumbra.models.latent.Grid` gives them."""
-
-    @property
-    def timesteps(self) -> tuple[int, ...]: ...
-    @property
-    def abar(self) -> tuple[float, ...]: ...
-    @property
-    def abar_prev(self) -> tuple[float, ...]: ...
 
 
 class Noise(Protocol):
@@ -123,9 +112,8 @@ def repeated(grid: G) -> G:
     )
 
 
-def predicted_clean(x: Tensor, eps: Tensor, abar: float, clip: float | None) -> Tensor:
-    """x0 [B, ...] that, with the noise eps, makes up x; clamped to +-clip, where it then has no gradient."""
-    x0 = (x - (1 - abar) ** 0.5 * eps) / abar**0.5
+def clamped(x0: Tensor, clip: float | None) -> Tensor:
+    """x0 [B, ...] in +-clip; it has no gradient where it was outside."""
     return x0 if clip is None else x0.clamp(-clip, clip)
 
 
@@ -162,7 +150,7 @@ def guided_step(eps: Eps, log_f: LogF, x: Tensor, level: Level, guidance: Guidan
     by_variance, by_mean = bool(level.rho.any()), bool(level.mu.any())
     with torch.set_grad_enabled(by_variance):
         leaf = x.detach().requires_grad_(by_variance)
-        predicted = predicted_clean(leaf, eps(leaf, level.t), level.abar, guidance.clip)
+        predicted = clamped(predicted_clean(leaf, eps(leaf, level.t), level.abar), guidance.clip)
     x0 = predicted.detach()
     prev = ddim_step(x, x0, level.abar, level.abar_prev, guidance.eta, noise)
     if not (by_variance or by_mean):

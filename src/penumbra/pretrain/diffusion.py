@@ -11,7 +11,7 @@ from torch import Tensor
 
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import ImageWriter, encode, read_pixels, read_table
-from penumbra.guidance.diffusion import ddim_step
+from penumbra.guidance.diffusion import classifier_free, ddim_sample
 from penumbra.models.latent import DDIMScheduler, LatentDiffusion
 from penumbra.noise import SampleNoise
 from penumbra.pretrain.autoencoder import INFERENCE_BATCH, train_autoencoder
@@ -81,15 +81,9 @@ def draw(model: LatentDiffusion, prompts: Sequence[str], noise: Tensor, steps: i
         steps: of the grid.
         guidance: s of eps_u + s (eps_c - eps_u).
     """
-    grid = model.grid(steps)
     conditions = model.embed(["", *prompts])
-    conditions = torch.cat([conditions[:1].expand_as(conditions[1:]), conditions[1:]])
-    z = noise.to(model.device)
-    for t, abar, abar_prev in zip(grid.timesteps, grid.abar, grid.abar_prev, strict=True):
-        unconditional, conditional = model.eps(torch.cat([z, z]), t, conditions).chunk(2)
-        eps = unconditional + guidance * (conditional - unconditional)
-        z = ddim_step(z, (z - (1 - abar) ** 0.5 * eps) / abar**0.5, abar, abar_prev, eta=0.0)
-    return model.decode(z).clamp(0, 1)
+    eps = classifier_free(model.eps, conditions[1:], conditions[:1], guidance)
+    return model.decode(ddim_sample(eps, noise.to(model.device), model.grid(steps))).clamp(0, 1)
 
 
 def write_samples(path: Path, model: LatentDiffusion, stage: Stage) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from penumbra.artifacts.features import read_features
 from penumbra.artifacts.images import encode
 from penumbra.errors import PenumbraError
+from penumbra.guidance.diffusion import classifier_free
 from penumbra.guidance.ood import Probe, kth_distance, latent_log_f
 from penumbra.guidance.tfg import Guidance, guided_sample, repeated
 from penumbra.models.gradcam import grad_cam
@@ -23,22 +24,6 @@ from penumbra.synthesize.good import BLOCK, Candidate
 from penumbra.synthesize.prompts import concepts
 
 DECODED = 2  # images that a GPU decodes and differentiates at a time: a 512 x 512 one takes gigabytes
-
-
-def classifier_free(model: LatentDiffusion, condition: Tensor, unconditional: Tensor, scale: float) -> Callable[[Tensor, int], Tensor]:
-    """eps_u + s (eps_c - eps_u) as a function of latents [B, ...] and step; both in one batch of 2B.
-
-    Args:
-        condition: of the prompts [B, L, D].
-        unconditional: of the empty prompt [1, L, D].
-    """
-    both = torch.cat([unconditional.expand_as(condition), condition])
-
-    def eps(z: Tensor, t: int) -> Tensor:
-        without, given = model.eps(torch.cat([z, z]), t, both).chunk(2)
-        return without + scale * (given - without)
-
-    return eps
 
 
 @dataclass(frozen=True)
@@ -85,7 +70,7 @@ def draw_latents(models: Models, block: Sequence[Candidate], seed: int, p: Param
         clip=p.clip,
     )
     condition = model.embed([p.prompt.format(models.concepts[candidate.label]) for candidate in block])
-    eps = classifier_free(model, condition, model.embed([""]), p.guidance_scale)
+    eps = classifier_free(model.eps, condition, model.embed([""]), p.guidance_scale)
     log_f = latent_log_f(models.probe, model.decode, *weights, slice_size(model))
     start = noise["start"].normal(*model.latent_shape).to(model.device)
     return guided_sample(eps, log_f, start, levels(model, p), guidance, noise["sampler"], noise["smoothing"])
