@@ -102,10 +102,12 @@ def test_missing_or_foreign_file_is_a_readable_error(tmp_path: Path, content: by
 
 @given(st.integers(0, 9), st.integers(1, 10))
 @settings(max_examples=20, deadline=None)
-def test_a_range_of_rows_is_read_across_row_groups(tmp_path_factory, start: int, count: int):
+def test_rows_are_read_across_row_groups(tmp_path_factory, start: int, count: int):
     path, stop = tmp_path_factory.mktemp("range") / "images.parquet", min(start + count, 10)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(images, "ROW_GROUP", 4)
         write(path, 10)
     assert pq.ParquetFile(path).num_row_groups == 3
     assert (images.read_pixel_range(path, start, stop) == pixels(10)[start:stop]).all()
+    rows = list(range(start, 10, count))
+    assert (images.read_pixel_rows(path, rows) == pixels(10)[rows]).all()

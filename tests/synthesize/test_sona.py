@@ -13,7 +13,7 @@ from penumbra.errors import PenumbraError
 from penumbra.models.latent import LatentDiffusion
 from penumbra.models.moco import MoCoEncoder
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import reconstruction, sona, sona_units
+from penumbra.synthesize import pipeline, reconstruction, sona, sona_units
 from penumbra.synthesize.illustration import FRAMES, mask_steps, path_steps
 from tiny_pipeline import write_tiny_pipeline
 
@@ -184,8 +184,8 @@ def test_reconstruction_is_the_autoencoders_round_trip_and_needs_no_words(inputs
     model = LatentDiffusion.load(inputs / "diffusion")
     images = torch.from_numpy(read_pixels(inputs / "test.parquet")).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        made = model.decode(model.encode(sona_units.resized(images, (16, 16))))
-    expected = (sona_units.resized(made, (SIZE, SIZE)).clamp(0, 1) * 255).permute(0, 2, 3, 1).numpy()
+        made = model.decode(model.encode(pipeline.resized(images, (16, 16))))
+    expected = (pipeline.resized(made, (SIZE, SIZE)).clamp(0, 1) * 255).permute(0, 2, 3, 1).numpy()
     assert np.abs(read_pixels(stage.write())[11:] - expected).max() < 1
 
 
@@ -266,7 +266,7 @@ def test_a_prompt_that_is_too_long_is_known_before_any_work(inputs, tmp_path, mo
 def test_the_autoencoder_may_take_a_block_in_parts(inputs, tmp_path, monkeypatch, posterior):
     """As on a GPU; latents and images are those of the whole block."""
     whole = run(inputs, tmp_path / "whole", posterior=posterior, stop=[0, 0])[1]
-    monkeypatch.setattr(sona_units, "coded_at_once", lambda model, count: 1)
+    monkeypatch.setattr(pipeline, "coded_at_once", lambda model, count: 1)
     parts = run(inputs, tmp_path / "parts", posterior=posterior, stop=[0, 0])[1]
     np.testing.assert_allclose(parts.astype(int), whole.astype(int), atol=1)
 

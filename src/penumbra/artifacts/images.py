@@ -64,10 +64,10 @@ class ImageWriter:
         self._writer.close()
 
 
-def encode(pixels: np.ndarray) -> bytes:
-    """PNG bytes of uint8 pixels [H, W, 3]."""
+def encode(pixels: np.ndarray, jpeg: int | None = None) -> bytes:
+    """PNG bytes of uint8 pixels [H, W, 3], or JPEG bytes of quality `jpeg` (1..100)."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
+    Image.fromarray(pixels).save(buffer, **({"format": "PNG"} if jpeg is None else {"format": "JPEG", "quality": jpeg}))
     return buffer.getvalue()
 
 
@@ -116,14 +116,19 @@ def read_pixels(path: str | os.PathLike) -> np.ndarray:
 
 def read_pixel_range(path: str | os.PathLike, start: int, stop: int) -> np.ndarray:
     """Pixels of rows start..stop - 1, uint8 [stop - start, H, W, 3]; only their row groups are read."""
+    return read_pixel_rows(path, range(start, stop))
+
+
+def read_pixel_rows(path: str | os.PathLike, rows: Sequence[int]) -> np.ndarray:
+    """Pixels of one or more rows in ascending order, uint8 [N, H, W, 3]; only their row groups are read."""
     file = pq.ParquetFile(path)
     found, first = [], 0
     for group in range(file.num_row_groups):
-        count = file.metadata.row_group(group).num_rows
-        if first < stop and start < first + count:
-            column = file.read_row_group(group, columns=["image"])["image"]
-            found += column.slice(max(start - first, 0), min(stop, first + count) - max(start, first)).to_pylist()
-        first += count
+        stop = first + file.metadata.row_group(group).num_rows
+        wanted = [row - first for row in rows if first <= row < stop]
+        if wanted:
+            found += file.read_row_group(group, columns=["image"])["image"].take(wanted).to_pylist()
+        first = stop
     return np.stack([decode(row["bytes"]) for row in found])
 
 

@@ -6,13 +6,11 @@ from itertools import groupby
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra.artifacts.images import encode, read_pixel_range
 from penumbra.artifacts.vocabulary import captions, lines, vocabulary
-from penumbra.errors import PenumbraError
-from penumbra.guidance.partial import Levels, edited
+from penumbra.guidance.partial import edited
 from penumbra.guidance.semantic import Edit
 from penumbra.models.latent import LatentDiffusion
 from penumbra.models.moco import MoCoEncoder
@@ -21,11 +19,11 @@ from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
 from penumbra.synthesize import words
 from penumbra.synthesize.illustration import Film
+from penumbra.synthesize.levels import levels_of
 from penumbra.synthesize.measures import distances
+from penumbra.synthesize.pipeline import draw_pixels, encoded, resized
 from penumbra.synthesize.prompts import concepts
 from penumbra.synthesize.sona import BLOCK, Source
-
-CODED = 8  # images that a GPU encodes or decodes at a time: a whole block of 512 x 512 ones takes tens of gigabytes
 
 
 @dataclass(frozen=True)
@@ -95,45 +93,6 @@ def edit_of(p: Params) -> Edit:
         text="ood" if p.edit == "sdedit" else "id",
         text_guidance=p.text_guidance,
     )
-
-
-def levels_of(model: LatentDiffusion, p: Params) -> Levels:
-    """The noise levels that p.sampler visits in p.steps."""
-    timesteps, scheduler = model.grid(p.steps).timesteps, model.scheduler
-    stride = scheduler.config.num_train_timesteps // p.steps
-    return Levels.of(timesteps, stride, scheduler.alphas_cumprod, float(scheduler.final_alpha_cumprod), p.sampler)
-
-
-def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Images [B, 3, H, W] at another size, the whole image, bilinear; its aspect is not kept."""
-    if tuple(images.shape[-2:]) == size:
-        return images
-    return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
-
-
-def coded_at_once(model: LatentDiffusion, count: int) -> int:
-    """Images of `count` that the autoencoder takes at a time."""
-    return CODED if model.device.type == "cuda" else max(count, 1)
-
-
-def encoded(model: LatentDiffusion, images: Tensor, noise: Tensor | None) -> Tensor:
-    """Latents of images [B, 3, H, W]: see `LatentDiffusion.encode`."""
-    size = coded_at_once(model, len(images))
-    rows = (slice(start, start + size) for start in range(0, len(images), size))
-    return torch.cat([model.encode(images[part], None if noise is None else noise[part]) for part in rows])
-
-
-def draw_pixels(model: LatentDiffusion, latents: Tensor, size: int) -> np.ndarray:
-    """uint8 [B, size, size, 3] of latents [B, C, h, w].
-
-    Raises:
-        PenumbraError: an image is not finite.
-    """
-    parts = latents.split(coded_at_once(model, len(latents)))
-    images = torch.cat([resized(model.decode(part), (size, size)) for part in parts])
-    if not images.isfinite().all():
-        raise PenumbraError(f"{model.name}: has drawn images with NaN. Take less scale or text_guidance (params.yaml, synthesize).")
-    return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 @torch.no_grad()
