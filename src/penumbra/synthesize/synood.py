@@ -1,0 +1,176 @@
+"""synthesize@synood: ID images full of detail, repainted after what stands beside their main object (SynOOD 3.3)."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import pyarrow as pa
+
+from penumbra.artifacts.contexts import read_contexts
+from penumbra.artifacts.files import replace
+from penumbra.artifacts.images import encode, iter_pixels, read_table
+from penumbra.artifacts.negatives import read_negative_labels
+from penumbra.errors import PenumbraError
+from penumbra.seeds import derive
+from penumbra.stage import Params, Stage
+from penumbra.synthesize import blocks
+
+BLOCK = 64  # images in a unit of work; fixed, so that parts and restarts compute the same batches
+COMPLEXITY_QUALITY = 75  # of the JPEG whose bytes are counted
+COLUMNS = {
+    "sample_id": pa.string(),
+    "source_id": pa.string(),
+    "label": pa.int64(),
+    "split": pa.string(),
+    "prompt": pa.string(),
+    "context": pa.string(),
+    "complexity": pa.float32(),
+    "energies": pa.list_(pa.float32()),
+    "loss": pa.list_(pa.float32()),
+    "displacement": pa.float32(),
+    "distance_l2": pa.float32(),
+    "distance_cosine": pa.float32(),
+    "distance_mse": pa.float32(),
+    "distance_unit_l2": pa.float32(),
+    "frames": pa.binary(),
+    "seed": pa.int64(),
+}
+
+
+@dataclass(frozen=True)
+class Image:
+    """An ID image that may be repainted.
+
+    Attributes:
+        split: train | test.
+        row: in data/images/SPLIT.parquet.
+        sample_id, label: of the image.
+        complexity: bytes per pixel of the image as JPEG.
+    """
+
+    split: str
+    row: int
+    sample_id: str
+    label: int
+    complexity: float
+
+
+@dataclass(frozen=True)
+class Source:
+    """An ID image before it is repainted, and where it goes.
+
+    Attributes:
+        image: the ID image.
+        index: row of the result.
+        context: the labels or the word of the prompt; empty if there are none.
+        prompt: what the pipeline is told; empty without a context.
+        shown: keep the images of all iterations.
+    """
+
+    image: Image
+    index: int
+    context: str
+    prompt: str
+    shown: bool
+
+
+def chosen(images: Sequence[Image], per_class: int | None) -> list[Image]:
+    """The images of each class and split with the most bytes per pixel, at most `per_class` of them (None: all), in their order.
+
+    Bytes are compared as numbers; equal ones by sample id. (The official code sorts them as text.)
+    """
+    groups: dict[tuple[str, int], list[Image]] = defaultdict(list)
+    for image in images:
+        groups[image.split, image.label].append(image)
+    ranked = (sorted(group, key=lambda image: (-image.complexity, image.sample_id))[:per_class] for group in groups.values())
+    kept = {(image.split, image.row) for image in chain.from_iterable(ranked)}
+    return [image for image in images if (image.split, image.row) in kept]
+
+
+def complexities(stage: Stage, split: str) -> np.ndarray:
+    """JPEG bytes per pixel [N] of data/images/SPLIT.parquet; counted once for all parts of a job."""
+    path = stage.scratch / f"complexity-{split}.npy"
+    if not path.exists():
+        pixels = chain.from_iterable(iter_pixels(stage.read(f"images/{split}")))
+        counted = np.array([len(encode(image, jpeg=COMPLEXITY_QUALITY)) / (image.shape[0] * image.shape[1]) for image in pixels])
+        with replace(path) as temporary, open(temporary, "wb") as file:
+            np.save(file, counted)
+    return np.load(path, allow_pickle=False)
+
+
+def contexts(stage: Stage, images: Sequence[Image], p: Params) -> list[str]:
+    """What the prompt of each image names: its context labels, or a negative label that is drawn for it; "" if nothing.
+
+    Raises:
+        PenumbraError: there is no row or no negative label for an image.
+    """
+    if not p.iterations:
+        return [""] * len(images)
+    if p.prompts == "negatives":
+        path = stage.read("features/negatives")
+        words = [negative.word for negative in read_negative_labels(path)]
+        if not words:
+            raise PenumbraError(f"{path}: holds no negative label. Give extract.negatives a larger vocabulary or share.")
+        seed = stage.params.common.seed
+        return [words[derive(seed, "synthesize/negative", image.sample_id) % len(words)] for image in images]
+    path = stage.read("features/contexts")
+    labels = read_contexts(path)
+    absent = [image.sample_id for image in images if image.sample_id not in labels]
+    if absent:
+        raise PenumbraError(
+            f"{path}: has no row for image {absent[0]} ({len(absent)} of {len(images)} images lack one). Add it, its labels may be "
+            "empty, or run `dvc repro extract@contexts`."
+        )
+    return [labels[image.sample_id].strip()[: p.characters].strip() for image in images]
+
+
+def plan(stage: Stage, p: Params) -> list[Source]:
+    """The images that are repainted, in the order of their files."""
+    found: list[Image] = []
+    for split in p.splits:
+        table = read_table(stage.read(f"images/{split}"), ["sample_id", "label"]).to_pydict()
+        columns = zip(table["sample_id"], table["label"], complexities(stage, split).tolist(), strict=True)
+        found += [Image(split, row, *columns_of) for row, columns_of in enumerate(columns)]
+    images = chosen(found, p.per_class)
+    shown = {len(images) * place // p.illustrated for place in range(p.illustrated)}
+    return [
+        Source(image, index, context, p.prompt.format(context) if context else "", index in shown)
+        for index, (image, context) in enumerate(zip(images, contexts(stage, images, p), strict=True))
+    ]
+
+
+def _report(stage: Stage) -> None:
+    """One line on stderr: how the energy went and how far the outliers are from their sources; a warning where the loss rises."""
+    frame = read_table(stage.write(), ["energies", "loss", "displacement", "distance_cosine"]).to_pandas()
+    energies, losses = (np.stack(frame[name]).mean(0) for name in ("energies", "loss"))
+    print(
+        f"{stage.name}: {len(frame)} images, energy {' -> '.join(f'{energy:.2f}' for energy in energies)}, "
+        f"displacement {frame.displacement.mean():.2f}, cosine distance {frame.distance_cosine.mean():.3f}",
+        file=sys.stderr,
+    )
+    if losses[-1] > losses[0]:
+        print(
+            f"warning: {stage.name}: the loss rises from {losses[0]:.3g} to {losses[-1]:.3g} over the iterations. "
+            f"Set another synthesize.{stage.item}.step_size.",
+            file=sys.stderr,
+        )
+
+
+def main(stage: Stage) -> None:
+    """Write data/outliers/METHOD.parquet, one row for each chosen ID image.
+
+    A block of images is a unit: a killed job goes on after the last whole one.
+    """
+
+    def load() -> Callable[[Sequence[Source]], Iterator[dict]]:
+        from penumbra.synthesize.synood_units import open_blocks  # assembling needs no torch
+
+        return open_blocks(stage, sources)
+
+    sources = plan(stage, stage.params.synthesize[stage.item])
+    if blocks.run(stage, sources, BLOCK, COLUMNS, load):
+        _report(stage)
+        stage.finish()
