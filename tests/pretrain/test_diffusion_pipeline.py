@@ -15,7 +15,7 @@ from penumbra.artifacts.images import ImageWriter, encode, read_provenance, read
 from penumbra.errors import PenumbraError
 from penumbra.models.latent import CLIPTokenizer, LatentDiffusion
 from penumbra.noise import generator
-from penumbra.pretrain import autoencoder, captions, denoiser, diffusion
+from penumbra.pretrain import autoencoder, captions, denoiser, diffusion, pictures
 from penumbra.stage import Params, Stage
 from tiny_pipeline import write_tiny_pipeline
 
@@ -128,7 +128,7 @@ def test_the_losses_fall_and_latents_have_unit_deviation(make_stage):
     assert unet["loss"].iloc[-1] < 0.7 * unet["loss"].iloc[0]
     assert unet["val_loss"].min() < 0.8 * unet["val_loss"].iloc[0]
     model = LatentDiffusion.load(stage.write())
-    trained_on = torch.cat([diffusion._images(stage.read(f"images/{name}")) for name in ("train", "world")])
+    trained_on = torch.cat([pictures.read_images(stage.read(f"images/{name}")) for name in ("train", "world")])
     assert model.encode(trained_on.float() / 255).std().item() == pytest.approx(1, abs=0.01)
     assert not list((stage.write()).rglob("*.bin"))
 
@@ -151,7 +151,7 @@ def test_samples_are_of_every_id_caption_of_the_world_and_unconditional(trained)
 def test_drawing_asks_for_the_caption_by_classifier_free_guidance_as_diffusers_does(trained):
     model = LatentDiffusion.load(trained)
     noise = torch.randn(2, *model.latent_shape, generator=torch.Generator().manual_seed(0))
-    drawn = diffusion.draw(model, ["digit zero", "digit one"], noise, 4, 2.5)
+    drawn = pictures.draw(model, ["digit zero", "digit one"], noise, 4, 2.5)
     official = StableDiffusionPipeline.from_pretrained(trained, safety_checker=None)
     official.set_progress_bar_config(disable=True)
     call = {"latents": noise, "num_inference_steps": 4, "guidance_scale": 2.5, "output_type": "pt"}

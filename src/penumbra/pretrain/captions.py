@@ -1,29 +1,14 @@
-"""Captions of images, and a tokenizer made from them in the format of CLIP's."""
+"""A tokenizer made from the captions of images, in the format of CLIP's."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 
-from penumbra.artifacts.images import read_table
-from penumbra.models.latent import CLIPTokenizer
+from penumbra.models import vision  # noqa: F401  transformers imports torchvision, which needs its door opened first
+
+from transformers import CLIPTokenizer  # isort: skip
 
 END_OF_WORD = "</w>"
 SPECIAL = ("<|startoftext|>", "<|endoftext|>")
-
-
-def read_captions(path: str | os.PathLike) -> list[str]:
-    """The caption of each image of a file; of one without a caption, the name of its class."""
-    columns = read_table(path, ["caption", "class"]).to_pydict()
-    return [caption or name for caption, name in zip(columns["caption"], columns["class"], strict=True)]
-
-
-def captions_of_labels(train: str | os.PathLike) -> dict[int, str]:
-    """Label -> the first caption that an ID train image of the class has."""
-    labels = read_table(train, ["label"])["label"].to_pylist()
-    captions: dict[int, str] = {}
-    for label, caption in zip(labels, read_captions(train), strict=True):
-        captions.setdefault(label, caption)
-    return captions
 
 
 def byte_symbols() -> list[str]:

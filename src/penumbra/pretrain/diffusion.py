@@ -4,19 +4,19 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
 
+from penumbra.artifacts.captions import concepts, read_captions
 from penumbra.artifacts.files import replace
-from penumbra.artifacts.images import ImageWriter, encode, read_pixels, read_table
-from penumbra.guidance.diffusion import classifier_free, ddim_sample
+from penumbra.artifacts.images import ImageWriter, read_table
 from penumbra.models.latent import DDIMScheduler, LatentDiffusion
 from penumbra.noise import SampleNoise
 from penumbra.pretrain.autoencoder import INFERENCE_BATCH, train_autoencoder
-from penumbra.pretrain.captions import build_tokenizer, captions_of_labels, read_captions
+from penumbra.pretrain.captions import build_tokenizer
 from penumbra.pretrain.denoiser import Captioned, build_text_encoder, build_unet, train_denoiser
+from penumbra.pretrain.pictures import draw, png, read_images
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
 from penumbra.training import History
@@ -41,10 +41,6 @@ def build_scheduler(p: Params) -> DDIMScheduler:
     )
 
 
-def _images(path: Path) -> Tensor:
-    return torch.from_numpy(read_pixels(path)).permute(0, 3, 1, 2)
-
-
 def captioned(model: LatentDiffusion, images: Tensor, captions: Sequence[str], templates: Sequence[str]) -> Captioned:
     """Latents of uint8 images [N, 3, S, S] with the tokens of their captions in every template."""
     latents = torch.cat([model.encode(batch.float() / 255) for batch in images.split(INFERENCE_BATCH)])
@@ -57,7 +53,7 @@ def train(stage: Stage, device: torch.device) -> tuple[LatentDiffusion, History]
     """Train on the ID train images and the world; validation looks at ID alone, and does not reach the weights."""
     p, seed, history = stage.params.pretrain.diffusion, stage.params.common.seed, History()
     train_file, val_file, world_file = (stage.read(f"images/{name}") for name in ("train", "val", "world"))
-    images, val = torch.cat([_images(train_file), _images(world_file)]).to(device), _images(val_file).to(device)
+    images, val = torch.cat([read_images(train_file), read_images(world_file)]).to(device), read_images(val_file).to(device)
     captions = read_captions(train_file) + read_captions(world_file)
     vae = train_autoencoder(images, val, p, seed, stage.scratch, history)
     torch.manual_seed(seed)
@@ -65,25 +61,11 @@ def train(stage: Stage, device: torch.device) -> tuple[LatentDiffusion, History]
     latent_size = images.shape[-1] // 2 ** (len(p.vae_channels) - 1)
     unet, text_encoder = build_unet(p, latent_size), build_text_encoder(p, tokenizer)
     model = LatentDiffusion(vae, unet, text_encoder, tokenizer, build_scheduler(p), "pretrain.diffusion").to(device)
-    of_label = captions_of_labels(train_file)
-    val_captions = [of_label[label] for label in read_table(val_file, ["label"])["label"].to_pylist()]
+    names = concepts(train_file)
+    val_captions = [names[label] for label in read_table(val_file, ["label"])["label"].to_pylist()]
     data = captioned(model, images, captions, p.templates), captioned(model, val, val_captions, p.templates)
     train_denoiser(model, *data, p, seed, stage.scratch, history)
     return model, history
-
-
-@torch.no_grad()
-def draw(model: LatentDiffusion, prompts: Sequence[str], noise: Tensor, steps: int, guidance: float) -> Tensor:
-    """Images [B, 3, S, S] in [0, 1] of B prompts by DDIM with classifier-free guidance (Ho and Salimans 2022).
-
-    Args:
-        noise: standard normal [B, C, h, w].
-        steps: of the grid.
-        guidance: s of eps_u + s (eps_c - eps_u).
-    """
-    conditions = model.embed(["", *prompts])
-    eps = classifier_free(model.eps, conditions[1:], conditions[:1], guidance)
-    return model.decode(ddim_sample(eps, noise.to(model.device), model.grid(steps))).clamp(0, 1)
 
 
 def write_samples(path: Path, model: LatentDiffusion, stage: Stage) -> None:
@@ -96,9 +78,8 @@ def write_samples(path: Path, model: LatentDiffusion, stage: Stage) -> None:
         for rows in torch.arange(len(captions)).split(inference_batch(SAMPLE_BATCH)):
             noise = SampleNoise(seed, NAME, [str(row.item()) for row in rows]).normal(*model.latent_shape)
             images = draw(model, [captions[row] for row in rows], noise, p.sample_steps, p.sample_guidance)
-            pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-            for row, image in zip(rows, pixels, strict=True):
-                writer.add(encode(np.ascontiguousarray(image)), caption=captions[row], seed=seed)
+            for row, image in zip(rows, images, strict=True):
+                writer.add(png(image), caption=captions[row], seed=seed)
 
 
 def main(stage: Stage) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from penumbra.artifacts.captions import concepts
 from penumbra.stage import Params, Stage
 from penumbra.synthesize import blocks
-from penumbra.synthesize.prompts import concepts
 
 BLOCK = 64  # candidates in a unit of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from penumbra.artifacts.captions import concepts
 from penumbra.artifacts.features import read_features
 from penumbra.artifacts.images import encode
 from penumbra.errors import PenumbraError
@@ -21,7 +22,6 @@ from penumbra.noise import SampleNoise
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
 from penumbra.synthesize.good import BLOCK, Candidate
-from penumbra.synthesize.prompts import concepts
 
 DECODED = 2  # images that a GPU decodes and differentiates at a time: a 512 x 512 one takes gigabytes
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from penumbra.artifacts.captions import concepts
 from penumbra.artifacts.images import encode, read_pixel_range
 from penumbra.artifacts.vocabulary import captions, lines, vocabulary
 from penumbra.guidance.partial import edited
@@ -22,7 +23,6 @@ from penumbra.synthesize.illustration import Film
 from penumbra.synthesize.levels import levels_of
 from penumbra.synthesize.measures import distances
 from penumbra.synthesize.pipeline import draw_pixels, encoded, resized
-from penumbra.synthesize.prompts import concepts
 from penumbra.synthesize.sona import BLOCK, Source
 
 

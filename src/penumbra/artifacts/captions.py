@@ -1,8 +1,14 @@
-"""What a text-conditioned model is told: the names of ID classes, and words for what is outside of them."""
+"""What images show, in words: the caption of each, and a name for each ID class."""
 
 import os
 
 from penumbra.artifacts.images import read_provenance, read_table
+
+
+def read_captions(path: str | os.PathLike) -> list[str]:
+    """The caption of each image of a file; of one without a caption, the name of its class."""
+    columns = read_table(path, ["caption", "class"]).to_pydict()
+    return [caption or name for caption, name in zip(columns["caption"], columns["class"], strict=True)]
 
 
 def concepts(train: str | os.PathLike) -> list[str]:
