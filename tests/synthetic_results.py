@@ -1,5 +1,6 @@
 """Made-up results of a digits experiment in the real layout: what benchmark and report read."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow as pa
 from safetensors.numpy import save_file
 
 from penumbra.artifacts.images import ImageWriter, encode
-from penumbra.artifacts.tables import write_json, write_parquet
+from penumbra.artifacts.tables import write_csv, write_json, write_parquet
 from penumbra.stage import Params, Stage
 
 DETECTORS = {
@@ -21,15 +22,24 @@ DETECTORS = {
     "badood-gaussian-mid": {"recipe": "energy", "bands": ["mid"]},
     "good-all": {"recipe": "good", "bands": "all"},
     "sona-all": {"recipe": "sona", "bands": "all"},
+    "synood-all": {"recipe": "energy", "bands": "all"},
+    "synood-mid": {"recipe": "energy", "bands": ["mid"]},
+    "clip": {"recipe": "zero-shot", "bands": None},
+    "clip-synood": {"recipe": "synood", "bands": "all"},
 }
-PROBED = ("none", "good-all", "sona-all")
-METHODS = ("badood", "badood-gaussian", "good", "sona")
-SELECTED = ("badood", "badood-gaussian", "sona")  # methods with a selection
+CLIP = ("clip", "clip-synood")
+PROBED = ("none", "good-all", "sona-all", "synood-all", *CLIP)
+METHODS = ("badood", "badood-gaussian", "good", "sona", "synood")
+SELECTED = ("badood", "badood-gaussian", "sona", "synood")  # methods with a selection
+NAMES = ("zero", "one", "two", "three", "four", "five")  # of the ID classes
 SETS = {"digits-6-9": ("near", 1.5), "photos": ("far", 3.0), "textures": ("far", 2.5), "noise": ("far", 4.0)}
 KINDS = ("rotation", "blur", "contrast", "noise")
+FEATURES = ("clip", "negatives", *(f"clip-{method}" for method in METHODS))
 STRENGTHS = {"image": [(rho, mu) for rho in (0.1, 1.0, 5.0) for mu in (0.1, 1.0, 5.0)], "feature": [(0.2, 0.2), (1.0, 1.0), (4.0, 4.0)]}
 COPIES = 2  # samples of each class at each strength
 RECIPE = {"loss": "energy", "architecture": "resnet18", "width": 16, "epochs": 15, "batch_size": 128, "beta": 2.0}
+CLIP_RECIPE = {"loss": "clip", "project": True, "tune": True, "strategy": "separate", "residual": True, "project_epochs": 3}
+CLIP_RECIPE |= {"tune_epochs": 5, "groups": 5, "control": False, "outliers": None}
 ABLATIONS = {
     "weight": {
         "title": "Weight of the loss",
@@ -44,47 +54,71 @@ ABLATIONS = {
         "variants": {"sona-all": "SONA, random", "badood-low": "SONA 5", "badood-high": "SONA 10", "badood-gaussian-mid": "SDEdit 5"},
     },
     "words": {"title": "Words", "source": "SONA, Table 2", "scores": ["energy"], "variants": {"none": "none at all", "sona-all": "random"}},
+    "amount": {
+        "title": "Amount of synthetic data",
+        "source": "SynOOD, Fig. 3",
+        "scores": ["neglabel"],
+        "variants": {"clip": "projected 100", "clip-synood": "tuned 100"},
+    },
 }
 PARAMS = {
     "common": {"seed": 0, "image_size": 32},
     "train": {
         "seeds": [0, 1, 2],
         "detectors": DETECTORS,
-        "recipes": {"energy": RECIPE, "good": RECIPE, "sona": RECIPE | {"loss": "uniform", "beta": 0.5}},
+        "recipes": {"energy": RECIPE, "good": RECIPE, "sona": RECIPE | {"loss": "uniform", "beta": 0.5}}
+        | {"synood": CLIP_RECIPE, "zero-shot": CLIP_RECIPE | {"project": False, "tune": False}},
     },
-    "pretrain": {"encoder": {"patch_size": 4, "width": 96, "depth": 4, "projection": 64}, "diffusion": {"pipeline": None}},
+    "pretrain": {
+        "encoder": {"patch_size": 4, "width": 96, "depth": 4, "projection": 64},
+        "diffusion": {"pipeline": None},
+        "inpainting": {"pipeline": "someone/inpainting"},
+        "clip": {"model": None},
+    },
+    "extract": {
+        "contexts": {"captioner": "clip", "labels": 2},
+        "negatives": {"quantile": 0.95, "share": 0.5, "vocabulary": "world"},
+    },
     "synthesize": {
         "badood": {"method": "badood", "t": 300, "s": 125},
         "badood-gaussian": {"method": "badood", "t": 300, "s": 125},
         "good": {"method": "good", "prompt": "a high-quality image of {}", "knn_k": 50},
         "sona": {"method": "sona", "edit": "sona", "share": 0.2, "scale": 10, "words": "random", "steps": 20},
+        "synood": {"method": "synood", "prompt": "a photo of {}", "strength": 0.6, "iterations": 3, "loss": "energy", "step_size": 5.0},
     },
     "score": {"knn_k": 50, "knn_more": [10, 100]},
     "report": {"gallery": 24},
     "filter": {method: {"mid": [0.3, 0.5]} for method in SELECTED},
     "benchmark": {
         "score": "energy",
+        "clip_score": "neglabel",
         "bins": 20,
         "distance_samples": 100,
+        "recognition": {"classes": "all", "recognised": 0.95, "samples": 100},
         "unified": {"mode": "id-only", "a": 0.5, "bins": 10, "weight": 0.5, "a_grid": [0.1, 0.5, 2]},
         "ablations": ABLATIONS,
     },
 }
 TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims", "unified", "strengths", "edits", "probe")
+TABLES += ("types", "diversity")
 FIGURES = ("bands", "roc", "energy", "reliability", "confidence", "distances", "shift", "gallery", "dag")
 FIGURES += ("strengths", "strength-grid", "edits", "unified", "scores", "good-strengths", "good-cams", "sona-edits")
+FIGURES += ("synood-pairs", "energies", "types")
 PLOTS = ("roc", "energy", "reliability", "confidence", "shift", "unified", "strengths")
 
 
 def write_inputs(data: Path) -> None:
     """Fill `data` with every file that benchmark and report read."""
+    (data / "features").mkdir(parents=True)
     for place, detector in enumerate(DETECTORS):
-        made = scores(np.random.default_rng(place), gain=1 + 0.2 * place, probed=detector in PROBED)
+        made = scores(np.random.default_rng(place), gain=1 + 0.2 * min(place, 8), probed=detector in PROBED, clip=detector in CLIP)
         write_parquet(data / f"scores/{detector}.parquet", made, {"stage": f"score@{detector}"})
     for place, method in enumerate(("badood", "badood-gaussian")):
         _write_candidates(data, method, np.random.default_rng(100 + place))
     _write_guided(data / "outliers/good.parquet", np.random.default_rng(200))
     _write_edited(data, np.random.default_rng(300))
+    _write_repainted(data, np.random.default_rng(500))
+    _write_clip(data, np.random.default_rng(600))
     _write_classifier(data, np.random.default_rng(400))
     _write_samples(data / "models/diffusion")
     write_json(data / "calibration/badood.json", calibration())
@@ -96,8 +130,8 @@ def write_inputs(data: Path) -> None:
     (data.parent / "dag.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
 
 
-def scores(rng: np.random.Generator, gain: float = 1.0, images: int = 40, probed: bool = False) -> pd.DataFrame:
-    """Scores of one detector with three seeds; OOD scores are `gain` times farther from ID than by default."""
+def scores(rng: np.random.Generator, gain: float = 1.0, images: int = 40, probed: bool = False, clip: bool = False) -> pd.DataFrame:
+    """Scores of one detector with three seeds; OOD scores are `gain` times farther from ID than by default. `clip`: of a CLIP detector."""
     parts = [("id-test", "id", 0, 0.0)]
     parts += [(name, group, 0, gain * distance) for name, (group, distance) in SETS.items()]
     parts += [(kind, "shift", strength, 0.3 * strength) for kind in KINDS for strength in range(1, 9)]
@@ -123,6 +157,8 @@ def scores(rng: np.random.Generator, gain: float = 1.0, images: int = 40, probed
                         "knn": 0.5 + 0.1 * energy + rng.normal(0, 0.1, images),
                         "confidence": 1 / (1 + np.exp(-energy + 1.5)),
                         **{f"knn_{k}": 0.5 + 0.1 * energy + rng.normal(0, 0.1, images) for k in PARAMS["score"]["knn_more"]},
+                        **({"mcm": -1 / (1 + np.exp(energy + rng.normal(0, 2, images)))} if clip else {}),
+                        **({"neglabel": -1 / (1 + np.exp(2 * energy + rng.normal(0, 0.1, images)))} if clip else {}),
                     }
                 )
             )
@@ -207,10 +243,48 @@ def _write_edited(data: Path, rng: np.random.Generator, count: int = 60) -> None
             writer.add(encode(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)), **row, **strip)
 
 
+def _write_repainted(data: Path, rng: np.random.Generator, count: int = 60) -> None:
+    """Images of SynOOD, whose energy mostly rises over the iterations; the first few keep the images of all iterations."""
+    columns = dict.fromkeys(("sample_id", "source_id", "split", "prompt", "context"), pa.string()) | {"label": pa.int64()}
+    columns |= {"complexity": pa.float32(), "distance_l2": pa.float32(), "seed": pa.int64(), "frames": pa.binary()}
+    columns |= dict.fromkeys(("energies", "loss"), pa.list_(pa.float32()))
+    selection = _selection("synood", [f"synood/{i:06d}" for i in range(count)], rng)
+    write_parquet(data / "selections/synood.parquet", selection, {"stage": "filter@synood"})
+    with ImageWriter(data / "outliers/synood.parquet", columns, {"stage": "synthesize@synood", "versions": {}}) as writer:
+        for i, sample_id in enumerate(selection.sample_id):
+            energies = np.sort(rng.normal(-8, 1, 3)) if i % 10 else np.sort(rng.normal(-8, 1, 3))[::-1]
+            row = {"sample_id": sample_id, "source_id": f"train/{i:06d}", "label": i % 6, "split": "train", "seed": 0, "complexity": 0.5}
+            row |= {"prompt": "a photo of the letter C, blobs", "context": "the letter C, blobs", "energies": energies.tolist()}
+            row |= {"loss": ((-5 - energies) ** 2).tolist(), "distance_l2": 4 + rng.normal()}
+            row["frames"] = encode(rng.integers(0, 255, (32, 96, 3)).astype(np.uint8)) if i < 5 else None
+            writer.add(encode(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)), **row)
+
+
+def _write_clip(data: Path, rng: np.random.Generator, width: int = 16) -> None:
+    """CLIP features of texts, ID images and candidates: as many candidates are their own class as another, a few are nothing."""
+    texts = rng.normal(0, 1, (6 + 8, width)).astype(np.float32)
+    words = [{"word": f"letter {c}", "prompt": f"the nice letter {c}", "kind": "noun", "closeness": 0.1} for c in "CDFGJLNP"]
+    metadata = {"sample_ids": [], "provenance": {}, "logit_scale": 100.0, "id_names": list(NAMES), "negatives": words}
+    tensors = {"id": texts[:6], "mcm": texts[:6], "negative": texts[6:]}
+    save_file(tensors, data / "features/negatives.safetensors", {"penumbra": json.dumps(metadata)})
+    label = np.arange(60) % 6
+    near = {name: texts[label] + rng.normal(0, 0.3, (60, width)).astype(np.float32) for name in ("train", "val")}
+    save_file(near | {"train_label": label}, data / "features/clip.safetensors", {"penumbra": json.dumps({"sample_ids": []})})
+    for method in METHODS:
+        ids = pd.read_parquet(data / f"outliers/{method}.parquet", columns=["sample_id", "label"])
+        own = ids.label.to_numpy()
+        seen = np.choose(np.arange(len(ids)) % 4, [own, own, (own + 1) % 6, 6 + own])
+        features = 3 * (texts[seen] + rng.normal(0, 0.3, (len(ids), width))).astype(np.float32)
+        features[::20] = rng.normal(0, 1, (len(features[::20]), width))
+        rows = {"features": features, "source": np.full(len(ids), -1), "test": np.zeros(len(ids), np.uint8)}
+        save_file(rows, data / f"features/clip-{method}.safetensors", {"penumbra": json.dumps({"sample_ids": ids.sample_id.tolist()})})
+    contexts = pd.DataFrame({"sample_id": [f"train/{i:06d}" for i in range(60)], "class": [NAMES[i % 6] for i in range(60)]})
+    write_csv(data / "features/contexts.csv", contexts.assign(labels="the letter C, blobs", answer="The letter C; blobs."))
+
+
 def _write_classifier(data: Path, rng: np.random.Generator, images: int = 60) -> None:
     """A last layer and the features before it, whose energies are those of guided samples or lower."""
     (data / "models/classifier").mkdir(parents=True, exist_ok=True)
-    (data / "features").mkdir(exist_ok=True)
     weights = {"fc.weight": rng.normal(0, 0.1, (6, 4)).astype(np.float32), "fc.bias": np.full(6, 7, np.float32)}
     save_file(weights, data / "models/classifier/model.safetensors")
     save_file({"features": rng.normal(0, 3, (images, 4)).astype(np.float32)}, data / "features/classifier.safetensors")
@@ -242,6 +316,7 @@ def benchmark_stage(data: Path, reports: Path) -> Stage:
     reads = {f"scores/{name}": data / f"scores/{name}.parquet" for name in DETECTORS} | _candidates(data)
     reads |= {"calibration/badood": data / "calibration/badood.json"}
     reads |= {"models/classifier": data / "models/classifier", "features/classifier": data / "features/classifier.safetensors"}
+    reads |= {f"features/{name}": data / f"features/{name}.safetensors" for name in FEATURES}
     writes = {"metrics": reports / "metrics.json"}
     writes |= {f"tables/{name}": reports / f"tables/{name}.csv" for name in TABLES}
     writes |= {f"plots/{name}": reports / f"plots/{name}.csv" for name in PLOTS}
@@ -267,6 +342,7 @@ def report_stage(data: Path, results: Path, reports: Path) -> Stage:
     reads |= {f"models/{name}": data / f"models/{name}" for name in ("mage", "classifier", "diffusion")} | {
         "docs/dag": data.parent / "dag.svg"
     }
+    reads |= {"features/negatives": data / "features/negatives.safetensors", "features/contexts": data / "features/contexts.csv"}
     reads |= {f"tables/{name}": results / f"tables/{name}.csv" for name in TABLES}
     reads |= {f"plots/{name}": results / f"plots/{name}.csv" for name in PLOTS}
     writes = {"report": reports / "report.html", "figures": reports / "figures"}

@@ -518,11 +518,18 @@ class Ablation(Section):
     variants: Annotated[dict[Item, Text], MinLen(1)]
 
 
+class Recognition(Section):
+    classes: Literal["all", "id"]
+    recognised: ShareAboveZero
+    samples: Count
+
+
 class Benchmark(Section):
     score: Literal["msp", "max_logit", "energy", "knn", "confidence"]
     clip_score: Literal["msp", "max_logit", "energy", "knn", "confidence", "mcm", "neglabel"]
     bins: Count
     distance_samples: Count
+    recognition: Recognition
     unified: Unified
     ablations: dict[Item, Ablation]
 

@@ -14,7 +14,7 @@ from penumbra.benchmark.claims import compare, verdict
 from penumbra.benchmark.step import main
 from penumbra.errors import PenumbraError
 from penumbra.stage import Params
-from synthetic_results import COPIES, DETECTORS, PARAMS, PLOTS, PROBED, SETS, STRENGTHS, TABLES, benchmark_stage
+from synthetic_results import CLIP, COPIES, DETECTORS, PARAMS, PLOTS, PROBED, SETS, STRENGTHS, TABLES, benchmark_stage
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_metrics_have_the_promised_shape(reports):
     detectors = json.loads((reports / "metrics.json").read_text())["detectors"]
     assert list(detectors) == list(DETECTORS)
     for result in detectors.values():
-        assert set(result) == {"near", "far", "id_acc", *SETS}
+        assert set(result) == {"near", "far", "id_acc", "score", *SETS}
         assert set(result["far"]) == {"fpr95_id_tpr", "fpr95_ood_tpr", "auroc", "aupr_in", "aupr_out"}
         assert all(set(entry) == {"mean", "std"} for entry in result["near"].values())
 
@@ -60,7 +60,7 @@ def test_a_shift_and_a_test_set_of_the_same_name_stay_apart(reports):
 
 
 def test_every_score_detector_and_set_is_in_the_long_table(reports):
-    assert len(table(reports, "tables/scores")) == len(DETECTORS) * 5 * (len(SETS) + 2)
+    assert len(table(reports, "tables/scores")) == (len(DETECTORS) * 5 + len(CLIP) * 2) * (len(SETS) + 2)
     assert set(table(reports, "tables/scores").set) == {*SETS, "near", "far"}
 
 
@@ -157,7 +157,8 @@ def test_an_experiment_of_other_detectors_tests_no_claim_about_these(stage_of_be
     params = Params(PARAMS | {"train": {"detectors": {"other": {"recipe": "energy", "bands": None}}}})
     main(replace(stage_of_benchmark, reads=reads, params=params))
     claims = pd.read_csv(tmp_path / "reports/tables/claims.csv")
-    assert set(claims.source) == {"Bad-OOD, Table 6", "Bad-OOD, Table 11", "GOOD, Fig. 4"}
+    assert set(claims.source) == {"Bad-OOD, Table 6", "Bad-OOD, Table 11", "GOOD, Fig. 4", "SynOOD, 3.3"}
+    assert set(claims.about) == {"other"}
     assert len(pd.read_csv(tmp_path / "reports/tables/bands.csv")) == 0
 
 
@@ -177,7 +178,8 @@ def test_the_unified_score_goes_along_k_and_a_for_good_only(reports):
     assert set(unified.set[unified.detector != "good-all"]) == {"near", "far"}
     alone = unified[(unified["mode"] == "energy") & (unified.set == "far")].set_index("detector").auroc_mean
     everywhere = table(reports, "tables/detectors").set_index("detector").far_auroc_mean
-    np.testing.assert_allclose(alone[everywhere.index], everywhere, rtol=1e-5)
+    assert set(everywhere.index) - set(alone.index) == set(CLIP)
+    np.testing.assert_allclose(alone, everywhere[alone.index], rtol=1e-5)
 
 
 def test_detectors_name_their_recipe_and_count_their_candidates(reports):
@@ -205,3 +207,60 @@ def test_detectors_of_ablations_are_no_part_of_the_run(stage_of_benchmark, repor
     main(replace(stage_of_benchmark, params=Params(PARAMS | {"train": train})))
     for name in ("detectors", "unified"):
         assert (tmp_path / f"reports/tables/{name}.csv").read_bytes() == (reports / f"tables/{name}.csv").read_bytes()
+
+
+def test_every_detector_is_judged_by_the_headline_score_of_its_kind(reports, results_data):
+    """Also where the other kind of detectors has a score of that name."""
+    metrics = json.loads((reports / "metrics.json").read_text())["detectors"]
+    assert {name: result["score"] for name, result in metrics.items()} == {
+        name: "neglabel" if name in CLIP else "energy" for name in DETECTORS
+    }
+    scores = pd.read_parquet(results_data / "scores/clip.parquet")
+    both = scores[(scores.group == "id") | (scores.set == "digits-6-9")]
+    areas = [roc_auc_score(of_seed.group == "near", of_seed.neglabel) for _, of_seed in both.groupby("seed")]
+    assert metrics["clip"]["near"]["auroc"]["mean"] == pytest.approx(np.mean(areas), abs=1e-6)
+    detectors = table(reports, "tables/detectors").set_index("detector")
+    assert detectors.near_auroc_mean["clip"] == pytest.approx(np.mean(areas), rel=1e-5)
+    assert detectors.score["clip"] == "neglabel" and detectors.score["none"] == "energy"
+    roc = table(reports, "plots/roc")
+    curve = roc[(roc.detector == "clip") & (roc.group == "near")]
+    assert np.trapezoid(curve.tpr, curve.fpr) == pytest.approx(np.mean(areas), abs=0.01)
+    shift = table(reports, "plots/shift")
+    clean = shift[(shift.detector == "clip") & (shift.kind == "blur") & (shift.strength == 0)].score_mean.iloc[0]
+    assert clean == pytest.approx(scores.neglabel[scores.group == "id"].mean(), rel=1e-4)
+
+
+def test_histograms_of_two_headline_scores_do_not_share_an_axis(reports):
+    plot = table(reports, "plots/energy")
+    clip = plot.detector.isin(CLIP)
+    assert plot[clip].energy.isna().all() and plot[~clip].neglabel.isna().all()
+    assert plot[clip].neglabel.between(-1, 0).all() and plot[~clip].energy.notna().all()
+
+
+def test_claims_about_training_are_told_from_the_others(reports):
+    claims = table(reports, "tables/claims").drop_duplicates("claim").set_index("claim")
+    about = claims.about.groupby(claims.source).first()
+    assert about["SynOOD, Table 2"] == about["SONA, Table 4"] == about["(no paper)"] == "training"
+    assert about["SynOOD, Table 1"] == about["SynOOD, 3.3"] == about["GOOD, Fig. 4"] == "other"
+    assert claims.index.str.contains("rho = mu of feature guidance").sum() == 1
+    assert claims.index.str.contains("greatest rho of image guidance").sum() == 1
+
+
+def test_features_of_other_candidates_are_no_features_of_these(stage_of_benchmark, results_data):
+    swapped = {"features/clip-sona": results_data / "features/clip-synood.safetensors"}
+    with pytest.raises(PenumbraError, match=r"Run extract@clip-sona again"):
+        main(replace(stage_of_benchmark, reads=stage_of_benchmark.reads | swapped))
+
+
+@pytest.mark.parametrize("score", ["mcm", "neglabel"])
+def test_a_further_score_that_is_no_number_is_refused(stage_of_benchmark, results_data, tmp_path, score):
+    frame = pd.read_parquet(results_data / "scores/clip.parquet")
+    frame.loc[3, score] = np.nan
+    write_parquet(tmp_path / "clip.parquet", frame, {})
+    with pytest.raises(PenumbraError, match=rf"clip\.parquet: {score} is nan"):
+        main(replace(stage_of_benchmark, reads=stage_of_benchmark.reads | {"scores/clip": tmp_path / "clip.parquet"}))
+
+
+def test_a_clip_detector_learns_from_the_candidates_in_its_name():
+    assert method_of("clip-synood", ["sona", "synood"]) == method_of("clip-synood-joint", ["sona", "synood"]) == "synood"
+    assert method_of("clip", ["synood"]) is None

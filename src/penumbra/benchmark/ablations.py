@@ -1,4 +1,7 @@
-"""benchmark@ablations: what each thing that GOOD and SONA are made of is worth, beside the papers' numbers; an opt-in run."""
+"""benchmark@ablations: what each thing that GOOD, SONA and SynOOD are made of is worth, beside the papers' numbers; an opt-in run.
+
+SynOOD's Tables 4 and 5 and Fig. 3 have no numbers here: its text prints none of them.
+"""
 
 import re
 
@@ -10,6 +13,7 @@ from penumbra.artifacts.images import read_table
 from penumbra.artifacts.tables import write_csv
 from penumbra.benchmark import evaluation, unified
 from penumbra.benchmark.bands import method_of
+from penumbra.errors import PenumbraError
 from penumbra.stage import Params, Stage
 
 NUMBERS = ("fpr95_id_tpr", "fpr95_ood_tpr", "auroc")
@@ -46,19 +50,25 @@ def printed(source: str, detector: str, score: str) -> dict[str, float]:
     fpr95 = auroc = near = far = accuracy = np.nan
     if source.startswith("GOOD"):
         fpr95, auroc, accuracy = GOOD.get((detector, score), (np.nan,) * 3)
-    elif score == "energy":
+    elif source.startswith("SONA") and score == "energy":
         near, far = SONA.get(detector, (np.nan,) * 2)
     return dict(zip(PAPER, (fpr95, auroc, near, far, accuracy), strict=True))
 
 
 def measured(detector: str, scores: pd.DataFrame, knn_k: int, p: Params) -> dict[str, dict[str, float]]:
-    """Metrics of one detector by score (energy, knn, modes of the unified score), mean and std over seeds.
+    """Metrics of one detector by score, mean and std over seeds.
+
+    The scores of a classifier are energy, knn and the modes of the unified score; a CLIP detector has all of `evaluation.scores_of`.
 
     Returns:
         score -> GROUP_METRIC_mean, GROUP_METRIC_std of near and far OOD, id_acc_mean, id_acc_std.
     """
-    setting = unified.Setting(p.mode, p.a, p.bins, p.weight)
-    by_seed = unified.by_seed(detector, scores, [knn_k], setting, [], curves=False)
+    if evaluation.is_clip(scores):
+        sets = evaluation.evaluate_detector(detector, scores).rename(columns={"score": "mode"})
+        by_seed = sets[sets.set == sets.group]
+    else:
+        setting = unified.Setting(p.mode, p.a, p.bins, p.weight)
+        by_seed = unified.by_seed(detector, scores, [knn_k], setting, [], curves=False)
     spread = evaluation.spread(by_seed, ["mode", "set"], list(NUMBERS))
     accuracy = evaluation.spread(evaluation.id_accuracy(detector, scores), ["detector"], ["id_acc"]).iloc[0]
     found: dict[str, dict[str, float]] = {}
@@ -93,6 +103,11 @@ def main(stage: Stage) -> None:
             curve, value = label_of(variant)
             for score in family.scores:
                 key = {"family": name, "variant": variant, "curve": curve, "value": value, "detector": detector, "score": score}
+                if score not in numbers[detector]:
+                    raise PenumbraError(
+                        f"params.yaml: benchmark.ablations.{name}.scores names {score}, but the detector {detector} has only "
+                        f"{', '.join(numbers[detector])}. Take out the one or the other."
+                    )
                 rows.append(key | numbers[detector][score] | far[detector] | printed(family.source, detector, score))
     write_csv(stage.write(), pd.DataFrame(rows))
     stage.finish()

@@ -20,8 +20,9 @@ PAPER = {  # Bad-OOD, Tables 1, 2 (mixed scales) and 7: FPR95 with ID positive, 
 
 
 def method_of(detector: str, methods: list[str]) -> str | None:
-    """The synthesis method of a detector named METHOD-SELECTION; None for a detector without outliers."""
-    return max((method for method in methods if detector.startswith(f"{method}-")), key=len, default=None)
+    """The synthesis method of a detector named METHOD-SELECTION, clip-METHOD or clip-METHOD-VARIANT; None for one without outliers."""
+    name = f"{detector.removeprefix('clip-')}-"
+    return max((method for method in methods if name.startswith(f"{method}-")), key=len, default=None)
 
 
 def pool_size(bands: str | list[str] | None, candidates: int, selection: pd.DataFrame | None) -> int:
@@ -47,16 +48,16 @@ def detectors_table(
     headline: pd.DataFrame,
     accuracy: pd.DataFrame,
 ) -> pd.DataFrame:
-    """One row for each detector: what it was trained on, its metrics on near and far OOD, its ID accuracy.
+    """One row for each detector: what it was trained on, its headline score, its metrics on near and far OOD, its ID accuracy.
 
     Args:
         detectors: `train.detectors`.
         candidates: number of candidates by method.
         selections: rows of data/selections/METHOD.parquet by method.
-        headline: spread over seeds of the headline score.
+        headline: spread over seeds of each detector's headline score.
         accuracy: spread over seeds of id_acc.
     """
-    rows = []
+    rows, chosen = [], headline.drop_duplicates("detector").set_index("detector").score
     for name, detector in detectors.items():
         method, bands = method_of(name, list(candidates)), detector["bands"]
         size = pool_size(bands, candidates[method], selections.get(method)) if method else 0
@@ -67,6 +68,7 @@ def detectors_table(
                 "method": method or "",
                 "bands": "+".join(bands) if isinstance(bands, list) else bands or "",
                 "outliers": size,
+                "score": chosen[name],
             }
         )
     return pd.DataFrame(rows).merge(wide(headline), on="detector").merge(accuracy, on="detector")

@@ -7,6 +7,17 @@ from penumbra.benchmark.metrics import METRICS, evaluate
 from penumbra.errors import PenumbraError
 
 SCORES = ("msp", "max_logit", "energy", "knn", "confidence")
+CLIP_SCORES = ("mcm", "neglabel")  # further ones, of CLIP detectors
+
+
+def is_clip(scores: pd.DataFrame) -> bool:
+    """Whether the scores are those of a CLIP detector."""
+    return set(CLIP_SCORES) <= set(scores)
+
+
+def scores_of(scores: pd.DataFrame) -> list[str]:
+    """The scores that a detector is evaluated by."""
+    return [*SCORES, *(name for name in CLIP_SCORES if name in scores)]
 
 
 def check_finite(detector: str, scores: pd.DataFrame) -> None:
@@ -15,7 +26,7 @@ def check_finite(detector: str, scores: pd.DataFrame) -> None:
     Raises:
         PenumbraError: naming the detector, the score, the seed and the first image.
     """
-    for score in [*SCORES, *(name for name in scores if name.startswith("knn_"))]:
+    for score in [*scores_of(scores), *(name for name in scores if name.startswith("knn_"))]:
         bad = scores.loc[~np.isfinite(scores[score])]
         if len(bad):
             row = bad.iloc[0]
@@ -36,13 +47,13 @@ def evaluate_detector(detector: str, scores: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Rows detector, score, set, group, seed, *METRICS: one for each OOD set; near and far are means over their sets.
     """
-    rows = []
+    rows, names = [], scores_of(scores)
     for seed, of_seed in scores.groupby("seed"):
         inside = of_seed[of_seed.group == "id"]
         ood = of_seed[of_seed.group.isin(["near", "far"])]
         for (group, name), outside in ood.groupby(["group", "set"], sort=False):
             key = {"detector": detector, "set": name, "group": group, "seed": seed}
-            rows += [key | {"score": score} | evaluate(inside[score].to_numpy(), outside[score].to_numpy()) for score in SCORES]
+            rows += [key | {"score": score} | evaluate(inside[score].to_numpy(), outside[score].to_numpy()) for score in names]
     sets = pd.DataFrame(rows)
     means = sets.groupby(["detector", "score", "group", "seed"], sort=False)[list(METRICS)].mean().reset_index()
     result = pd.concat([means.assign(set=means.group), sets])
@@ -67,16 +78,18 @@ def metrics_json(headline: pd.DataFrame, accuracy: pd.DataFrame) -> dict:
     """The content of reports/metrics.json.
 
     Args:
-        headline: `spread` rows of the headline score.
+        headline: `spread` rows of each detector's headline score.
         accuracy: `spread` rows of id_acc.
 
     Returns:
         detectors.NAME.(near|far|SET).METRIC.(mean|std) and detectors.NAME.id_acc.(mean|std); std is null for one seed.
+        detectors.NAME.score: the headline score.
     """
     detectors: dict[str, dict] = {}
     for row in accuracy.to_dict("records"):
         detectors[row["detector"]] = {"id_acc": _entry(row, "id_acc")}
     for row in headline.to_dict("records"):
+        detectors[row["detector"]]["score"] = row["score"]
         detectors[row["detector"]][row["set"]] = {metric: _entry(row, metric) for metric in METRICS}
     return {"detectors": detectors}
 

@@ -9,7 +9,7 @@ from penumbra.benchmark.metrics import auroc
 
 STRENGTHS = ("guidance", "rho", "mu", "energy", "knn")  # columns of data/outliers/METHOD.parquet that tell a method of GOOD's kind
 EDITS = ("stop", "distance_l2", "distance_cosine")  # of SONA's kind
-PROBED = ("energy", "knn", "msp")
+PROBED = ("energy", "knn", "msp", "mcm", "neglabel")  # those that a detector has
 
 
 def strengths_table(method: str, outliers: pd.DataFrame, id_energy: np.ndarray | None) -> pd.DataFrame:
@@ -99,7 +99,7 @@ def probe_by_seed(detector: str, scores: pd.DataFrame) -> pd.DataFrame:
         if made.empty:
             continue
         accuracy = (made.predicted == made.label).mean()
-        for score in PROBED:
+        for score in [name for name in PROBED if name in scores]:
             key = {"detector": detector, "score": score, "count": len(made), "seed": seed}
             rows.append(key | {"auroc": auroc(made[score].to_numpy(), real[score].to_numpy()), "accuracy": accuracy})
     return pd.DataFrame(rows, columns=["detector", "score", "count", "seed", "auroc", "accuracy"])

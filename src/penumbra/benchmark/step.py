@@ -1,14 +1,17 @@
 """benchmark: scores of test images -> metrics, tables and plots, with spread over seeds."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from safetensors import safe_open
 
+from penumbra.artifacts.features import read_sample_ids
 from penumbra.artifacts.images import read_table
 from penumbra.artifacts.tables import read_json, write_csv, write_json
-from penumbra.benchmark import bands, calibrators, claims, curves, evaluation, guided, shift, unified
+from penumbra.benchmark import bands, calibrators, claims, curves, evaluation, guided, recognition, shift, unified
 from penumbra.benchmark.metrics import METRICS
 from penumbra.errors import PenumbraError
 from penumbra.stage import Stage
@@ -18,20 +21,20 @@ Frames = dict[str, pd.DataFrame]
 
 def main(stage: Stage) -> None:
     """Write reports/metrics.json, reports/tables/ and reports/plots/."""
-    score = stage.params.benchmark.score
     scores = _read_scores(stage)
+    score = {name: _headline(stage, frame) for name, frame in scores.items()}
     selections = {name: _read(stage, f"selections/{name}") for name in _items(stage, "selections")}
     outliers = {name: _read_outliers(stage, name) for name in _items(stage, "outliers")}
 
     metrics = pd.concat(evaluation.evaluate_detector(name, frame) for name, frame in scores.items())
     all_scores = evaluation.spread(metrics, ["detector", "score", "set", "group"], list(METRICS))
-    headline = all_scores[all_scores.score == score]
+    headline = all_scores[all_scores.score == all_scores.detector.map(score)]
     accuracy = pd.concat(evaluation.id_accuracy(name, frame) for name, frame in scores.items())
     accuracy = evaluation.spread(accuracy, ["detector"], ["id_acc"])
     sizes = {name: len(frame) for name, frame in outliers.items()}
     scored = {name: stage.params.train.detectors[name] for name in scores}
     detectors = bands.detectors_table(scored, sizes, selections, headline, accuracy)
-    shifted = pd.concat(shift.shift_by_seed(name, frame, score) for name, frame in scores.items())
+    shifted = pd.concat(shift.shift_by_seed(name, frame, score[name]) for name, frame in scores.items())
     shift_summary = evaluation.spread(
         shift.shift_summary(shifted), ["detector", "kind"], ["clean", "strongest", "rank_correlation", "auroc", "accuracy"]
     )
@@ -51,8 +54,8 @@ def main(stage: Stage) -> None:
         "shift": shift_summary,
     }
     plots = {
-        "roc": _concat(curves.roc_curve(name, frame, score) for name, frame in scores.items()),
-        "energy": _concat(curves.score_histogram(name, frame, score, stage.params.benchmark.bins) for name, frame in scores.items()),
+        "roc": _concat(curves.roc_curve(name, frame, score[name]) for name, frame in scores.items()),
+        "energy": _concat(curves.score_histogram(name, frame, score[name], stage.params.benchmark.bins) for name, frame in scores.items()),
         "reliability": _concat(
             (calibrators.reliability_curves(name, content) for name, content in calibration.items()),
             ["method", "calibrator", "confidence", "frequency", "count"],
@@ -66,8 +69,9 @@ def main(stage: Stage) -> None:
     for results in (_unified(stage, scores, outliers), _guided(stage, scores, outliers)):
         tables |= results[0]
         plots |= results[1]
+    tables |= _recognition(stage, outliers, selections)
     named = ("distances", "calibrators", "shift", "unified", "strengths")
-    tables["claims"] = claims.claims_table(headline, *(tables[name] for name in named))
+    tables["claims"] = claims.claims_table(headline, all_scores, _energies(outliers), **{name: tables[name] for name in named})
     write_json(stage.write("metrics"), evaluation.metrics_json(headline, accuracy))
     for folder, frames in {"tables": tables, "plots": plots}.items():
         for name, frame in frames.items():
@@ -76,11 +80,15 @@ def main(stage: Stage) -> None:
 
 
 def _unified(stage: Stage, scores: Frames, outliers: Frames) -> tuple[Frames, Frames]:
-    """The unified score: tables and plots. Detectors of GOOD's kind also along k and a, and by test set."""
+    """The unified score of classifiers: tables and plots. Detectors of GOOD's kind also along k and a, and by test set."""
+    scores = {name: frame for name, frame in scores.items() if not evaluation.is_clip(frame)}
     p, ks = stage.params.benchmark.unified, [stage.params.score.knn_k, *stage.params.score.knn_more]
     setting = unified.Setting(p.mode, p.a, p.bins, p.weight)
     of_good = [name for name in scores if set(guided.STRENGTHS) <= set(outliers.get(bands.method_of(name, list(outliers)), ()))]
-    by_seed = _concat(unified.by_seed(name, frame, ks, setting, p.a_grid, name in of_good) for name, frame in scores.items())
+    by_seed = _concat(
+        (unified.by_seed(name, frame, ks, setting, p.a_grid, name in of_good) for name, frame in scores.items()),
+        [*unified.KEYS, "seed", "weight", *unified.METRICS],
+    )
     table = evaluation.spread(by_seed, list(unified.KEYS), ["weight", *unified.METRICS])
     shown = (unified.histograms(name, scores[name], ks[0], setting, stage.params.benchmark.bins) for name in of_good)
     return {"unified": table}, {"unified": _concat(shown, ["detector", "score", "set", "group", "position", "density"])}
@@ -105,6 +113,56 @@ def _guided(stage: Stage, scores: Frames, outliers: Frames) -> tuple[Frames, Fra
     return tables, {"strengths": _concat(densities, ["method", "guidance", "panel", "strength", "energy", "density"])}
 
 
+def _recognition(stage: Stage, outliers: Frames, selections: Frames) -> Frames:
+    """What CLIP sees in the candidates of each method that it has features of, and in ID training images."""
+    types, diversity = [], []
+    if {"features/clip", "features/negatives"} <= set(stage.reads):
+        setting, features = stage.params.benchmark.recognition, stage.read("features/clip")
+        texts, classes = recognition.texts_of(stage.read("features/negatives"), setting.classes)
+        threshold = recognition.threshold_of(recognition.blocks_of(features, "val")(), texts, setting.recognised)
+        of_methods = [name for name in outliers if f"features/clip-{name}" in stage.reads]
+        seen = [_id_images(features), *(_seen(stage, name, outliers[name], selections.get(name)) for name in of_methods)]
+        for images in seen:
+            rows = recognition.rows_of(images, texts, classes, threshold, setting.samples, stage.params.common.seed)
+            types += rows[0]
+            diversity += rows[1]
+    return {
+        "types": pd.DataFrame(types, columns=list(recognition.TYPE_COLUMNS)),
+        "diversity": pd.DataFrame(diversity, columns=list(recognition.DIVERSITY_COLUMNS)),
+    }
+
+
+def _id_images(path: Path) -> recognition.Images:
+    """ID training images, from data/features/clip.safetensors."""
+    with safe_open(path, "numpy") as file:
+        label = file.get_tensor("train_label").astype(np.int64)
+    ids = pd.Series([f"{recognition.REFERENCE}/{row}" for row in range(len(label))])
+    return recognition.Images(recognition.REFERENCE, ids, label, np.full(len(label), ""), recognition.blocks_of(path, "train"))
+
+
+def _seen(stage: Stage, method: str, candidates: pd.DataFrame, selection: pd.DataFrame | None) -> recognition.Images:
+    """The candidates of a method, in the order of their CLIP features."""
+    path = stage.read(f"features/clip-{method}")
+    ids = pd.Series(read_sample_ids(path))
+    of_sample = candidates.set_index("sample_id")
+    if set(ids) != set(of_sample.index):
+        raise PenumbraError(f"{path}: its images are not those of data/outliers/{method}.parquet. Run extract@clip-{method} again.")
+    label = of_sample.label.reindex(ids).to_numpy(np.int64)
+    band = np.full(len(ids), "") if selection is None else selection.set_index("sample_id").band.reindex(ids).fillna("").to_numpy(str)
+    return recognition.Images(method, ids, label, band, recognition.blocks_of(path, "features"))
+
+
+def _energies(outliers: Frames) -> dict[str, np.ndarray]:
+    """Energies [N, iterations] of the candidates whose noise was updated more than once, by method."""
+    found = {name: np.stack(frame.energies.to_numpy()) for name, frame in outliers.items() if "energies" in frame and len(frame)}
+    return {name: energies for name, energies in found.items() if energies.shape[1] > 1}
+
+
+def _headline(stage: Stage, scores: pd.DataFrame) -> str:
+    """The headline score of a detector."""
+    return stage.params.benchmark.clip_score if evaluation.is_clip(scores) else stage.params.benchmark.score
+
+
 def _id_energy(stage: Stage) -> np.ndarray | None:
     """Energies of ID training images under the classifier that guided the samples, where the stage reads it."""
     if {"features/classifier", "models/classifier"} <= set(stage.reads):
@@ -124,7 +182,7 @@ def _read(stage: Stage, name: str) -> pd.DataFrame:
 def _read_outliers(stage: Stage, name: str) -> pd.DataFrame:
     """The measured columns of the candidates, as far as the method has them; no pixels, maps or representations."""
     path = stage.read(f"outliers/{name}")
-    wanted = ("sample_id", *bands.DISTANCES, *guided.STRENGTHS, "stop")
+    wanted = ("sample_id", *bands.DISTANCES, *guided.STRENGTHS, "stop", "label", "energies")
     return read_table(path, [column for column in pq.read_schema(path).names if column in wanted]).to_pandas()
 
 
