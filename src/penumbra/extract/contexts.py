@@ -1,0 +1,72 @@
+"""extract@contexts: what each ID image shows beside its main object, in a few words (SynOOD 3.3)."""
+
+from collections.abc import Sequence
+
+from penumbra.artifacts.contexts import Context, read_rows, write_contexts
+from penumbra.artifacts.images import read_table
+from penumbra.artifacts.tables import read_json, write_json
+from penumbra.errors import PenumbraError
+from penumbra.runtime import progress
+from penumbra.stage import Stage
+
+BLOCK = 64  # images in a unit of work: a captioner may take seconds for each
+
+
+def from_file(path: str, sample_ids: Sequence[str], classes: Sequence[str]) -> list[Context]:
+    """The rows of a user's table for N images, in their order; rows of other images are passed over.
+
+    Labels stay as they are, but for line breaks and repeated spaces.
+
+    Args:
+        sample_ids, classes: [N], of the images.
+
+    Raises:
+        PenumbraError: the table cannot be read, lacks an image, or has one under another class.
+    """
+    given = {row.sample_id: row for row in read_rows(path)}
+    absent = [sample_id for sample_id in sample_ids if sample_id not in given]
+    if absent:
+        raise PenumbraError(
+            f"{path}: has no row for {len(absent)} of {len(sample_ids)} ID train images ({absent[0]} is the first). "
+            "Add them; their labels may be empty."
+        )
+    found = []
+    for sample_id, name in zip(sample_ids, classes, strict=True):
+        row = given[sample_id]
+        if row.name != name:
+            raise PenumbraError(f"{path}: says that {sample_id} is of class {row.name!r}, and it is of {name!r}. Is it of other images?")
+        found.append(Context(sample_id, name, " ".join(row.labels.split()), row.answer))
+    return found
+
+
+def main(stage: Stage) -> None:
+    """Write data/features/contexts.csv, one row for each ID train image, in their order.
+
+    A block of images is a unit: a killed job goes on after the last whole one.
+    """
+    p = stage.params.extract.contexts
+    rows = read_table(stage.read("images/train"), ["sample_id", "class"]).to_pydict()
+    if p.captioner == "file":
+        if stage.part is None:
+            write_contexts(stage.write(), from_file(p.path, rows["sample_id"], rows["class"]))
+        return
+    count = len(rows["sample_id"])
+    units = {f"rows-{start:06d}.json": (start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)}
+    todo = stage.todo(units)
+    if todo:
+        from penumbra.extract.captioners import open_captioner  # assembling needs no torch
+
+        caption = open_captioner(stage)
+    for unit in progress(todo, stage.name):
+        write_json(stage.scratch / unit, [{"answer": answer, "labels": labels} for answer, labels in caption(*units[unit])])
+    if stage.part is not None:
+        return
+    made = [row for unit in units for row in read_json(stage.scratch / unit)]
+    write_contexts(
+        stage.write(),
+        (
+            Context(sample_id, name, ", ".join(row["labels"]), row["answer"])
+            for sample_id, name, row in zip(rows["sample_id"], rows["class"], made, strict=True)
+        ),
+    )
+    stage.finish()
