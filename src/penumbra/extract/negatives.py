@@ -1,0 +1,69 @@
+"""extract@negatives: text features of the ID labels and of the negative labels that are mined for them (NegLabel)."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from penumbra.artifacts.captions import concepts
+from penumbra.artifacts.files import replace
+from penumbra.artifacts.negatives import Negative, TextFeatures, write_negatives
+from penumbra.artifacts.vocabulary import captions, lines
+from penumbra.extract.mining import candidates, closeness, mined, wordnet
+from penumbra.models.clip import Clip
+from penumbra.runtime import progress, setup
+from penumbra.stage import Params, Stage
+
+BLOCK = 2048  # texts in a unit of work
+
+
+def embedded(stage: Stage, clip: Clip, texts: Sequence[str]) -> dict[str, Tensor]:
+    """Text -> raw features [D] on the CPU; each text goes through the encoder once.
+
+    A block of texts is a unit: a killed job goes on after the last whole one.
+    """
+    texts = list(dict.fromkeys(texts))
+    parts = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
+    blocks = {f"texts-{_digest(part)}.safetensors": part for part in parts}  # a word file may change between two runs
+    for unit in progress(stage.todo(blocks), stage.name):
+        features = clip.embed_texts(blocks[unit]).cpu()
+        with replace(stage.scratch / unit) as temporary:
+            save_file({"features": features}, temporary)
+    return dict(zip(texts, torch.cat([load_file(stage.scratch / unit)["features"] for unit in blocks]), strict=True))
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return blake2b("\0".join(texts).encode(), digest_size=16).hexdigest()
+
+
+def _candidates(stage: Stage, p: Params, names: list[str]) -> list[tuple[str, str]]:
+    key, world = "extract.negatives.path", stage.read("images/world")
+    if p.vocabulary == "wordnet":
+        return candidates(wordnet(p.path, key), names, p.path)
+    listed, origin = (lines(p.path, key), p.path) if p.vocabulary == "file" else (captions(world), str(world))
+    return candidates(dict.fromkeys(listed, "noun"), names, origin)
+
+
+def main(stage: Stage) -> None:
+    """Write data/features/negatives.safetensors (see `artifacts.negatives.TextFeatures`)."""
+    if stage.part is not None:
+        return  # the quantiles need all texts
+    p, names = stage.params.extract.negatives, concepts(stage.read("images/train"))
+    words = _candidates(stage, p, names)
+    clip = Clip.load(stage.read("models/clip"), setup())
+    prompts = {"noun": p.noun_prompt, "adjective": p.adjective_prompt}
+    asked = [prompts[kind].replace("{}", word) for word, kind in words]
+    labels, mcm = ([prompt.replace("{}", name) for name in names] for prompt in (p.id_prompt, p.mcm_prompt))
+    found = embedded(stage, clip, [*labels, *mcm, *asked])
+
+    def features(texts: Sequence[str]) -> Tensor:
+        return torch.stack([found[text] for text in texts])
+
+    near = closeness(features(asked), features(labels), p.quantile).tolist()
+    rows = mined(words, near, p.share)
+    negatives = [Negative(words[row][0], asked[row], words[row][1], near[row]) for row in rows]
+    made = TextFeatures(features(labels), features(mcm), features([asked[row] for row in rows]), clip.logit_scale, names, negatives)
+    write_negatives(stage.write(), made, stage.provenance)
+    stage.finish()
