@@ -1,4 +1,4 @@
-"""OOD scores of logits and features; higher = more OOD."""
+"""OOD scores of logits and features, of images alone or beside texts; higher = more OOD."""
 
 import torch
 import torch.nn.functional as F
@@ -9,8 +9,9 @@ from penumbra.models.resnet import energy
 
 QUERY_BLOCK = 1024
 BANK_BLOCK = 65536
+LOGITS_BLOCK = 2**22  # logits of ID and negative labels in memory at a time
 
-__all__ = ["energy", "knn", "max_logit", "msp", "neighbours"]
+__all__ = ["energy", "grouped", "knn", "max_logit", "mcm", "msp", "neglabel", "neglabel_log_odds", "neighbours"]
 
 
 def msp(logits: Tensor) -> Tensor:
@@ -26,6 +27,78 @@ def msp(logits: Tensor) -> Tensor:
 def max_logit(logits: Tensor) -> Tensor:
     """Negative maximum logit [B] (Hendrycks et al. 2022), of logits [B, N]."""
     return -logits.max(dim=1).values
+
+
+def mcm(cosines: Tensor, temperature: float) -> Tensor:
+    """Maximum concept matching (Ming et al. 2022) as -log p_max >= 0 [B]: `msp` of cos/T.
+
+    Args:
+        cosines: of images and ID texts [B, C].
+        temperature: T above 0 (paper: 1).
+    """
+    return msp(cosines / temperature)
+
+
+def grouped(count: int, groups: int, draws: torch.Generator) -> Tensor:
+    """Which negative labels make a group [G, count // G]: all but the last count mod G, permuted (NegLabel 3.3 and its code).
+
+    Raises:
+        PenumbraError: there are fewer labels than groups.
+    """
+    if count < groups:
+        raise PenumbraError(
+            f"features/negatives: {count} negative labels are too few for {groups} groups. Lower groups of the recipe, or raise "
+            "extract.negatives.share."
+        )
+    return torch.randperm(count - count % groups, generator=draws).view(groups, -1)
+
+
+def neglabel(features: Tensor, texts: Tensor, negatives: Tensor, order: Tensor, temperature: float) -> Tensor:
+    """Share of the negative labels in a softmax over ID and negative labels, mean over groups of these (Jiang et al. 2024).
+
+    One minus the paper's score, which is the ID labels' share. Lengths of features do not matter, nor who else is in the batch;
+    memory does not grow with B. See `neglabel_log_odds` for the arguments.
+
+    Returns:
+        float64 [B] in (0, 1).
+    """
+    return torch.sigmoid(neglabel_log_odds(features, texts, negatives, order, temperature))
+
+
+def neglabel_log_odds(features: Tensor, texts: Tensor, negatives: Tensor, order: Tensor, temperature: float) -> Tensor:
+    """log s - log(1 - s) of the score `neglabel`, exact where s itself rounds to 0 or 1; float64 [B].
+
+    A group's share is the sigmoid of d = log sum_neg exp(cos/tau) - log sum_ID exp(cos/tau). Its mean over groups and that of
+    1 - share are summed by their logarithms, so that no difference of nearly equal numbers is taken.
+
+    Args:
+        features: of images [B, D].
+        texts: of the ID labels [C, D].
+        negatives: of the negative labels [M, D].
+        order: rows of `negatives` in each group [G, S], from `grouped`.
+        temperature: tau above 0 (CLIP: 0.01).
+    """
+    labels = F.normalize(torch.cat([texts, negatives[order.flatten()]]), dim=1).T
+    parts = [_group_log_odds(block, labels, len(texts), order.shape, temperature) for block in features.split(_images_of(labels))]
+    d = torch.cat(parts) if parts else features.new_zeros(0, len(order), dtype=torch.float64)
+    return torch.logsumexp(F.logsigmoid(d), dim=1) - torch.logsumexp(F.logsigmoid(-d), dim=1)
+
+
+def _images_of(labels: Tensor) -> int:
+    """Images whose logits fit into a block."""
+    return max(LOGITS_BLOCK // labels.shape[1], 1)
+
+
+def _group_log_odds(features: Tensor, labels: Tensor, classes: int, shape: torch.Size, temperature: float) -> Tensor:
+    """d of each group, float64 [B, G]; one product with all labels [D, C + G S], and the ID labels' sum only once."""
+    logits = (F.normalize(features, dim=1) / temperature) @ labels
+    return _logsumexp(logits[:, classes:].view(-1, *shape)) - _logsumexp(logits[:, None, :classes])
+
+
+def _logsumexp(logits: Tensor) -> Tensor:
+    """log sum exp over the last dimension, float64, in the memory of the logits."""
+    highest = logits.amax(dim=-1, keepdim=True)
+    return logits.sub_(highest).exp_().sum(dim=-1).double().log() + highest[..., 0].double()
 
 
 def knn(features: Tensor, bank: Tensor, k: int) -> Tensor:

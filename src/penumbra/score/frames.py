@@ -1,0 +1,90 @@
+"""The rows and columns of data/scores, whatever kind the detector is of."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from penumbra.artifacts.images import read_table
+from penumbra.calibrators import fit
+from penumbra.errors import PenumbraError
+from penumbra.scores import energy, max_logit, msp, neighbours
+from penumbra.stage import Stage
+
+TESTS = ("images/test", "images/ood", "images/shifted")
+KEYS = ("sample_id", "set", "group", "strength", "label")
+
+
+class Outputs(NamedTuple):
+    """What a detector says of N images.
+
+    Attributes:
+        logits: of the ID classes [N, C].
+        features: [N, D].
+        log_odds: raw log-odds of being OOD [N], which the confidence is calibrated from.
+        more: further scores by column, [N] each.
+    """
+
+    logits: Tensor
+    features: Tensor
+    log_odds: Tensor
+    more: dict[str, Tensor]
+
+
+Ask = Callable[[str, NDArray[np.bool_] | None], Outputs]  # outputs for the images of a read; of those in a mask alone, if there is one
+
+
+def score_frame(stage: Stage, ask: Ask) -> pd.DataFrame:
+    """Scores of all test images by one detector; then those of ID validation and of the probe.
+
+    The confidence is P(OOD), calibrated on this detector's own log-odds of ID validation and calibration OOD.
+    """
+    p = stage.params.score
+    bank = ask("images/train", None).features
+    validation = ask("images/val", None)
+    held_out = [outputs.log_odds.numpy() for outputs in (validation, ask("images/calibration", None))]
+    calibrator = fit(p.calibrator, np.concatenate(held_out), np.repeat([False, True], [len(part) for part in held_out]))
+    parts = [(_keys(stage.read(name)), ask(name, None)) for name in TESTS]
+    parts.append((_keys(stage.read("images/val")).assign(group="val", set="id-val"), validation))
+    if probe := probe_name(stage):
+        rows, mask = _probe(stage.read(probe))
+        parts.append((rows, ask(probe, mask)))
+    frames = []
+    for frame, outputs in parts:
+        logits = outputs.logits
+        frame["predicted"] = logits.argmax(dim=1).numpy()
+        distances = neighbours(outputs.features, bank, {"score.knn_k": [p.knn_k], "score.knn_more": p.knn_more}).numpy()
+        scores = {"msp": msp(logits), "max_logit": max_logit(logits), "energy": energy(logits)}
+        frame = frame.assign(**{score: values.numpy() for score, values in scores.items()}, knn=distances[:, 0])
+        frame["confidence"] = calibrator.probability(outputs.log_odds.numpy())
+        frame = frame.assign(**{f"knn_{k}": distances[:, place] for place, k in enumerate(p.knn_more, start=1)})
+        frames.append(frame.assign(**{score: values.numpy() for score, values in outputs.more.items()}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def probe_name(stage: Stage) -> str | None:
+    """The read that holds ID test images which a generator encoded and decoded, and changed no further; None if there is not one.
+
+    Raises:
+        PenumbraError: there are several.
+    """
+    names = [name for name in stage.reads if name.startswith("outliers/")]
+    if len(names) > 1:
+        raise PenumbraError(f"dvc.yaml: stage {stage.name} must read one file of round trips, not {', '.join(sorted(names))}.")
+    return names[0] if names else None
+
+
+def _keys(path: Path) -> pd.DataFrame:
+    return read_table(path, KEYS).to_pandas()
+
+
+def _probe(path: Path) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
+    """Rows of the ID test images, and which of the file they are; those of training images are no test of anything."""
+    table = read_table(path, ["sample_id", "label", "split"]).to_pandas()
+    test = (table.split == "test").to_numpy()
+    rows = table[test].reset_index(drop=True).assign(set="id-reconstructed", group="reconstruction", strength=0)
+    return rows[list(KEYS)], test
