@@ -11,11 +11,12 @@ from training_files import ENERGY, contents
 from penumbra import training
 from penumbra.artifacts.detectors import saved_seeds
 from penumbra.artifacts.images import read_pixels
+from penumbra.augmentation import augment
 from penumbra.errors import PenumbraError
 from penumbra.models.resnet import Detector
 from penumbra.stage import Params
 from penumbra.train import loop, step, units
-from penumbra.train.batches import augment, outlier_batches
+from penumbra.train.batches import outlier_batches
 from penumbra.train.pool import choose
 
 

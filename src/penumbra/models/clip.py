@@ -131,7 +131,7 @@ class Clip(nn.Module):
         The processor resizes 8-bit images, so these are rounded to 8 bits first; those read from files lose nothing.
         """
         eight_bit = (images.clamp(0, 1) * 255).round().byte()
-        return self.processor(images=eight_bit, device=images.device, return_tensors="pt")["pixel_values"]
+        return self.processor(images=eight_bit, device=images.device, disable_grouping=False, return_tensors="pt")["pixel_values"]
 
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Inputs of the text encoder (token ids and masks [N, L]), each padded to the longest length: no row depends on the others.

@@ -1,37 +1,9 @@
-"""Batches of augmented images: ID and outliers side by side."""
+"""Batches of training images: ID and outliers side by side."""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-
-
-def augment(pixels: Tensor, rows: Tensor, padding: int, flip: bool, draws: torch.Generator) -> Tensor:
-    """Randomly shifted (over a reflected border) and flipped copies of some images, in one gather.
-
-    Args:
-        pixels: all images, uint8 [N, H, W, 3].
-        rows: which of them [B]; repetitions are augmented each by itself.
-        padding: largest shift in pixels, below H and W.
-        flip: mirror every second image, on average, left to right.
-        draws: CPU generator.
-
-    Returns:
-        float [B, 3, H, W] in [0, 1], channels last in memory, on the device of `pixels`.
-    """
-    height, width = pixels.shape[1:3]
-    shift = torch.randint(-padding, padding + 1, (2, len(rows), 1), generator=draws)
-    y, x = (_reflect(torch.arange(size) + offset, size) for size, offset in zip((height, width), shift, strict=True))
-    if flip:
-        mirrored = torch.rand(len(rows), 1, generator=draws) < 0.5
-        x = torch.where(mirrored, x.flip(1), x)
-    rows, y, x = (index.to(pixels.device) for index in (rows, y, x))
-    return pixels[rows[:, None, None], y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2).float() / 255
-
-
-def _reflect(index: Tensor, size: int) -> Tensor:
-    """Indices folded back into 0..size-1 without repeating the border."""
-    return size - 1 - (size - 1 - index.abs()).abs()
 
 
 def id_batches(count: int, batch_size: int, draws: torch.Generator) -> list[Tensor]:

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from penumbra.augmentation import augment
 from penumbra.errors import PenumbraError
 from penumbra.models.resnet import Detector, ResNet
 from penumbra.noise import generator
 from penumbra.seeds import derive
 from penumbra.stage import Params
-from penumbra.train.batches import Partners, augment, id_batches, outlier_batches
+from penumbra.train.batches import Partners, id_batches, outlier_batches
 from penumbra.train.energy_loss import energy_losses
 from penumbra.train.uniform_loss import Information, uniform_losses
 from penumbra.training import History, Stateful, epochs, set_learning_rate, warmup_cosine

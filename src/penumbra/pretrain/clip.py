@@ -1,0 +1,170 @@
+"""pretrain@clip: a small CLIP trained on captioned images, in transformers' layout; or the import of a published one."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from penumbra.artifacts.captions import concepts, read_captions
+from penumbra.artifacts.files import replace
+from penumbra.artifacts.images import read_pixels, read_table
+from penumbra.augmentation import shifted
+from penumbra.models.clip import Clip, CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
+from penumbra.noise import generator
+from penumbra.pretrain.captions import build_tokenizer
+from penumbra.runtime import setup
+from penumbra.stage import Params, Stage
+from penumbra.training import History, epochs, set_learning_rate, warmup_cosine
+
+NAME = "pretrain/clip"
+PROMPT = "a photo of {}"  # of the zero-shot validation
+COLDEST = 100.0  # largest 1 / temperature, as CLIP clips it
+INFERENCE_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """Images as the network sees them [N, S, S, 3], the caption of each [N] and the token ids [C, V, L] of the C captions' V wordings."""
+
+    images: Tensor
+    captions: Tensor
+    tokens: Tensor
+
+
+def build(p: Params, tokenizer: CLIPTokenizer) -> Clip:
+    """A fresh model of the sizes in the parameters, with CLIP's own preprocessing."""
+    image = {"hidden_size": p.width, "num_hidden_layers": p.layers, "num_attention_heads": p.heads}
+    text = {"hidden_size": p.text_width, "num_hidden_layers": p.text_layers, "num_attention_heads": p.text_heads}
+    tokens = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    config = CLIPConfig(
+        vision_config=image | {"intermediate_size": 4 * p.width, "image_size": p.image_size, "patch_size": p.patch_size},
+        text_config=text
+        | tokens
+        | {"intermediate_size": 4 * p.text_width, "max_position_embeddings": p.text_length, "vocab_size": len(tokenizer)},
+        projection_dim=p.projection,
+        logit_scale_init_value=math.log(1 / p.temperature),
+    )
+    size = p.image_size
+    processor = CLIPImageProcessor(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
+    return Clip(CLIPModel(config), processor, tokenizer, "pretrain.clip")
+
+
+def contrastive_loss(image: Tensor, text: Tensor, captions: Tensor, scale: Tensor) -> Tensor:
+    """Symmetric InfoNCE of a batch (Radford et al. 2021, Fig. 3), where a caption may belong to several images.
+
+    Pairs of equal captions are all positives: a target is spread evenly over them. With captions that are all different this is CLIP's
+    loss; with its one-hot targets, images of one class would be pushed off each other's captions, which are the same.
+
+    Args:
+        image, text: raw features [B, D] of the images and of a wording of each one's caption.
+        captions: number of the caption of each [B].
+        scale: 1 / temperature.
+    """
+    logits = scale * F.normalize(image, dim=1) @ F.normalize(text, dim=1).T
+    equal = (captions[:, None] == captions).float()
+    target = equal / equal.sum(1)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def parameter_groups(model: CLIPModel, weight_decay: float) -> list[dict]:
+    """Matrices decay; gains, biases and the temperature do not (Radford et al. 2021, 2.5)."""
+    weights, others = ([q for q in model.parameters() if (q.ndim > 1) == matrix] for matrix in (True, False))
+    return [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def train_epoch(clip: Clip, data: Captioned, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator) -> float:
+    """One pass over shifted images, the wording of each caption at random; returns the mean loss."""
+    batches = torch.randperm(len(data.images), generator=draws).split(p.batch_size)
+    scale, total = clip.model.logit_scale, 0.0
+    for step, batch in enumerate(batches):
+        now = epoch + (step + 1) / len(batches)
+        set_learning_rate(optimizer, p.learning_rate * warmup_cosine(now, p.epochs, p.warmup_epochs))
+        wording = torch.randint(data.tokens.shape[1], (len(batch),), generator=draws)
+        images = shifted(data.images, batch, p.crop_padding, False, draws).contiguous()
+        captions = data.captions[batch]
+        tokens, of_image = data.tokens[captions, wording].unique(dim=0, return_inverse=True)
+        text = clip.text_features({"input_ids": tokens})[of_image]
+        loss = contrastive_loss(clip.image_features(images), text, captions, scale.exp())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            scale.clamp_(max=math.log(COLDEST))
+        total += loss.item() * len(batch)
+    return total / len(data.images)
+
+
+@torch.no_grad()
+def validate(clip: Clip, images: Tensor, labels: Tensor, captions: Sequence[str], count: int) -> tuple[float, float]:
+    """Zero-shot classification of ID images by the prompts 'a photo of CAPTION'.
+
+    Args:
+        images: as the network sees them [N, 3, S, S].
+        labels: row of each one's caption [N].
+        captions: those of the ID classes, then all others.
+        count: of ID captions.
+
+    Returns:
+        Mean cross-entropy over all captions, and the accuracy among those of the ID classes.
+    """
+    text = F.normalize(clip.embed_texts([PROMPT.format(caption) for caption in captions]), dim=1)
+    image = F.normalize(torch.cat([clip.image_features(batch) for batch in images.split(INFERENCE_BATCH)]), dim=1)
+    logits = clip.logit_scale * image @ text.T
+    predicted = logits[:, :count].argmax(1)
+    return F.cross_entropy(logits, labels).item(), (predicted == labels).float().mean().item()
+
+
+def _images(clip: Clip, path: Path) -> Tensor:
+    """The images of a file as the network sees them [N, 3, S, S]."""
+    pixels = torch.from_numpy(read_pixels(path)).permute(0, 3, 1, 2)
+    return torch.cat([clip.pixels(batch.to(clip.device).float() / 255) for batch in pixels.split(INFERENCE_BATCH)])
+
+
+def train(stage: Stage, device: torch.device) -> tuple[Clip, History]:
+    """Train on the ID train images and the world; validation looks at ID alone, and does not reach the weights."""
+    p, seed, history = stage.params.pretrain.clip, stage.params.common.seed, History()
+    files = [stage.read(f"images/{name}") for name in ("train", "world")]
+    captions = [caption for file in files for caption in read_captions(file)]
+    torch.manual_seed(seed)
+    wordings = [template.format(caption) for caption in captions for template in p.templates]
+    clip = build(p, build_tokenizer([*wordings, PROMPT.format(captions[0])], p.text_length)).to(device)
+    names = concepts(files[0])
+    numbers = {caption: row for row, caption in enumerate(dict.fromkeys([*names, *captions]))}
+    data = Captioned(
+        torch.cat([_images(clip, file) for file in files]).permute(0, 2, 3, 1).contiguous(),
+        torch.tensor([numbers[caption] for caption in captions], device=device),
+        torch.stack([clip.tokens([template.format(caption) for template in p.templates])["input_ids"] for caption in numbers]),
+    )
+    val = _images(clip, stage.read("images/val"))
+    val_labels = read_table(stage.read("images/val"), ["label"])["label"].to_pylist()
+    labels = torch.tensor([numbers[names[label]] for label in val_labels], device=device)
+    clip.train().requires_grad_(True)
+    optimizer = torch.optim.AdamW(parameter_groups(clip.model, p.weight_decay), p.learning_rate, betas=(0.9, 0.98), eps=1e-6)
+    stateful = {"clip": clip, "optimizer": optimizer, "history": history}
+    for epoch in epochs(p.epochs, seed, NAME, stage.scratch / "training.pt", stateful):
+        row = {"loss": train_epoch(clip, data, optimizer, epoch, p, generator(seed, NAME, epoch))}
+        if (epoch + 1) % p.validate_every == 0 or epoch + 1 == p.epochs:
+            row["val_loss"], row["val_accuracy"] = validate(clip, val, labels, list(numbers), len(set(names)))
+        history.add(epoch=epoch + 1, **row, temperature=1 / clip.logit_scale)
+    return clip, history
+
+
+def main(stage: Stage) -> None:
+    """Write data/models/clip: the model and its processor, penumbra.json (provenance), history.csv (none for an imported one)."""
+    device = setup()
+    p, history = stage.params.pretrain.clip, None
+    if p.model:
+        clip = Clip.load(p.model)
+    else:
+        clip, history = train(stage, device)
+    with replace(stage.write()) as directory:
+        clip.save(directory)
+        (directory / "penumbra.json").write_text(json.dumps(stage.provenance, indent=2, sort_keys=True) + "\n")
+        if history:
+            history.write(directory / "history.csv")
+    stage.finish()
