@@ -1,0 +1,294 @@
+"""SynOOD's rows: which images, which prompts, what is recorded, the same bytes whole or in parts, and bad input."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image as Picture
+
+from penumbra.artifacts.contexts import Context, write_contexts
+from penumbra.artifacts.images import ImageWriter, decode, encode, read_pixels
+from penumbra.artifacts.negatives import Negative, TextFeatures, write_negatives
+from penumbra.errors import PenumbraError
+from penumbra.guidance.skip import OodLoss
+from penumbra.models.inpainting import InpaintingDiffusion
+from penumbra.models.moco import MoCoEncoder
+from penumbra.models.resnet import ResNet
+from penumbra.stage import Params, Stage
+from penumbra.synthesize import control, pipeline, synood, synood_units
+from tiny_pipeline import write_tiny_inpainting
+
+SIZE = 12  # pixels; those of the pipeline are 16
+METHOD = {
+    "method": "synood", "prompts": "contexts", "prompt": "of {}", "characters": 7, "per_class": 4, "strength": 0.6, "steps": 5,
+    "guidance_scale": 2.0, "iterations": 3, "step_size": 0.2, "loss": "energy", "margin": -1.0, "temperature": 1.0, "sampler": "ddim",
+    "posterior": "mean", "classifier_size": 16, "jpeg": 75, "splits": ["train"], "illustrated": 3,
+}  # fmt: skip
+CONTROL = {"iterations": 0, "per_class": None, "splits": ["train", "test"], "illustrated": 0}
+COUNTS = {"train": 11, "test": 4}
+LABELS = ["cat, dogs", "bee", "", "  elk ,yak"]
+WORDS = ["ant", "cow", "hen"]
+ARCHITECTURE = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 2}
+
+
+def picture(index):
+    """Noise whose amplitude, and so the bytes of its JPEG, depends on the index."""
+    amplitude = 10 + 100 * (index * 7 % 11) / 11
+    return (128 + amplitude * np.random.default_rng(index).uniform(-1, 1, (SIZE, SIZE, 3))).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inputs")
+    write_tiny_inpainting(folder / "inpainting")
+    torch.manual_seed(0)
+    encoder = MoCoEncoder(image_size=8, patch_size=4, width=16, depth=1, heads=2, projection_hidden=16, projection=6)
+    encoder.eval().save_pretrained(folder / "encoder")
+    classifier = ResNet(**ARCHITECTURE)
+    torch.nn.init.normal_(classifier.fc.weight, std=3.0)
+    classifier.eval().save_pretrained(folder / "classifier")
+    columns = {"sample_id": pa.string(), "label": pa.int64(), "caption": pa.string()}
+    for split, count in COUNTS.items():
+        with ImageWriter(folder / f"{split}.parquet", columns, {"classes": ["zero", "one"]}) as writer:
+            for index in range(count):
+                writer.add(encode(picture(index)), sample_id=f"{split}/{index:06d}", label=index % 2, caption="")
+    rows = (Context(f"train/{index:06d}", "zero", LABELS[index % len(LABELS)], "") for index in range(COUNTS["train"]))
+    write_contexts(folder / "contexts.csv", rows)
+    negatives = [Negative(word, f"the nice {word}", "noun", 0.1) for word in WORDS]
+    write_negatives(folder / "negatives.safetensors", TextFeatures(*torch.zeros(3, 3, 2), 100.0, ["zero", "one"], negatives), {})
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(synood, "BLOCK", 3)
+
+
+def make_stage(inputs, folder, item="synood", **changes):
+    params = {"common": {"seed": 0, "image_size": SIZE}, "synthesize": {item: METHOD | changes}}
+    reads = {f"models/{name}": inputs / name for name in ("inpainting", "classifier", "encoder")}
+    reads |= {f"images/{split}": inputs / f"{split}.parquet" for split in COUNTS}
+    reads |= {"features/contexts": inputs / "contexts.csv", "features/negatives": inputs / "negatives.safetensors"}
+    return Stage("synthesize", item, Params(params), {}, reads, {f"outliers/{item}": folder / f"{item}.parquet"}, folder / "scratch")
+
+
+def rows_of(stage):
+    return pq.read_table(stage.write()).to_pandas()
+
+
+def run(inputs, folder, **changes):
+    stage = make_stage(inputs, folder, **changes)
+    synood.main(stage)
+    return rows_of(stage)
+
+
+def series(rows, name):
+    return np.stack(rows[name])
+
+
+@pytest.fixture(scope="module")
+def default(inputs, tmp_path_factory):
+    stage = make_stage(inputs, tmp_path_factory.mktemp("default"))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(synood, "BLOCK", 3)
+        synood.main(stage)
+    return stage
+
+
+def test_the_images_of_most_bytes_per_pixel_of_each_class_are_repainted(default):
+    rows = rows_of(default)
+    assert list(rows.columns) == ["image", *synood.COLUMNS]
+    buffers = []
+    for index in range(COUNTS["train"]):
+        buffers.append(io.BytesIO())
+        Picture.fromarray(picture(index)).save(buffers[-1], "JPEG", quality=75)
+    complexity = np.array([len(buffer.getvalue()) for buffer in buffers]) / SIZE**2
+    kept = sorted(index for label in (0, 1) for index in sorted(range(label, 11, 2), key=lambda i: -complexity[i])[:4])
+    assert rows["source_id"].tolist() == [f"train/{index:06d}" for index in kept]
+    assert rows["sample_id"].tolist() == [f"synood/{index:06d}" for index in range(8)]
+    assert rows["label"].tolist() == [index % 2 for index in kept]
+    assert (rows["split"] == "train").all()
+    np.testing.assert_allclose(rows["complexity"], complexity[kept], rtol=1e-6)
+
+
+def test_bytes_are_compared_as_numbers_and_ties_go_by_sample_id():
+    images = [
+        synood.Image("train", row, name, 0, value) for row, (name, value) in enumerate(zip("dcba", (9.5, 10.5, 9e-5, 9.5), strict=True))
+    ]
+    assert [image.sample_id for image in synood.chosen(images, 2)] == ["c", "a"]
+    assert synood.chosen(images, None) == images
+    assert len(synood.chosen([*images, synood.Image("test", 0, "e", 0, 1.0), synood.Image("train", 4, "f", 1, 1.0)], 1)) == 3
+
+
+def test_prompts_are_the_labels_cut_to_their_length_and_none_without_labels(default):
+    rows = rows_of(default)
+    by_source = [LABELS[int(source[-6:]) % len(LABELS)] for source in rows["source_id"]]
+    expected = {"cat, dogs": "cat, do", "bee": "bee", "": "", "  elk ,yak": "elk ,ya"}
+    assert rows["context"].tolist() == [expected[labels] for labels in by_source]
+    assert rows["prompt"].tolist() == [f"of {context}" if context else "" for context in rows["context"]]
+    assert rows["context"].nunique() == 4
+
+
+def test_illustrated_rows_are_spread_and_show_all_iterations(default):
+    rows = rows_of(default)
+    shown = rows[rows["frames"].notna()]
+    assert shown.index.tolist() == [0, 2, 5]
+    for _, row in shown.iterrows():
+        strip = decode(row["frames"])
+        assert strip.shape == (SIZE, 3 * SIZE, 3)
+        last = decode(encode(strip[:, -SIZE:], jpeg=75))
+        assert np.abs(last.astype(int) - decode(row["image"]["bytes"])).mean() < 2
+        assert (strip[:, :SIZE] != strip[:, -SIZE:]).any()
+
+
+@pytest.mark.parametrize("kind", ["energy", "hinge", "uniform"])
+def test_energies_and_losses_are_those_of_the_image_of_each_iteration(inputs, kind):
+    """Images of the pipeline's own size, so that the classifier sees what is kept."""
+    models = synood_units.Models(
+        InpaintingDiffusion.load(inputs / "inpainting"),
+        ResNet.from_pretrained(inputs / "classifier"),
+        MoCoEncoder.from_pretrained(inputs / "encoder"),
+    )
+    images = [synood.Image("train", row, f"train/{row}", 0, 1.0) for row in range(3)]
+    sources = [synood.Source(image, row, "bee", "of bee", True) for row, image in enumerate(images)]
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    made = synood_units.outliers_of(models, pixels, sources, Params(METHOD | {"loss": kind}), 0)
+    loss = OodLoss(kind, -1.0, 1.0)
+    for row in range(3):
+        frames = np.stack(np.split(decode(made.frames[row]), 3, axis=1))
+        logits = models.classifier(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255)
+        torch.testing.assert_close(loss.energy(logits), made.energy[row], rtol=0.05, atol=0.1)
+        torch.testing.assert_close(loss(logits), made.loss[row], rtol=0.1, atol=0.2)
+
+
+def test_loss_falls_over_the_iterations(inputs, tmp_path):
+    losses = series(run(inputs, tmp_path, step_size=0.02, iterations=4), "loss")
+    assert (np.diff(losses.mean(0)) < 0).all()
+
+
+def test_a_step_of_zero_repeats_the_first_run(inputs, tmp_path):
+    once = run(inputs, tmp_path / "once", iterations=1)
+    still = run(inputs, tmp_path / "still", step_size=0.0)
+    assert once["image"].equals(still["image"])
+    assert (series(still, "energies") == series(once, "energies")).all()
+
+
+def test_distances_are_those_of_the_stored_images(default, inputs):
+    encoder, rows = MoCoEncoder.from_pretrained(inputs / "encoder"), rows_of(default)
+    picked = [int(source[-6:]) for source in rows["source_id"]]
+    made, source = (
+        encoder.represent(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)
+        for pixels in (read_pixels(default.write()), read_pixels(inputs / "train.parquet")[picked])
+    )
+    np.testing.assert_allclose(rows["distance_l2"], (made - source).norm(dim=1), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("jpeg", "start"), [(75, b"\xff\xd8"), (None, b"\x89PNG")])
+def test_the_result_is_compressed_as_asked(inputs, tmp_path, jpeg, start):
+    rows = run(inputs, tmp_path, iterations=1, jpeg=jpeg)
+    assert all(image["bytes"].startswith(start) for image in rows["image"])
+    assert read_pixels(tmp_path / "synood.parquet").shape == (8, SIZE, SIZE, 3)
+
+
+def test_parts_in_any_order_give_the_bytes_of_the_whole(default, inputs, tmp_path):
+    other = make_stage(inputs, tmp_path)
+    for index in (2, 0, 1):
+        synood.main(replace(other, part=(index, 3)))
+    assert not other.write().exists()
+    synood.main(other)
+    assert other.write().read_bytes() == default.write().read_bytes()
+
+
+def test_an_image_does_not_depend_on_its_block(default, inputs, tmp_path, monkeypatch):
+    rows = rows_of(default)
+    monkeypatch.setattr(synood, "BLOCK", 8)
+    again = run(inputs, tmp_path)
+    np.testing.assert_allclose(series(rows, "energies"), series(again, "energies"), rtol=1e-2, atol=1e-2)
+    np.testing.assert_allclose(rows["displacement"], again["displacement"], rtol=1e-2)
+
+
+def test_each_image_has_a_negative_label_of_its_own(default, inputs, tmp_path):
+    rows = run(inputs, tmp_path, prompts="negatives", iterations=1, per_class=None)
+    assert set(rows["context"]) == set(WORDS)
+    assert (rows["prompt"] == "of " + rows["context"]).all()
+    fewer = run(inputs, tmp_path / "fewer", prompts="negatives", iterations=1)
+    assert set(zip(fewer["source_id"], fewer["context"], strict=True)) < set(zip(rows["source_id"], rows["context"], strict=True))
+
+
+def test_full_strength_starts_from_pure_noise(inputs, tmp_path):
+    """The posterior's sample is then not seen in the result; with less strength it is."""
+    full = [run(inputs, tmp_path / name, strength=1.0, iterations=1, posterior=name) for name in ("mean", "sample")]
+    assert full[0]["image"].equals(full[1]["image"])
+    part = [run(inputs, tmp_path / name, iterations=1, posterior=name) for name in ("mean", "sample")]
+    assert not part[0]["image"].equals(part[1]["image"])
+
+
+def test_pndm_and_losses_are_other_ways_from_the_same_noise(default, inputs, tmp_path):
+    rows = rows_of(default)
+    pndm = run(inputs, tmp_path / "pndm", sampler="pndm", iterations=1)
+    assert (pndm["displacement"] != rows["displacement"]).all()
+    uniform = run(inputs, tmp_path / "uniform", loss="uniform", iterations=2)
+    np.testing.assert_allclose(series(uniform, "energies")[:, 0], series(rows, "energies")[:, 0], rtol=1e-4)
+    assert not np.allclose(series(uniform, "energies")[:, 1], series(rows, "energies")[:, 1])
+
+
+def test_the_control_is_the_round_trip_of_all_images_compressed_alike(inputs, tmp_path):
+    stage = make_stage(inputs, tmp_path, "control", **CONTROL)
+    control.main(replace(stage, reads={name: path for name, path in stage.reads.items() if not name.startswith("features/")}))
+    rows = rows_of(stage)
+    assert rows["source_id"].tolist() == [f"{split}/{index:06d}" for split, count in COUNTS.items() for index in range(count)]
+    assert (rows["prompt"] == "").all() and (rows["displacement"] == 0).all() and rows["frames"].isna().all()
+    assert series(rows, "energies").shape == (15, 1)
+    model = InpaintingDiffusion.load(inputs / "inpainting")
+    images = torch.from_numpy(read_pixels(inputs / "test.parquet")).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        made = pipeline.resized(model.decode(model.encode(pipeline.resized(images, (16, 16)))), (SIZE, SIZE))
+    pixels = (made.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    compressed = np.stack([decode(encode(image, jpeg=75)) for image in pixels])
+    assert np.abs(read_pixels(stage.write())[11:].astype(int) - compressed).mean() < 1
+
+
+def test_an_image_without_a_context_is_an_error_that_names_both(inputs, tmp_path):
+    with pytest.raises(PenumbraError, match=r"contexts\.csv: has no row for image test/000000 \(4 of 12"):
+        run(inputs, tmp_path, splits=["train", "test"])
+
+
+def test_no_negative_label_is_an_error(inputs, tmp_path):
+    path = tmp_path / "none.safetensors"
+    write_negatives(path, TextFeatures(*torch.zeros(3, 3, 2), 100.0, ["zero", "one"], []), {})
+    stage = make_stage(inputs, tmp_path, prompts="negatives")
+    with pytest.raises(PenumbraError, match="holds no negative label"):
+        synood.main(replace(stage, reads=stage.reads | {"features/negatives": path}))
+
+
+def test_a_prompt_that_is_too_long_is_known_before_any_work(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(synood_units, "outliers_of", lambda *_: pytest.fail("work has begun"))
+    with pytest.raises(PenumbraError, match="tokens"):
+        run(inputs, tmp_path, prompt="a story of something else and {}")
+
+
+def test_an_answer_of_ten_thousand_characters_is_cut(inputs, tmp_path):
+    path = tmp_path / "contexts.csv"
+    write_contexts(path, (Context(f"train/{index:06d}", "zero", "bee " * 2500, "") for index in range(COUNTS["train"])))
+    stage = make_stage(inputs, tmp_path, iterations=1)
+    stage = replace(stage, reads=stage.reads | {"features/contexts": path})
+    synood.main(stage)
+    assert (rows_of(stage)["context"] == "bee bee").all()
+
+
+def test_images_with_nan_are_an_error_that_names_the_remedy(inputs, tmp_path):
+    with pytest.raises(PenumbraError, match="NaN.*step_size"):
+        run(inputs, tmp_path, step_size=1e38)
+
+
+def test_a_loss_that_rises_is_told(inputs, tmp_path, capsys):
+    run(inputs, tmp_path, step_size=0.0)
+    assert "warning" not in capsys.readouterr().err
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(OodLoss, "__call__", lambda self, logits: self.energy(logits))  # and so the energy falls
+        run(inputs, tmp_path / "up", step_size=-0.2)
+    assert "the loss rises" in capsys.readouterr().err
