@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def write_features(path: str | os.PathLike, tensors: "dict[str, Tensor]", sample_ids: list[str], provenance: dict) -> None:
-    """Write tensors whose first dimension runs over `sample_ids`."""
+def write_features(path: str | os.PathLike, tensors: "dict[str, Tensor]", sample_ids: list[str], provenance: dict, **facts: float) -> None:
+    """Write tensors whose first dimension runs over `sample_ids`, and facts about all of them (`logit_scale`)."""
     from safetensors.torch import save_file  # whoever has tensors has torch
 
     # One entry only: safetensors writes several in random order, and equal features must be equal bytes.
-    metadata = {"penumbra": json.dumps({"sample_ids": sample_ids, "provenance": provenance}, sort_keys=True)}
+    metadata = {"penumbra": json.dumps({"sample_ids": sample_ids, "provenance": provenance} | facts, sort_keys=True)}
     with replace(path) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
 
