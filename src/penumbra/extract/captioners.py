@@ -11,7 +11,7 @@ from penumbra.artifacts.captions import concepts
 from penumbra.artifacts.images import read_pixel_range, read_table
 from penumbra.artifacts.vocabulary import captions, lines, vocabulary
 from penumbra.errors import PenumbraError
-from penumbra.extract.labels import clean, names_class
+from penumbra.extract.labels import clean, stems
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
 
@@ -25,7 +25,13 @@ def allowed_words(words: Sequence[str], names: Sequence[str], origin: str) -> Te
     Raises:
         PenumbraError: a class has none.
     """
-    allowed = torch.tensor([[not names_class(word, name) for word in words] for name in names])
+    holders: dict[str, list[int]] = {}
+    for index, word in enumerate(words):
+        for stem in stems(word):
+            holders.setdefault(stem, []).append(index)
+    allowed = torch.ones(len(names), len(words), dtype=torch.bool)
+    for label, name in enumerate(names):
+        allowed[label, [index for stem in stems(name) for index in holders.get(stem, ())]] = False
     for name, some in zip(names, allowed.any(dim=1).tolist(), strict=True):
         if not some:
             raise PenumbraError(f"{origin}: all of its {len(words)} words name the ID class {name!r}. Give it words for what is beside it.")

@@ -14,14 +14,9 @@ DROPPED = re.compile(r'[()\[\]{}<>"“”`]')
 WORD = re.compile(r"[^\W_]+(?:['’][sS]\b)?")
 
 
-def class_words(name: str) -> frozenset[str]:
-    """The words of a class name, as `_stem` has them, without fillers."""
-    return frozenset(_stem(word) for word in WORD.findall(name)) - FILLERS
-
-
-def names_class(label: str, name: str) -> bool:
-    """Whether a label has a word of the class name, in upper or lower case, singular or plural."""
-    return not class_words(name).isdisjoint(_stem(word) for word in WORD.findall(label))
+def stems(text: str) -> set[str]:
+    """The words of a class name or label without fillers; upper and lower case, singular and plural are one."""
+    return {_stem(word) for word in WORD.findall(text)} - FILLERS
 
 
 def clean(answer: str, name: str, labels: int) -> list[str]:
@@ -35,7 +30,7 @@ def clean(answer: str, name: str, labels: int) -> list[str]:
     Returns:
         Distinct labels (in upper or lower case) of 1..CHARACTERS characters, in the answer's order.
     """
-    own, found = class_words(name), {}
+    own, found = stems(name), {}
     for part in SEPARATORS.split(answer):
         others = WORD.sub(lambda match: "" if _stem(match[0]) in own else match[0], DROPPED.sub(" ", part))
         label = _shortened(_trimmed(others))
