@@ -59,6 +59,8 @@ class Clip(nn.Module):
             raise PenumbraError(
                 f"{self.name}: is a {type(self.model).__name__}, not a model of images and texts ({', '.join(PARTS)}). Name a CLIP model."
             )
+        if not set(self.tokenizer.get_vocab()) - set(self.tokenizer.all_special_tokens):  # what transformers makes of absent files
+            raise PenumbraError(f"{self.name}: its tokenizer has no words. Get tokenizer.json, or vocab.json and merges.txt.")
         known = self.model.config.text_config.vocab_size
         if len(self.tokenizer) > known:
             raise PenumbraError(f"{self.name}: its tokenizer has {len(self.tokenizer)} tokens, and its text encoder knows {known}.")
