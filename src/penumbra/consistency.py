@@ -175,14 +175,26 @@ def _detectors(experiment: Experiment) -> Iterator[Fault]:
         if isinstance(recipe, ClipRecipe) != (name.split("-")[0] == "clip"):
             yield f"train.detectors.{name}.recipe", "must have loss clip where the detector is named clip or clip-..., and nowhere else"
         if isinstance(recipe, ClipRecipe):
-            if (detector.bands is not None) != (recipe.project or recipe.tune):
-                yield f"train.detectors.{name}.bands", "must be null where the recipe neither projects nor tunes, and nowhere else"
+            trained = recipe.project or recipe.tune
+            if detector.bands != ("all" if trained else None):
+                yield f"train.detectors.{name}.bands", "must be null where the recipe neither projects nor tunes, and all elsewhere"
             continue
         methods = [method for method in experiment.synthesize if name.startswith(f"{method}-")]
         if detector.bands is not None and not methods:
             yield f"train.detectors.{name}", f"must be named METHOD-SELECTION, METHOD one of {', '.join(experiment.synthesize)}"
         elif detector.bands not in (None, "all") and max(methods, key=len) not in experiment.filter:
             yield f"train.detectors.{name}.bands", f"must be null or all: filter.{max(methods, key=len)} gives no bounds"
+
+
+def _clip_recipes(experiment: Experiment) -> Iterator[Fault]:
+    for name, recipe in experiment.train.recipes.items():
+        if not isinstance(recipe, ClipRecipe):
+            continue
+        if recipe.strategy != "separate" and not (recipe.project and recipe.tune):
+            yield f"train.recipes.{name}.strategy", "must be separate where the recipe does not both project and tune"
+        if recipe.project_learning_rate_end > recipe.project_learning_rate:
+            key, most = f"train.recipes.{name}.project_learning_rate", recipe.project_learning_rate
+            yield f"{key}_end", f"must be at most {most:g} ({key})"
 
 
 def _methods(experiment: Experiment) -> Iterator[Fault]:
@@ -217,6 +229,7 @@ RULES = (
     _sona,
     _synood,
     _detectors,
+    _clip_recipes,
     _methods,
     _ablations,
 )

@@ -79,20 +79,18 @@ def neglabel_log_odds(features: Tensor, texts: Tensor, negatives: Tensor, order:
         temperature: tau above 0 (CLIP: 0.01).
     """
     labels = F.normalize(torch.cat([texts, negatives[order.flatten()]]), dim=1).T
-    parts = [_group_log_odds(block, labels, len(texts), order.shape, temperature) for block in features.split(_images_of(labels))]
-    d = torch.cat(parts) if parts else features.new_zeros(0, len(order), dtype=torch.float64)
-    return torch.logsumexp(F.logsigmoid(d), dim=1) - torch.logsumexp(F.logsigmoid(-d), dim=1)
+    result = features.new_empty(len(features), dtype=torch.float64)
+    size = max(LOGITS_BLOCK // labels.shape[1], 1)
+    for rows, block in zip(result.split(size), features.split(size), strict=True):
+        rows.copy_(_block_log_odds(block, labels, len(texts), order.shape, temperature))
+    return result
 
 
-def _images_of(labels: Tensor) -> int:
-    """Images whose logits fit into a block."""
-    return max(LOGITS_BLOCK // labels.shape[1], 1)
-
-
-def _group_log_odds(features: Tensor, labels: Tensor, classes: int, shape: torch.Size, temperature: float) -> Tensor:
-    """d of each group, float64 [B, G]; one product with all labels [D, C + G S], and the ID labels' sum only once."""
+def _block_log_odds(features: Tensor, labels: Tensor, classes: int, groups: torch.Size, temperature: float) -> Tensor:
+    """Log-odds [B] from one product with all labels [D, C + G S]; the ID labels' sum is taken once for all groups."""
     logits = (F.normalize(features, dim=1) / temperature) @ labels
-    return _logsumexp(logits[:, classes:].view(-1, *shape)) - _logsumexp(logits[:, None, :classes])
+    d = _logsumexp(logits[:, classes:].view(-1, *groups)) - _logsumexp(logits[:, None, :classes])
+    return torch.logsumexp(F.logsigmoid(d), dim=1) - torch.logsumexp(F.logsigmoid(-d), dim=1)
 
 
 def _logsumexp(logits: Tensor) -> Tensor:
