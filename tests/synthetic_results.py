@@ -120,7 +120,8 @@ def write_inputs(data: Path) -> None:
     _write_repainted(data, np.random.default_rng(500))
     _write_clip(data, np.random.default_rng(600))
     _write_classifier(data, np.random.default_rng(400))
-    _write_samples(data / "models/diffusion")
+    _write_samples(data / "models/diffusion", ["a zero"] * 8 + ["a one"] * 8 + ["the letter C", "the letter D"] + [""] * 16)
+    _write_samples(data / "models/inpainting", ["a zero"] * 4, ["original", "masked", "repainted", "drawn"])
     write_json(data / "calibration/badood.json", calibration())
     _write_images(data / "images/train.parquet", [(f"train/{i:06d}", "id-train", "id", 0) for i in range(60)])
     shifted = [(f"shifted/{kind}/{strength}", kind, "shift", strength) for kind in KINDS for strength in range(1, 9)]
@@ -257,7 +258,7 @@ def _write_repainted(data: Path, rng: np.random.Generator, count: int = 60) -> N
             row |= {"prompt": "a photo of the letter C, blobs", "context": "the letter C, blobs", "energies": energies.tolist()}
             row |= {"loss": ((-5 - energies) ** 2).tolist(), "distance_l2": 4 + rng.normal()}
             row["frames"] = encode(rng.integers(0, 255, (32, 96, 3)).astype(np.uint8)) if i < 5 else None
-            writer.add(encode(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)), **row)
+            writer.add(encode(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8), jpeg=75), **row)
 
 
 def _write_clip(data: Path, rng: np.random.Generator, width: int = 16) -> None:
@@ -291,24 +292,32 @@ def _write_classifier(data: Path, rng: np.random.Generator, images: int = 60) ->
     (data / "models/classifier/history.csv").write_text("epoch,loss,val_accuracy\n1,0.5,0.9\n2,0.1,0.98\n")
 
 
-def _write_samples(folder: Path) -> None:
+def _write_samples(folder: Path, captions: list[str], kinds: list[str] | None = None) -> None:
     """Samples of a pipeline that was imported: it has no history."""
     folder.mkdir(parents=True)
-    captions = ["a zero"] * 8 + ["a one"] * 8 + ["the letter C", "the letter D"] + [""] * 16
-    with ImageWriter(folder / "samples.parquet", {"caption": pa.string(), "seed": pa.int64()}, {}) as writer:
+    columns = {"caption": pa.string()} | ({"kind": pa.string()} if kinds else {})
+    with ImageWriter(folder / "samples.parquet", columns, {}) as writer:
         for i, caption in enumerate(captions):
-            writer.add(encode(np.full((32, 32, 3), 7 * i, np.uint8)), caption=caption, seed=0)
+            writer.add(encode(np.full((32, 32, 3), 7 * i, np.uint8)), caption=caption, **({"kind": kinds[i]} if kinds else {}))
 
 
 def _write_images(path: Path, rows: list[tuple[str, str, str, int]]) -> None:
     """Bars in place of digits; rows are (sample_id, set, group, strength)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = {"sample_id": pa.string(), "source_id": pa.string(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
+    columns = dict.fromkeys(("sample_id", "source_id", "set", "group", "class"), pa.string()) | {"strength": pa.int64()}
     with ImageWriter(path, columns, {"stage": "prepare", "versions": {"pillow": "12"}}) as writer:
         for i, (sample_id, name, group, strength) in enumerate(rows):
             pixels = np.zeros((32, 32, 3), np.uint8)
             pixels[4:28, 4 + i % 20 : 8 + i % 20] = 255
-            writer.add(encode(pixels), sample_id=sample_id, source_id="digits/0", set=name, group=group, strength=strength)
+            writer.add(
+                encode(pixels),
+                sample_id=sample_id,
+                source_id="digits/0",
+                set=name,
+                group=group,
+                strength=strength,
+                **{"class": NAMES[i % 6]},
+            )
 
 
 def benchmark_stage(data: Path, reports: Path) -> Stage:
@@ -339,10 +348,11 @@ def _candidates(data: Path) -> dict[str, Path]:
 def report_stage(data: Path, results: Path, reports: Path) -> Stage:
     """The report stage over the files of `benchmark_stage` in `results`, as dvc.yaml declares it."""
     reads = {f"images/{name}": data / f"images/{name}.parquet" for name in ("train", "shifted")} | _candidates(data)
-    reads |= {f"models/{name}": data / f"models/{name}" for name in ("mage", "classifier", "diffusion")} | {
+    reads |= {f"models/{name}": data / f"models/{name}" for name in ("mage", "classifier", "diffusion", "inpainting")} | {
         "docs/dag": data.parent / "dag.svg"
     }
     reads |= {"features/negatives": data / "features/negatives.safetensors", "features/contexts": data / "features/contexts.csv"}
+    reads |= {"features/clip-synood": data / "features/clip-synood.safetensors"}
     reads |= {f"tables/{name}": results / f"tables/{name}.csv" for name in TABLES}
     reads |= {f"plots/{name}": results / f"plots/{name}.csv" for name in PLOTS}
     writes = {"report": reports / "report.html", "figures": reports / "figures"}

@@ -33,7 +33,7 @@ def test_every_variant_and_its_paper_number_is_on_the_page(stage):
 def test_families_whose_labels_hold_numbers_have_curves(stage, tmp_path):
     again = {"ablations": tmp_path / "ablations.html", "figures-ablations": tmp_path / "figures-ablations"}
     main(replace(stage, writes=again, scratch_root=tmp_path / "scratch"))
-    assert {path.stem for path in again["figures-ablations"].iterdir()} == {"weight", "stop"}
+    assert {path.stem for path in again["figures-ablations"].iterdir()} == {"weight", "stop", "amount"}
     for path in again["figures-ablations"].iterdir():
         ElementTree.parse(path)
         assert path.read_bytes() == (stage.write("figures-ablations") / path.name).read_bytes()

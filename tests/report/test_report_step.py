@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -11,13 +12,15 @@ import pytest
 from penumbra.artifacts.tables import write_csv, write_json
 from penumbra.benchmark.step import main as run_benchmark
 from penumbra.report.gallery import choose
+from penumbra.report.page import SUBJECTS
 from penumbra.report.step import main
 from penumbra.stage import Params
-from synthetic_results import DETECTORS, FIGURES, PARAMS, benchmark_stage, report_stage
+from synthetic_results import CLIP, DETECTORS, FIGURES, PARAMS, benchmark_stage, report_stage
 
 STEPS = ["prepare", "pretrain", "extract", "synthesize", "train", "calibrate", "filter", "score", "benchmark", "report"]
+SECTIONS = [*STEPS[:-1], "clip", STEPS[-1]]
 
-OTHER_READS = {"benchmarks/cost": ".csv", "benchmarks/machine": ".json", "tables/detectors": ".csv"}
+OTHER_READS = {"benchmarks/cost": ".csv", "benchmarks/machine": ".json", "benchmarks/clip_cost": ".csv", "tables/detectors": ".csv"}
 
 
 class Page(HTMLParser):
@@ -60,6 +63,8 @@ def other_page(stage, results, tmp_path_factory):
     folder = tmp_path_factory.mktemp("other")
     write_csv(folder / "cost.csv", pd.DataFrame({"stage": ["prepare"], "seconds": [12.34], "step_seconds": [10.0], "peak_gib": [0.5]}))
     write_json(folder / "machine.json", {"processor": "two cores of something"})
+    costs = pd.DataFrame({"what": ["encoder", "projection"], "parameters": [1234567, 4321], "milliseconds": [1.5, 0.0625]})
+    write_csv(folder / "clip_cost.csv", costs)
     table = pd.read_csv(results / "tables/detectors.csv", keep_default_na=False, na_values=[""])
     write_csv(folder / "detectors.csv", table.replace({"detector": {"none": "<img src=x>"}}))
     reads = {name: folder / f"{name.split('/')[1]}{suffix}" for name, suffix in OTHER_READS.items()}
@@ -79,6 +84,7 @@ def test_measured_cost_and_its_machine_are_shown_where_they_are_declared(page, o
     assert "12.3" in other_page
     assert "two cores of something" in other_page
     assert "Cost of one measured run" not in page
+    assert "1,234,567" in other_page and "0.0625" in other_page and "milliseconds" not in page
 
 
 def test_names_are_escaped(other_page):
@@ -91,14 +97,14 @@ def test_the_page_is_self_contained(page):
     assert not re.search(r"@import|url\(|<script|<link", page)
 
 
-def test_sections_are_named_after_the_steps(page):
-    assert Page(page).sections == STEPS
+def test_sections_are_named_after_the_steps_and_clip(page):
+    assert Page(page).sections == SECTIONS
 
 
 def test_every_detector_claim_and_parameter_is_on_the_page(page, results):
     assert all(f">{name}<" in page for name in DETECTORS)
     for claim in pd.read_csv(results / "tables/claims.csv").claim.unique():
-        assert claim in page
+        assert escape(claim).replace("&#x27;", "&#39;") in page
     assert "distance_samples: 100" in page
     assert "mid: [0.3, 0.5]" in page
 
@@ -157,3 +163,46 @@ def test_an_experiment_without_guided_methods_has_a_page(results_data, tmp_path)
     reads = {name: path for name, path in stage.reads.items() if not name.startswith(kinds)}
     main(replace(stage, reads=reads, params=Params(PARAMS | {"filter": {}, "synthesize": {}})))
     assert Page((tmp_path / "reports/report.html").read_text()).sections == STEPS
+
+
+def test_every_detector_stands_beside_its_headline_score(page):
+    rows = dict(re.findall(r'<tr><th scope="row">([a-z-]+)</th><td>(\w+)</td>', page[: page.index("<section")]))
+    assert rows == {name: "neglabel" if name in CLIP else "energy" for name in DETECTORS}
+    assert "energy score (clip, clip-synood: neglabel)" in page
+
+
+def test_claims_about_training_are_counted_apart(page, results):
+    claims = pd.read_csv(results / "tables/claims.csv")
+    tallies = re.findall(r'class="subject">([^<]+)</li>(.*?)</ul>', page, re.DOTALL)
+    counted = [sum(int(number) for number in re.findall(r"<b>(\d+)</b>", items)) for _, items in tallies]
+    assert [name for name, _ in tallies] == list(SUBJECTS.values())
+    assert counted == [(claims.about == subject).sum() for subject in SUBJECTS] and min(counted) > 0
+
+
+def test_zero_shot_clip_is_shown_by_both_of_its_scores(page, results):
+    scores = pd.read_csv(results / "tables/scores.csv").set_index(["detector", "score", "set"])
+    for name, label in (("clip", "clip (zero-shot)"), ("clip-synood", "clip-synood")):
+        for score, words in (("mcm", "MCM"), ("neglabel", "NegLabel")):
+            cell = scores.loc[(name, score, "far")]
+            (row,) = re.findall(rf'<tr><th scope="row">{re.escape(label)}</th><td[^>]*>{words}[^\n]*\n?.*?</tr>', page, re.DOTALL)
+            assert f"{100 * cell.auroc_mean:.1f} ± {100 * cell.auroc_std:.1f}" in row
+
+
+def test_labels_and_types_are_on_the_page(page, results):
+    assert "8 nouns" in page and "the nice letter C" in page
+    assert "60 of 60 images have some" in page and "The letter C; blobs." in page
+    row = pd.read_csv(results / "tables/types.csv").set_index(["method", "band"]).loc[("synood", "all")]
+    assert f"{int(row.own)} ({100 * row.own_share:.1f}%)" in page
+    assert "57.6 / 9.0 / 33.4" in page
+
+
+def test_samples_of_the_inpainting_pipeline_are_shown_by_kind(page):
+    assert "the pipeline someone/inpainting" in page
+    for kind in ("original", "masked", "repainted", "drawn"):
+        assert f"<strong>{kind}</strong>" in page
+
+
+def test_pictures_say_what_they_are(page):
+    """SynOOD's outliers are JPEG, all others PNG."""
+    assert "data:image/jpeg;base64,/9j/" in page and "data:image/png;base64,iVBOR" in page
+    assert "data:image/png;base64,/9j/" not in page

@@ -94,7 +94,7 @@ CLAIMS = (
     ),
     Claim("Training an ordinary detector on SynOOD's outliers is better than on ID alone", NOT_CLAIMED, "synood-all", "none", {}),
     Claim(
-        "Training it on their mid band is better than on ID alone",
+        "Training an ordinary detector on SynOOD's mid band is better than on ID alone",
         NOT_CLAIMED,
         "synood-mid",
         "none",

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from penumbra.artifacts.contexts import Context
+from penumbra.artifacts.negatives import Negative
 from penumbra.report.format import Table
 from penumbra.report.gallery import Pair
 from penumbra.stage import Params
@@ -28,11 +30,14 @@ class Results:
         tables, plots: the benchmark's CSV files, by name.
         sets: example images.
         histories: data/models/MODEL/history.csv by model that was trained here.
-        samples: of the diffusion pipeline, conditional and unconditional.
+        samples: of the pipelines, by caption or kind.
+        negatives: the mined negative labels, in their order; none where the stage does not read them.
+        contexts: the context labels of ID images.
         candidates: columns of data/outliers/METHOD.parquet (no pixels) by method.
         galleries: pairs of images by method that has a selection.
         figures: SVG bytes by name.
         cost: benchmarks/cost.csv, or None where the stage does not read it.
+        clip_cost: benchmarks/clip_cost.csv, or None where the stage does not read it.
         machine: what benchmarks/machine.json says of the machine behind `cost`.
         versions: versions of libraries by the stage that used them.
     """
@@ -42,11 +47,14 @@ class Results:
     plots: dict[str, pd.DataFrame]
     sets: list[ImageSet]
     histories: dict[str, pd.DataFrame]
-    samples: list[ImageSet]
+    samples: dict[str, list[ImageSet]]
+    negatives: list[Negative]
+    contexts: list[Context]
     candidates: dict[str, pd.DataFrame]
     galleries: dict[str, list[Pair]]
     figures: dict[str, bytes]
     cost: pd.DataFrame | None
+    clip_cost: pd.DataFrame | None
     machine: dict | None
     versions: dict[str, dict[str, str]]
 
@@ -66,7 +74,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Section:
-    """One step of the DAG."""
+    """One step of the DAG, or what several of them say of one thing."""
 
     step: str
     title: str

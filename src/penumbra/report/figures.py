@@ -5,6 +5,10 @@ import pandas as pd
 
 from penumbra.report import style
 
+SPIKE = 3  # times the greatest density of the second highest group, at which a histogram is cut off
+OVERLAP = 1.6  # height of the greatest density of a panel, in distances of two that lie above one another
+SATURATED = ("mcm", "neglabel")  # scores that end in 0 and -1, where most images may be
+LEAST = 0.25  # percent of ID rejected at which ROC curves begin
 DISTANCES = {"l2": "L2", "cosine": "1 − cosine", "mse": "mean squared", "unit_l2": "L2 of unit vectors"}
 
 
@@ -28,31 +32,47 @@ def bands(table: pd.DataFrame) -> bytes:
 
 
 def roc(plot: pd.DataFrame) -> bytes:
-    """ROC curves of all detectors, near and far OOD, averaged over seeds; the two FPR95 conventions are read off at the dotted lines."""
-    groups, colours = list(plot.group.unique()), style.colours(plot.detector.unique())
-    with style.figure(1, len(groups), 3.3, sharey=True) as (drawn, axes):
+    """ROC curves of all detectors, near and far OOD, averaged over seeds; the two FPR95 conventions are read off at the dotted lines.
+
+    The share of ID rejected is on a logarithmic axis: what tells the detectors apart lies in the corner where it is small.
+    """
+    groups, strokes = list(plot.group.unique()), style.strokes(plot.detector.unique())
+    with style.figure(1, len(groups), 3.6, sharey=True) as (drawn, axes):
         for ax, group in zip(axes, groups, strict=True):
             for detector, curve in plot[plot.group == group].groupby("detector", sort=False):
-                ax.plot(100 * curve.fpr, 100 * curve.tpr, color=colours[detector], label=detector)
+                ax.plot(100 * curve.fpr, 100 * curve.tpr, **strokes[detector], label=detector)
             ax.axhline(95, color="#999999", ls=":", lw=0.9)
             ax.axvline(5, color="#999999", ls=":", lw=0.9)
-            ax.set(title=f"{group} OOD", xlabel="ID rejected, %", xlim=(-1, 100), ylim=(0, 101))
+            ax.set(title=f"{group} OOD", xlabel="ID rejected, %", xscale="log", xlim=(LEAST, 100), ylim=(0, 101))
+            ax.set_xticks([0.25, 1, 5, 20, 100], ["0.25", "1", "5", "20", "100"])
+            ax.minorticks_off()
         axes[0].set_ylabel("OOD caught, %")
-        axes[-1].legend(loc="lower right")
+        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
         return style.svg(drawn)
 
 
 def energy(plot: pd.DataFrame) -> bytes:
-    """Histograms of the headline score of ID, near and far test images, one panel for each detector."""
-    score = plot.columns[2]
+    """Histograms of the headline score of ID, near and far test images, one panel for each detector; spikes of one group are cut off.
+
+    Args:
+        plot: reports/plots/energy.csv; each score has a column, empty for detectors whose headline is another.
+    """
+    scores = [name for name in plot if name not in ("detector", "group", "density")]
     detectors = list(plot.detector.unique())
     rows = -(-len(detectors) // 4)
     with style.figure(rows, min(4, len(detectors)), 1.75 * rows + 0.3) as (drawn, axes):
         for ax, detector in zip(axes, detectors, strict=False):
-            for group, curve in plot[plot.detector == detector].groupby("group", sort=False):
+            shown = plot[plot.detector == detector]
+            score = next(name for name in scores if shown[name].notna().all())
+            for group, curve in shown.groupby("group", sort=False):
                 ax.fill_between(curve[score], curve.density, step="mid", color=style.GROUPS[group], alpha=0.25, lw=0)
                 ax.step(curve[score], curve.density, where="mid", color=style.GROUPS[group], lw=1, label=group)
-            ax.set(title=detector, yticks=[], xlabel=score, ylim=(0, None))
+            *_, second, highest = [0, *sorted(shown.groupby("group").density.max())]
+            ax.set(title=detector, xlabel=score, ylim=(0, 1.05 * min(highest, SPIKE * second or highest)))
+            if score in SATURATED:
+                ax.set(yscale="log", xlabel=f"{score}, logarithmic density", ylim=(0.7 * shown.density[shown.density > 0].min(), None))
+            ax.set_yticks([])
+            ax.minorticks_off()
             ax.grid(visible=False)
         handles, labels = axes[0].get_legend_handles_labels()
         for ax in axes[len(detectors) :]:
@@ -87,12 +107,17 @@ def confidence(plot: pd.DataFrame, chosen: str, mid: dict[str, tuple[float, floa
         mid: bounds of the mid band by method.
     """
     methods, colours = list(plot.method.unique()), style.colours(plot.calibrator.unique())
-    with style.figure(1, len(methods), 2.5) as (drawn, axes):
-        for ax, method in zip(axes, methods, strict=True):
+    rows, columns = -(-len(methods) // 3), min(len(methods), 3)
+    with style.figure(rows, columns, 0.3 + 1.9 * rows) as (drawn, axes):
+        for ax in axes[len(methods) :]:
+            ax.axis("off")
+        for ax, method in zip(axes, methods, strict=False):
             low, high = mid[method]
             for band, (start, end) in {"low": (0, low), "mid": (low, high), "high": (high, 1)}.items():
                 ax.axvspan(start, end, color=style.BANDS[band], alpha=0.13, lw=0)
-                ax.text((start + end) / 2, 0.97, band, transform=ax.get_xaxis_transform(), ha="center", va="top", color="#555555")
+                ax.text(
+                    (start + end) / 2, 0.97, band, transform=ax.get_xaxis_transform(), ha="center", va="top", color="#555555", fontsize=7
+                )
             for name, curve in plot[plot.method == method].groupby("calibrator", sort=False):
                 if name == chosen:
                     ax.bar(curve.confidence, curve["count"], width=0.045, color="#444444", label=f"{name} (filters)")
@@ -100,7 +125,7 @@ def confidence(plot: pd.DataFrame, chosen: str, mid: dict[str, tuple[float, floa
                     ax.step(curve.confidence, curve["count"], where="mid", lw=1, color=colours[name], label=name)
             ax.set(title=method, xlabel="calibrated P(OOD)", xlim=(0, 1), ylabel="candidates")
             ax.set_ylim(0, 1.15 * ax.get_ylim()[1])
-        axes[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         return style.svg(drawn)
 
 
@@ -125,26 +150,35 @@ def distances(table: pd.DataFrame) -> bytes:
 
 def shift(plot: pd.DataFrame) -> bytes:
     """Mean calibrated P(OOD) of shifted ID test images by kind and strength of the shift; strength 0 is unshifted."""
-    kinds, colours = list(plot.kind.unique()), style.colours(plot.detector.unique())
+    kinds, strokes = list(plot.kind.unique()), style.strokes(plot.detector.unique())
     with style.figure(1, len(kinds), 2.6, sharey=True) as (drawn, axes):
         for ax, kind in zip(axes, kinds, strict=True):
             for detector, curve in plot[plot.kind == kind].groupby("detector", sort=False):
-                ax.plot(curve.strength, curve.confidence_mean, color=colours[detector], marker="o", ms=2.5, label=detector)
+                ax.plot(curve.strength, curve.confidence_mean, **strokes[detector], marker="o", ms=2.5, label=detector)
                 std = curve.confidence_std.fillna(0)
                 ax.fill_between(
-                    curve.strength, curve.confidence_mean - std, curve.confidence_mean + std, color=colours[detector], alpha=0.1, lw=0
+                    curve.strength,
+                    curve.confidence_mean - std,
+                    curve.confidence_mean + std,
+                    color=strokes[detector]["color"],
+                    alpha=0.1,
+                    lw=0,
                 )
             ax.set(title=kind, xlabel="strength", ylim=(0, 1), xticks=range(0, int(plot.strength.max()) + 1, 2))
         axes[0].set_ylabel("mean calibrated P(OOD)")
-        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
         return style.svg(drawn)
 
 
 def strengths(plot: pd.DataFrame) -> bytes:
-    """Energy of samples by rho, by mu and over all strengths, against ID training images; a row for each guidance (GOOD, Fig. 4)."""
+    """Energy of samples by rho, by mu and over all strengths, against ID training images; a row for each guidance (GOOD, Fig. 4).
+
+    Densities lie above one another, ID training images at the bottom, all of a panel at one scale.
+    """
     rows = {guidance: list(part.panel.unique()) for guidance, part in plot.groupby("guidance", sort=False)}
     columns = max(len(panels) for panels in rows.values())
-    with style.figure(len(rows), columns, 0.2 + 1.75 * len(rows), sharex=True) as (drawn, axes):
+    lanes = max(part.strength.nunique() for _, part in plot.groupby(["guidance", "panel"]))
+    with style.figure(len(rows), columns, 0.2 + (0.9 + 0.2 * lanes) * len(rows), sharex=True) as (drawn, axes):
         for place, ax in enumerate(axes):
             guidance = list(rows)[place // columns]
             if place % columns >= len(rows[guidance]):
@@ -152,17 +186,19 @@ def strengths(plot: pd.DataFrame) -> bytes:
                 continue
             panel = rows[guidance][place % columns]
             part = plot[(plot.guidance == guidance) & (plot.panel == panel)]
-            guided = sorted(strength for strength in part.strength.unique() if strength >= 0)
-            ramp = style.ramp(len(guided))
-            for strength, curve in part.groupby("strength"):
-                if strength < 0:
-                    ax.fill_between(curve.energy, curve.density, step="mid", color=style.GROUPS["id"], alpha=0.35, lw=0, label="ID train")
-                else:
-                    label = f"{panel} = {strength:g}" if panel != "balanced" else "all strengths"
-                    ax.step(curve.energy, curve.density, where="mid", lw=1.1, color=ramp[guided.index(strength)], label=label)
-            ax.set(title=f"{guidance} guidance: {panel}", yticks=[], ylim=(0, None), xlabel="energy under the classifier")
-            ax.legend(loc="best", fontsize=6.5)
-            ax.grid(visible=False)
+            strengths, height = sorted(part.strength.unique()), part.density.max() / OVERLAP
+            ramp = dict(zip([strength for strength in strengths if strength >= 0], style.ramp(part.strength.nunique()), strict=False))
+            for lane, strength in reversed([*enumerate(strengths)]):
+                curve, colour = part[part.strength == strength], ramp.get(strength, style.GROUPS["id"])
+                top = lane + curve.density / height
+                ax.fill_between(curve.energy, lane, top, step="mid", color=colour, alpha=0.45, lw=0)
+                ax.step(curve.energy, top, where="mid", lw=0.9, color=colour)
+            names = {-1: "ID train"} | ({0: "all"} if panel == "balanced" else {})
+            ax.set_yticks(range(len(strengths)), [names.get(strength, f"{strength:g}") for strength in strengths])
+            ax.set(title=f"{guidance} guidance: {panel}", ylim=(0, None), xlabel="energy under the classifier")
+            ax.tick_params(axis="y", length=0)
+            ax.spines["left"].set_visible(False)
+            ax.grid(axis="x", visible=False)
         return style.svg(drawn)
 
 
@@ -208,6 +244,8 @@ def edits(table: pd.DataFrame) -> bytes:
 def unified(table: pd.DataFrame) -> bytes:
     """AUROC of the unified score against a and against k, near and far OOD (GOOD, Fig. 6 b and c).
 
+    What falls far below all else in its panel, as distances do once k passes the images of a class, is an arrow at the lower edge.
+
     Args:
         table: rows near and far of one detector in tables/unified.csv, with a headline point for each mode first.
     """
@@ -218,20 +256,37 @@ def unified(table: pd.DataFrame) -> bytes:
         for place, ax in enumerate(axes):
             group, along = ("near", "far")[place // 2], ("a", "k")[place % 2]
             part = table[table.set == group]
+            lowest = _lowest(100 * part.auroc_mean[part[along].notna()])
+            below: dict[float, list[tuple[float, str]]] = {}
             ax.axhline(100 * headline.auroc_mean["energy", group], color=style.GROUPS["id"], ls="--", lw=1, label="energy")
             for mode in ["knn", *modes] if along == "k" else [mode for mode in modes if mode != "fixed"]:
                 other = "k" if along == "a" else "a"
                 fixed = headline[other][mode, group]
                 curve = part[(part["mode"] == mode) & ((part[other] == fixed) | (part[other].isna() & pd.isna(fixed)))].sort_values(along)
-                ax.plot(curve[along], 100 * curve.auroc_mean, marker="o", ms=3, color=colours[mode], label=mode)
+                values = 100 * curve.auroc_mean
+                ax.plot(curve[along], values.where(values >= lowest), marker="o", ms=3, color=colours[mode], label=mode)
+                for x, value in zip(curve[along][values < lowest], values[values < lowest], strict=True):
+                    below.setdefault(x, []).append((value, colours[mode]))
+            for x, found in below.items():
+                for row, (value, colour) in enumerate(sorted(found)):
+                    ax.annotate(
+                        f"↓{value:.0f}", (x, 0.02 + 0.09 * row), xycoords=ax.get_xaxis_transform(), color=colour, ha="center", fontsize=6.5
+                    )
             values = sorted(part[along].dropna().unique())
             ax.set(title=f"{group} OOD", xlabel=along, xscale="log")
+            if below:
+                ax.set_ylim(min(ax.get_ylim()[0], lowest) - 0.4 * (ax.get_ylim()[1] - lowest), None)
             ax.set_xticks(values, [f"{value:g}" for value in values], rotation=45)
             ax.minorticks_off()
             ax.ticklabel_format(axis="y", useOffset=False)
         axes[0].set_ylabel("AUROC, %")
         drawn.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=6)
         return style.svg(drawn)
+
+
+def _lowest(values: pd.Series) -> float:
+    """The value below which a panel is cut off: as far under the median as three times the greatest is above it."""
+    return values.median() - 3 * max(values.max() - values.median(), 1)
 
 
 def score_histograms(plot: pd.DataFrame) -> bytes:

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
-from matplotlib.image import imread
+from PIL import Image
 
 from penumbra.report import style
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A candidate and its source (None if it was made from noise), as PNG bytes; `confidence` is the calibrated P(OOD)."""
+    """A candidate and its source (None if it was made from noise), as encoded bytes; `confidence` is the calibrated P(OOD)."""
 
     source: bytes | None
     outlier: bytes
@@ -25,8 +25,9 @@ class Pair:
     name: str
 
 
-def uri(image: bytes, kind: str = "image/png") -> str:
-    """The image as a data URI."""
+def uri(image: bytes, kind: str | None = None) -> str:
+    """The image as a data URI; without a kind it is PNG or JPEG, as its first bytes say."""
+    kind = kind or ("image/jpeg" if image.startswith(b"\xff\xd8") else "image/png")
     return f"data:{kind};base64,{base64.b64encode(image).decode()}"
 
 
@@ -71,7 +72,7 @@ def figure(shown: list[Pair], columns: int = 12) -> bytes:
                 ax = axes[(2 * row + level) * columns + column]
                 if data is None:
                     continue
-                ax.imshow(imread(io.BytesIO(data), format="png"), cmap="gray", interpolation="nearest")
+                ax.imshow(np.asarray(Image.open(io.BytesIO(data))), cmap="gray", interpolation="nearest")
                 ax.axis("on")
                 ax.grid(visible=False)
                 ax.set(xticks=[], yticks=[])

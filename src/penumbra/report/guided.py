@@ -26,7 +26,7 @@ def drawn(results: Results, figure: str, caption: str) -> list[Block]:
 
 
 def of_kind(results: Results, kind: str) -> dict[str, pd.DataFrame]:
-    """Candidates by method, of the methods of one kind (badood | good | sona)."""
+    """Candidates by method, of the methods of one kind (badood | good | sona | synood)."""
     return {method: frame for method, frame in results.candidates.items() if results.params.synthesize[method].method == kind}
 
 
@@ -146,11 +146,12 @@ def probe(results: Results) -> list[Block]:
     rows = []
     for detector, part in table.groupby("detector", sort=False):
         by_score = part.set_index("score")
-        cells = [percent(by_score.auroc_mean[name], by_score.auroc_std[name]) for name in names]
+        cells = [percent(by_score.auroc_mean.get(name), by_score.auroc_std.get(name)) for name in names]
         first = part.iloc[0]
         rows.append([detector, *cells, percent(first.accuracy_mean, first.accuracy_std), count(first["count"])])
     caption = (
-        "The shortcut probe: AUROC in percent between ID test images and their round trip through the autoencoder, unedited. "
+        "The shortcut probe: AUROC in percent between ID test images and their round trip through the autoencoder, unedited "
+        "(of SynOOD's and CLIP's detectors: through its in-painting model's, and JPEG). "
         "50: the detector does not see the autoencoder. Far above: it has learnt that what the autoencoder decodes is OOD, "
         "which tells synthetic outliers from ID images but no real OOD image from anything. "
         "A blurry autoencoder moves the probe too, so compare with the detector trained on ID images alone."

@@ -18,6 +18,7 @@ SIDE = 96  # pixels of a tile at most
 GAP = 2
 TERMS = ("removed", "kept", "added")  # what the masks of SONA are for, in their order
 FRAMES = 6  # tiles of a denoising path
+GRIDS = 3  # classes in a figure of rho by mu
 SHOWN = 8  # classes, heat maps of a guidance, or edits in a figure
 
 Tile = np.ndarray  # uint8 [S, S, 3]
@@ -80,7 +81,8 @@ def is_grid(candidates: pd.DataFrame) -> bool:
 def strengths(candidates: pd.DataFrame, path: Path) -> bytes:
     """Samples of equal noise by strength (GOOD, Fig. 3), a panel for each guidance.
 
-    Where rho and mu vary apart: rho down, mu across, one class. Where they do not: a class in each row, rho = mu across.
+    Where rho and mu vary apart: rho down, mu across, GRIDS classes beside one another. Where they do not: a class in each row, rho = mu
+    across.
 
     Args:
         candidates: columns sample_id, label, guidance, rho, mu.
@@ -90,19 +92,22 @@ def strengths(candidates: pd.DataFrame, path: Path) -> bytes:
     panels = []
     for guidance, part in chosen.groupby("guidance", sort=False):
         if is_grid(part):
-            part = part[part.label == part.label.iloc[0]]
-            panels.append((guidance, part.pivot(index="rho", columns="mu", values="sample_id"), ("rho", "mu")))
+            labels = part.label.unique()
+            for place in np.unique(np.linspace(0, len(labels) - 1, GRIDS).round().astype(int)):
+                cells = part[part.label == labels[place]].pivot(index="rho", columns="mu", values="sample_id")
+                panels.append((f"{guidance}, class {labels[place]}", cells, ("rho", "mu")))
         else:
             part = part[part.label.isin(part.label.unique()[:SHOWN])]
-            panels.append((guidance, part.pivot(index="label", columns="rho", values="sample_id"), ("class", "rho = mu")))
+            panels.append((f"{guidance} guidance", part.pivot(index="label", columns="rho", values="sample_id"), ("class", "rho = mu")))
     found = images(path, [name for _, table, _ in panels for name in table.stack()])
     widths = [table.shape[1] for _, table, _ in panels]
-    height = 0.7 + 0.92 * style.WIDTH * max(table.shape[0] for _, table, _ in panels) / sum(widths)
+    height = 0.7 + (0.92 if len(panels) < 3 else 0.7) * style.WIDTH * max(table.shape[0] for _, table, _ in panels) / sum(widths)
     with style.figure(1, len(panels), height, width_ratios=widths) as (drawn, axes):
-        for ax, (guidance, table, (down, across)) in zip(axes, panels, strict=True):
+        for ax, (title, table, (down, across)) in zip(axes, panels, strict=True):
             tiles = [[tile(found[name]) if name in found else None for name in row] for row in table.to_numpy()]
             show(ax, tiles, [f"{value:g}" for value in table.index], [f"{value:g}" for value in table.columns])
-            ax.set(xlabel=f"{guidance} guidance: {across}", ylabel=down)
+            ax.tick_params(labelsize=6.5)
+            ax.set(xlabel=f"{title}: {across}", ylabel=down)
         return style.svg(drawn)
 
 
@@ -189,15 +194,17 @@ def _filled(tiles: list[Tile], count: int) -> list[Tile | None]:
     return [*tiles, *([None] * (count - len(tiles)))]
 
 
-def samples(path: Path, count: int) -> dict[str, list[bytes]]:
-    """Encoded samples of a diffusion pipeline by caption ("": unconditional), at most `count` of each.
+def samples(path: Path, count: int, by: str = "caption") -> dict[str, list[bytes]]:
+    """Encoded samples of a diffusion pipeline by caption ("": unconditional) or by kind, at most `count` of each.
 
     Args:
-        path: data/models/diffusion/samples.parquet.
+        path: data/models/MODEL/samples.parquet.
+        count: how many.
+        by: caption | kind.
     """
     found: dict[str, list[bytes]] = {}
-    for row in ds.dataset(path).to_table(["caption", "image"]).to_pylist():
-        of_caption = found.setdefault(row["caption"], [])
+    for row in ds.dataset(path).to_table([by, "image"]).to_pylist():
+        of_caption = found.setdefault(row[by], [])
         if len(of_caption) < count:
             of_caption.append(row["image"]["bytes"])
     return found

@@ -11,21 +11,26 @@ from penumbra.report.gallery import uri
 from penumbra.report.sections import headline, sections
 
 VERDICTS = ("held", "within spread", "did not hold")
+SUBJECTS = {"training": "what detectors learn from which outliers", "other": "scores, calibrators and candidates themselves"}
 
 
 def environment() -> Environment:
-    """Templates beside this file; `png` and `svg` turn bytes into data URIs."""
+    """Templates beside this file; `picture` (PNG or JPEG) and `svg` turn bytes into data URIs."""
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters |= {"png": uri, "svg": partial(uri, kind="image/svg+xml")}
+    made.filters |= {"picture": uri, "svg": partial(uri, kind="image/svg+xml")}
     made.globals["bands"] = style.BANDS
     return made
 
 
 def render(results: Results) -> str:
     """The page: everything inside, nothing fetched."""
-    claims = results.tables["claims"].verdict.value_counts()
+    claims = results.tables["claims"]
+    tallies = {}
+    for subject, rows in claims.groupby("about", sort=False):
+        counts = rows.verdict.value_counts()
+        tallies[SUBJECTS[subject]] = {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
     return (
         environment()
         .get_template("template.html")
@@ -33,8 +38,7 @@ def render(results: Results) -> str:
             sections=sections(results),
             headline=headline(results),
             figures=results.figures,
-            claims={verdict: int(claims.get(verdict, 0)) for verdict in VERDICTS},
-            score=results.params.benchmark.score,
+            tallies=tallies,
             seeds=len(results.params.train.seeds),
         )
     )

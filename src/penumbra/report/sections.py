@@ -1,8 +1,8 @@
-"""The ten sections of the page, one for each step; captions quote the parameters that were used."""
+"""The sections of the page, one for each step and one for SynOOD and CLIP; captions quote the parameters that were used."""
 
 import pandas as pd
 
-from penumbra.report import guided
+from penumbra.report import clip, guided
 from penumbra.report.content import Block, Results, Section
 from penumbra.report.format import Table, count, measures, number, percent, yaml
 from penumbra.stage import Params
@@ -22,18 +22,25 @@ METRICS = {
     "aupr_out": ("AUPR-out ↑", True),
 }
 
+PIPELINES = {  # what is trained where none is imported, and what its samples are
+    "diffusion": ("latent diffusion pipeline", "by caption, and without one (unconditional)"),
+    "inpainting": (
+        "in-painting pipeline",
+        "ID validation images, the same with the middle masked, what it paints there, and images with everything masked",
+    ),
+}
 TABLE_2 = {"fpr95_id_tpr": "FPR95", "auroc": "AUROC", "aupr_out": "AUPR"}
 
 
 def headline(results: Results) -> Table:
     """Every detector on near and far OOD."""
-    return measures(results.tables["detectors"], ["detector"], HEADLINE)
+    return measures(results.tables["detectors"], ["detector", "score"], HEADLINE)
 
 
 def sections(results: Results) -> list[Section]:
-    """The sections in the order of the steps."""
-    makers = (prepare, pretrain, extract, synthesize, train, calibrate, filter_, score, benchmark, report)
-    return [maker(results) for maker in makers]
+    """The sections in the order of the steps, that of SynOOD and CLIP after the results."""
+    makers = (prepare, pretrain, extract, synthesize, train, calibrate, filter_, score, benchmark)
+    return [*(maker(results) for maker in makers), *clip.section(results), report(results)]
 
 
 def prepare(results: Results) -> Section:
@@ -57,10 +64,11 @@ def pretrain(results: Results) -> Section:
             rows.append([model, network, count(len(epochs)), ", ".join(f"{name} {value:.4g}" for name, value in last.items())])
     table = Table(["model", "network", "epochs", "the last one"], rows)
     blocks = [Block("Trained here, on this experiment's own images, or imported as published.", table=table)]
-    if results.samples:
-        pipeline = results.params.pretrain.diffusion.pipeline
-        what = f"the pipeline {pipeline}" if pipeline else "the latent diffusion pipeline trained here"
-        blocks.append(Block(f"Samples of {what}: by caption, and without one (unconditional).", sets=results.samples))
+    for model, (trained, shown) in PIPELINES.items():
+        if results.samples.get(model):
+            pipeline = results.params.pretrain[model].pipeline
+            what = f"the pipeline {pipeline}" if pipeline else f"the {trained} trained here"
+            blocks.append(Block(f"Samples of {what}: {shown}.", sets=results.samples[model]))
     return Section("pretrain", "The frozen models", blocks)
 
 
@@ -73,6 +81,8 @@ def extract(results: Results) -> Section:
         "The guidance of Bad-OOD and the distances below live in this space. "
         "GOOD measures in the features of the ID classifier before its last layer, the memory bank of its k-NN distance."
     )
+    if results.negatives:
+        text += " CLIP detectors live in the features that images and texts share; their negative labels are shown below."
     return Section("extract", "The representation", [Block(text=text)])
 
 
@@ -100,6 +110,8 @@ def train(results: Results) -> Section:
 
 
 def _recipe(recipe: Params) -> str:
+    if recipe.loss == "clip":
+        return _clip_recipe(recipe)
     loss = {"energy": "energy uncertainty", "uniform": "outliers to uniform"}[recipe.loss]
     more = f" + {recipe.information_weight:g} × {recipe.information} between pairs" if recipe.get("information", "none") != "none" else ""
     start = ", from the ID classifier" if recipe.get("start") == "classifier" else ""
@@ -107,6 +119,20 @@ def _recipe(recipe: Params) -> str:
         f"{recipe.architecture} of width {recipe.width}{start}, {recipe.epochs} epochs, batches of {recipe.batch_size}, "
         f"cross-entropy + {recipe.beta:g} × {loss}{more}"
     )
+
+
+def _clip_recipe(recipe: Params) -> str:
+    parts = [f"a projection ({recipe.project_epochs} epochs)"] if recipe.project else []
+    parts += [f"negative labels ({recipe.tune_epochs} epochs, {recipe.strategy})"] if recipe.tune else []
+    return f"frozen CLIP, trained: {' and '.join(parts) or 'nothing'}, negative labels in {recipe.groups} groups"
+
+
+def headline_score(results: Results) -> str:
+    """The headline scores in words, each for its detectors."""
+    table = results.tables["detectors"]
+    names = {score: list(part.detector) for score, part in table.groupby("score", sort=False)}
+    first, *others = names
+    return f"{first} score" + "".join(f" ({', '.join(names[score])}: {score})" for score in others)
 
 
 def calibrate(results: Results) -> Section:
@@ -148,7 +174,6 @@ def filter_(results: Results) -> Section:
 
 def score(results: Results) -> Section:
     """The distribution of the headline score, and every other score."""
-    chosen = results.params.benchmark.score
     table = results.tables["scores"]
     rows = [[detector] for detector in table.detector.unique()]
     header = ["detector"]
@@ -158,7 +183,7 @@ def score(results: Results) -> Section:
             part = table[(table.set == group) & (table.score == name)].set_index("detector")
             for row in rows:
                 row.append(percent(part.auroc_mean.get(row[0], float("nan"))))
-    caption = f"Distribution of the {chosen} score of test images, all seeds together, one half percent cut off on each side."
+    caption = f"Distribution of the {headline_score(results)} of test images, all seeds together, one half percent cut off on each side."
     aurocs = f"AUROC in percent by score, mean over seeds. k = {results.params.score.knn_k} for knn; confidence is the calibrated P(OOD)."
     blocks = [
         Block(caption, figure="energy"),
@@ -173,7 +198,7 @@ def benchmark(results: Results) -> Section:
     """The results: bands, test sets, ROC, covariate shift, claims."""
     params = results.params
     seeds = len(params.train.seeds)
-    how = f"{params.benchmark.score} score, mean ± sample standard deviation over {seeds} training seeds, in percent"
+    how = f"{headline_score(results)}, mean ± sample standard deviation over {seeds} training seeds, in percent"
     blocks = [
         Block(f"FPR95 and AUROC by detector: {how}; near and far are means over their test sets.", figure="bands"),
         Block(
@@ -182,7 +207,8 @@ def benchmark(results: Results) -> Section:
             table=_bands(results),
         ),
         Block(
-            "ROC curves, averaged over seeds and test sets. Dotted: 95% of OOD caught (OpenOOD's FPR95), 5% of ID rejected (the papers').",
+            "ROC curves, averaged over seeds and test sets, the share of ID rejected on a logarithmic axis. "
+            "Dotted: 95% of OOD caught (OpenOOD's FPR95), 5% of ID rejected (the papers').",
             figure="roc",
         ),
         Block(
@@ -197,14 +223,15 @@ def benchmark(results: Results) -> Section:
         Block(
             "Claims of the papers that this experiment can test. The rule was fixed before the first run: a claim held if the one claimed "
             "better is better by more than the pooled spread s = √((s₁² + s₂²) / 2), did not hold if it is worse by more than s, "
-            "and is within spread in between. Where a measure has no spread, the sign decides.",
+            "and is within spread in between. Where a measure has no spread, the sign decides. First the claims about training: what "
+            "detectors learn from which outliers.",
             table=_claims(results.tables["claims"]),
         ),
     ]
     blocks.append(
         Block(
-            text="Ablations of GOOD and SONA (component, loss, weight, share, scale, words, stop step) multiply training runs. They are an "
-            "opt-in run, `dvc repro ablations/dvc.yaml`, with a page of its own, reports/ablations.html."
+            text="Ablations of GOOD, SONA and SynOOD (component, loss, weight, share, scale, words, stop step, amount) multiply "
+            "training runs. They are an opt-in run, `dvc repro ablations/dvc.yaml`, with a page of its own, reports/ablations.html."
         )
     )
     return Section("benchmark", "The results", blocks)
@@ -221,7 +248,8 @@ def _bands(results: Results) -> Table:
 
 def _sets(results: Results) -> Table:
     table = results.tables["scores"]
-    table = table[(table.score == results.params.benchmark.score) & (table.set != table.group)]
+    chosen = results.tables["detectors"].set_index("detector").score
+    table = table[(table.score == table.detector.map(chosen)) & (table.set != table.group)]
     parts = [measures(part, ["set", "detector"], METRICS) for _, part in table.groupby("set", sort=False)]
     rows, best = [], set()
     for part in parts:

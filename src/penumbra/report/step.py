@@ -6,18 +6,22 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from penumbra.artifacts.contexts import read_rows
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_provenance, read_table
+from penumbra.artifacts.negatives import read_negative_labels
 from penumbra.artifacts.tables import read_json
-from penumbra.report import figures, gallery, mosaic
+from penumbra.report import clip_figures, figures, gallery, mosaic
 from penumbra.report.content import ImageSet, Results
 from penumbra.report.page import render
+from penumbra.report.sections import PIPELINES
 from penumbra.stage import Stage
 
 TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims", "unified", "strengths", "edits", "probe")
+TABLES += ("types", "diversity")
 PLOTS = ("roc", "energy", "reliability", "confidence", "shift", "unified", "strengths")
 EXAMPLES = 8  # images shown of each set: as many as a shift has strengths
-LARGE = ("image", "cam", "masks", "path", "representation")  # columns of candidates that are not held in memory
+LARGE = ("image", "cam", "masks", "path", "frames", "representation")  # columns of candidates that are not held in memory
 
 
 def main(stage: Stage) -> None:
@@ -28,7 +32,8 @@ def main(stage: Stage) -> None:
     candidates = {method: _candidates(stage.read(f"outliers/{method}")) for method in _items(stage, "outliers")}
     selected = [method for method in candidates if f"selections/{method}" in stage.reads]
     galleries = {method: _gallery(stage, method, candidates[method]) for method in selected}
-    drawn = _figures(stage, tables, plots, galleries) | _pictures(stage, candidates)
+    negatives = read_negative_labels(stage.read("features/negatives")) if "features/negatives" in stage.reads else []
+    drawn = _figures(stage, tables, plots, galleries) | _pictures(stage, candidates, [negative.word for negative in negatives])
     cost = "benchmarks/cost" in stage.reads
     results = Results(
         params=stage.params,
@@ -36,11 +41,14 @@ def main(stage: Stage) -> None:
         plots=plots,
         sets=[shown for name in _items(stage, "images") for shown in _sets(stage.read(f"images/{name}"))],
         histories={name: _csv(path) for name, path in _histories(stage).items() if path.exists()},
-        samples=_samples(stage),
+        samples={model: _samples(stage.read(f"models/{model}")) for model in PIPELINES if f"models/{model}" in stage.reads},
+        negatives=negatives,
+        contexts=read_rows(stage.read("features/contexts")) if "features/contexts" in stage.reads else [],
         candidates=candidates,
         galleries=galleries,
         figures=drawn,
         cost=_csv(stage.read("benchmarks/cost")) if cost else None,
+        clip_cost=_csv(stage.read("benchmarks/clip_cost")) if "benchmarks/clip_cost" in stage.reads else None,
         machine=read_json(stage.read("benchmarks/machine")) if cost else None,
         versions=_versions(stage),
     )
@@ -70,11 +78,12 @@ def _histories(stage: Stage) -> dict[str, Path]:
     return {name: stage.read(f"models/{name}") / "history.csv" for name in _items(stage, "models")}
 
 
-def _samples(stage: Stage) -> list[ImageSet]:
-    """Samples of the diffusion pipeline: a set for each caption that was drawn often, one of all others, one without caption."""
-    if "models/diffusion" not in stage.reads:
-        return []
-    found = mosaic.samples(stage.read("models/diffusion") / "samples.parquet", EXAMPLES)
+def _samples(model: Path) -> list[ImageSet]:
+    """Samples of a pipeline: a set for each kind, or for each caption that was drawn often, one of all others, one without caption."""
+    path = model / "samples.parquet"
+    if "kind" in pq.read_schema(path).names:
+        return [ImageSet(kind, "samples", len(shown), shown) for kind, shown in mosaic.samples(path, EXAMPLES, "kind").items()]
+    found = mosaic.samples(path, EXAMPLES)
     often = {caption: shown for caption, shown in found.items() if caption and len(shown) > 1}
     once = {caption: shown[0] for caption, shown in found.items() if caption and len(shown) == 1}
     sets = [ImageSet(caption, "conditional", len(shown), shown) for caption, shown in often.items()]
@@ -115,21 +124,31 @@ def _figures(stage: Stage, tables: dict, plots: dict, galleries: dict) -> dict[s
         "scores": (figures.score_histograms, plots["unified"][plots["unified"].detector == plots["unified"].detector.min()]),
     }
     drawn |= {name: draw(frame) for name, (draw, frame) in optional.items() if len(frame)}
+    if len(tables["types"]):
+        drawn["types"] = clip_figures.types(tables["types"], tables["diversity"])
     if galleries:
         drawn["gallery"] = gallery.figure(next(iter(galleries.values())))
     return drawn
 
 
-def _pictures(stage: Stage, candidates: dict[str, pd.DataFrame]) -> dict[str, bytes]:
-    """The figures of images: GOOD's by strength and under Grad-CAM, SONA's from ID image to outlier."""
-    drawn = {}
+def _pictures(stage: Stage, candidates: dict[str, pd.DataFrame], negatives: list[str]) -> dict[str, bytes]:
+    """The figures of images: GOOD's by strength and under Grad-CAM, SONA's and SynOOD's from ID image to outlier."""
+    drawn, updated = {}, {}
     for method, frame in candidates.items():
         kind, path = stage.params.synthesize[method].method, stage.read(f"outliers/{method}")
         if kind == "good":
             drawn |= {f"{method}-strengths": mosaic.strengths(frame, path), f"{method}-cams": mosaic.heatmaps(frame, path)}
         elif kind == "sona" and (picture := mosaic.edits(frame, path, stage.read("images/train"))):
             drawn[f"{method}-edits"] = picture
-    return drawn
+        elif kind == "synood":
+            if len(frame.energies.iloc[0]) > 1:
+                updated[method] = frame
+            shown, features = clip_figures.illustrated(path), f"features/clip-{method}"
+            known = shown and negatives and features in stage.reads
+            nearest = clip_figures.matched(stage.read(features), stage.read("features/negatives"), negatives, shown) if known else {}
+            if shown and (picture := clip_figures.pairs(path, stage.read("images/train"), shown, nearest)):
+                drawn[f"{method}-pairs"] = picture
+    return drawn | ({"energies": clip_figures.energies(updated)} if updated else {})
 
 
 def _sets(path: Path) -> list[ImageSet]:
