@@ -262,11 +262,14 @@ class Inpainting(Optimised):
     """The UNet of the diffusion pipeline, taught to paint what a mask covers."""
 
     pipeline: Text | None
+    templates: Templates
     whole: Share
     ema_decay: ShareBelowOne
     warmup_epochs: Natural
     caption_dropout: Share
     validate_every: Count
+    sample_steps: Count
+    sample_guidance: NotNegative
 
 
 class Pretrain(Section):

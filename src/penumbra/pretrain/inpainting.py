@@ -1,0 +1,126 @@
+"""pretrain@inpainting: the pipeline of pretrain@diffusion taught to paint what a mask covers; or the import of a published one."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from penumbra.artifacts.captions import concepts, read_captions
+from penumbra.artifacts.files import replace
+from penumbra.artifacts.images import ImageWriter, read_table
+from penumbra.errors import PenumbraError
+from penumbra.models.inpainting import GREY, InpaintingDiffusion
+from penumbra.models.latent import LatentDiffusion
+from penumbra.noise import SampleNoise
+from penumbra.pretrain.autoencoder import INFERENCE_BATCH
+from penumbra.pretrain.painter import Pictures, train_painter, untrained
+from penumbra.pretrain.pictures import draw, png, read_images
+from penumbra.runtime import inference_batch, setup
+from penumbra.stage import Stage
+from penumbra.training import History
+
+NAME = "pretrain/inpainting/samples"
+DRAWN = 2  # samples of each ID caption with everything masked
+SAMPLE_BATCH = 32
+
+
+def gather(model: InpaintingDiffusion, images: Tensor, captions: Sequence[str], templates: Sequence[str]) -> Pictures:
+    """Latents of uint8 images [N, 3, S, S], and the conditions of their captions in every template."""
+    rows = {caption: index for index, caption in enumerate(dict.fromkeys(captions))}
+    latents = torch.cat([model.encode(batch.float() / 255) for batch in images.split(INFERENCE_BATCH)])
+    conditions = torch.stack([model.embed([template.format(caption) for template in templates]) for caption in rows])
+    return Pictures(images, latents, torch.tensor([rows[caption] for caption in captions]), conditions)
+
+
+def train(stage: Stage, device: torch.device) -> tuple[InpaintingDiffusion, History]:
+    """Train on the ID train images and the world; validation looks at ID alone, and does not reach the weights.
+
+    Raises:
+        PenumbraError: the images are not of the size that the text-to-image pipeline draws.
+    """
+    p, seed, history = stage.params.pretrain.inpainting, stage.params.common.seed, History()
+    files = {name: stage.read(f"images/{name}") for name in ("train", "val", "world")}
+    images = {name: read_images(file).to(device) for name, file in files.items()}
+    start = LatentDiffusion.load(stage.read("models/diffusion")).to(device)
+    if images["train"].shape[2:] != start.image_size:
+        height, width = start.image_size
+        raise PenumbraError(
+            f"{start.name}: draws images of {height} x {width} pixels, and those of common.image_size have {images['train'].shape[-1]}. "
+            "Name an in-painting pipeline in pretrain.inpainting.pipeline; a pipeline of another size is not trained here."
+        )
+    model = untrained(start)
+    captions, names = read_captions(files["train"]) + read_captions(files["world"]), concepts(files["train"])
+    val_captions = [names[label] for label in read_table(files["val"], ["label"])["label"].to_pylist()]
+    data = gather(model, torch.cat([images["train"], images["world"]]), captions, p.templates)
+    train_painter(model, data, gather(model, images["val"], val_captions, p.templates), p, seed, stage.scratch, history)
+    return model, history
+
+
+def middle(size: tuple[int, int]) -> Tensor:
+    """The mask [1, 1, H, W] of a box in the middle, half as high and wide as the image."""
+    mask = torch.zeros(1, 1, *size)
+    mask[:, :, size[0] // 4 : size[0] - size[0] // 4, size[1] // 4 : size[1] - size[1] // 4] = 1
+    return mask
+
+
+def examples(stage: Stage, size: tuple[int, int]) -> tuple[Tensor, list[str], list[str]]:
+    """The first validation image of each ID class [K, 3, H, W] in [0, 1], their sample ids and captions."""
+    file, names = stage.read("images/val"), concepts(stage.read("images/train"))
+    rows = read_table(file, ["sample_id", "label"]).to_pydict()
+    first = {label: row for row, label in reversed([*enumerate(rows["label"])])}
+    chosen = [first[label] for label in sorted(first)]
+    images = read_images(file)[chosen].float() / 255
+    if images.shape[2:] != size:
+        images = F.interpolate(images, size, mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
+    return images, [rows["sample_id"][row] for row in chosen], [names[label] for label in sorted(first)]
+
+
+def write_samples(path: Path, model: InpaintingDiffusion, stage: Stage) -> None:
+    """Write what the model paints into the middle of validation images, and what it draws where everything is masked.
+
+    Column `kind`: original, masked and repainted are of the validation image `source_id`; those that are drawn have none.
+    """
+    p, seed = stage.params.pretrain.inpainting, stage.params.common.seed
+    originals, ids, captions = examples(stage, model.image_size)
+    drawn = [(caption, str(number)) for caption in captions for number in range(DRAWN)]
+    with ImageWriter(path, dict.fromkeys(("caption", "kind", "source_id"), pa.string()), stage.provenance) as writer:
+
+        def add(images: Tensor, kind: str, captions: Sequence[str], sources: Sequence[str]) -> None:
+            for image, caption, source in zip(images, captions, sources, strict=True):
+                writer.add(png(image), caption=caption, kind=kind, source_id=source)
+
+        def paint(captions: Sequence[str], streams: Sequence[str], *shown: Tensor) -> Tensor:
+            noise = SampleNoise(seed, NAME, streams).normal(*model.latent_shape)
+            return draw(model, captions, noise, p.sample_steps, p.sample_guidance, *shown)
+
+        size = inference_batch(SAMPLE_BATCH)
+        for part in (slice(start, start + size) for start in range(0, len(ids), size)):
+            images, mask = originals[part].to(model.device), middle(model.image_size).to(model.device)
+            mask = mask.expand(len(images), -1, -1, -1)
+            add(images, "original", captions[part], ids[part])
+            add(torch.where(mask > 0, GREY, images), "masked", captions[part], ids[part])
+            add(paint(captions[part], ids[part], *model.cover(images, mask)), "repainted", captions[part], ids[part])
+        for start in range(0, len(drawn), size):
+            of, numbers = zip(*drawn[start : start + size], strict=True)
+            add(paint(of, [f"{caption}/{number}" for caption, number in drawn[start : start + size]]), "drawn", of, [""] * len(of))
+
+
+def main(stage: Stage) -> None:
+    """Write data/models/inpainting: the pipeline, penumbra.json (provenance), samples.parquet, history.csv (none for an imported one)."""
+    device = setup()
+    p, history = stage.params.pretrain.inpainting, None
+    if p.pipeline:
+        model = InpaintingDiffusion.load(p.pipeline)
+    else:
+        model, history = train(stage, device)
+    with replace(stage.write()) as directory:
+        model.save(directory)
+        (directory / "penumbra.json").write_text(json.dumps(stage.provenance, indent=2, sort_keys=True) + "\n")
+        if history:
+            history.write(directory / "history.csv")
+        write_samples(directory / "samples.parquet", InpaintingDiffusion.load(directory, device), stage)
+    stage.finish()
