@@ -9,6 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from penumbra import runtime, training
 from penumbra.artifacts.images import ImageWriter, encode, read_provenance, read_table
@@ -301,6 +303,29 @@ def test_merges_are_byte_pair_encoding():
         ("e", "w</w>"),
         ("n", "ew</w>"),
     ]
+
+
+def counted_anew(words):
+    """Byte-pair encoding by its definition: all pairs of all words are counted before each merge."""
+    split = {word: [*word[:-1], word[-1] + "</w>"] for word in words}
+    merges = []
+    while pairs := sorted({pair for symbols in split.values() for pair in zip(symbols, symbols[1:], strict=False)}):
+        counts = {pair: sum(words[word] * list(zip(s, s[1:], strict=False)).count(pair) for word, s in split.items()) for pair in pairs}
+        best = max(pairs, key=counts.get)  # the first of equals
+        merges.append(best)
+        for symbols in split.values():
+            at = 0
+            while at < len(symbols) - 1:
+                if (symbols[at], symbols[at + 1]) == best:
+                    symbols[at : at + 2] = ["".join(best)]
+                at += 1
+    return merges
+
+
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=8), st.integers(1, 5), max_size=12))
+@settings(max_examples=150, deadline=None)
+def test_merges_are_those_of_counting_all_words_anew(words):
+    assert captions.learn_merges(words) == counted_anew(words)
 
 
 @pytest.mark.parametrize(

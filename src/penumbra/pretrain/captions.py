@@ -1,7 +1,9 @@
 """A tokenizer made from the captions of images, in the format of CLIP's."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
+from itertools import pairwise
 
 from penumbra.models import vision  # noqa: F401  transformers imports torchvision, which needs its door opened first
 
@@ -19,19 +21,39 @@ def byte_symbols() -> list[str]:
 
 
 def learn_merges(words: dict[str, int]) -> list[tuple[str, str]]:
-    """Byte-pair encoding (Sennrich et al. 2016) of words -> count, until every word is one token; equal counts go by the alphabet."""
+    """Byte-pair encoding (Sennrich et al. 2016) of words -> count, until every word is one token; equal counts go by the alphabet.
+
+    A merge recounts only the words that hold its pair, so the time grows with the letters of the vocabulary, not with its square.
+    """
     split = {word: [*word[:-1], word[-1] + END_OF_WORD] for word in words}
+    counts: Counter[tuple[str, str]] = Counter()
+    holders: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for word, symbols in split.items():
+        for pair in pairwise(symbols):
+            counts[pair] += words[word]
+            holders[pair].add(word)
+    queue = [(-count, pair) for pair, count in counts.items()]
+    heapify(queue)
     merges: list[tuple[str, str]] = []
-    while True:
-        pairs: Counter[tuple[str, str]] = Counter()
-        for word, symbols in split.items():
-            for pair in zip(symbols, symbols[1:], strict=False):
-                pairs[pair] += words[word]
-        if not pairs:
-            return merges
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+    while queue:
+        count, best = heappop(queue)
+        if counts[best] != -count:
+            continue  # of before a merge that changed it
         merges.append(best)
-        split = {word: _merged(symbols, best) for word, symbols in split.items()}
+        changed = set()
+        for word in holders.pop(best):
+            for pair in pairwise(split[word]):
+                counts[pair] -= words[word]
+                changed.add(pair)
+            split[word] = _merged(split[word], best)
+            for pair in pairwise(split[word]):
+                counts[pair] += words[word]
+                holders[pair].add(word)
+                changed.add(pair)
+        for pair in changed:
+            if counts[pair]:
+                heappush(queue, (-counts[pair], pair))
+    return merges
 
 
 def _merged(symbols: list[str], pair: tuple[str, str]) -> list[str]:
