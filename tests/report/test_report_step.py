@@ -63,7 +63,9 @@ def other_page(stage, results, tmp_path_factory):
     folder = tmp_path_factory.mktemp("other")
     write_csv(folder / "cost.csv", pd.DataFrame({"stage": ["prepare"], "seconds": [12.34], "step_seconds": [10.0], "peak_gib": [0.5]}))
     write_json(folder / "machine.json", {"processor": "two cores of something"})
-    costs = pd.DataFrame({"what": ["encoder", "projection"], "parameters": [1234567, 4321], "milliseconds": [1.5, 0.0625]})
+    costs = pd.DataFrame(
+        {"networks": "small", "what": ["encoder", "projection"], "parameters": [1234567, 4321], "milliseconds": [1.5, 0.0625]}
+    )
     write_csv(folder / "clip_cost.csv", costs)
     table = pd.read_csv(results / "tables/detectors.csv", keep_default_na=False, na_values=[""])
     write_csv(folder / "detectors.csv", table.replace({"detector": {"none": "<img src=x>"}}))

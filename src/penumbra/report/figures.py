@@ -7,7 +7,7 @@ from penumbra.report import style
 
 SPIKE = 3  # times the greatest density of the second highest group, at which a histogram is cut off
 OVERLAP = 1.6  # height of the greatest density of a panel, in distances of two that lie above one another
-SATURATED = ("mcm", "neglabel")  # scores that end in 0 and -1, where most images may be
+SATURATED = ("neglabel",)  # scores that end in 0 and 1, where most images may be
 LEAST = 0.25  # percent of ID rejected at which ROC curves begin
 DISTANCES = {"l2": "L2", "cosine": "1 − cosine", "mse": "mean squared", "unit_l2": "L2 of unit vectors"}
 
