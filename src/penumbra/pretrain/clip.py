@@ -82,7 +82,7 @@ def train_epoch(clip: Clip, data: Captioned, optimizer: torch.optim.Optimizer, e
     batches = torch.randperm(len(data.images), generator=draws).split(p.batch_size)
     scale, total = clip.model.logit_scale, 0.0
     for step, batch in enumerate(batches):
-        now = epoch + (step + 1) / len(batches)
+        now = epoch + step / len(batches)
         set_learning_rate(optimizer, p.learning_rate * warmup_cosine(now, p.epochs, p.warmup_epochs))
         wording = torch.randint(data.tokens.shape[1], (len(batch),), generator=draws)
         images = shifted(data.images, batch, p.crop_padding, False, draws).contiguous()
