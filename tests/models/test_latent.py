@@ -251,6 +251,28 @@ def test_components_of_different_pipelines_are_refused(directory, model):
         LatentDiffusion(**parts | {"scheduler": DDIMScheduler.from_config(model.scheduler.config, prediction_type="sample")})
 
 
+def test_a_schedule_that_ends_in_pure_noise_is_refused(broken):
+    change(broken / "scheduler/scheduler_config.json", rescale_betas_zero_snr=True)
+    with pytest.raises(PenumbraError, match=r"scheduler: nothing of an image is left .*\(rescale_betas_zero_snr\)"):
+        LatentDiffusion.load(broken)
+
+
+def test_a_hub_id_may_name_a_revision_and_a_directory_may_have_an_at_sign(directory, tmp_path, monkeypatch):
+    asked = []
+
+    def refuse(source, **options):
+        asked.append((source, options.get("revision"), options["local_files_only"]))
+        raise OSError("no network")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(latent.AutoencoderKL, "from_pretrained", refuse)
+        for source in ("somebody/pipeline", "somebody/pipeline@1234abc"):
+            with pytest.raises(PenumbraError, match=f"{source}/vae: cannot be loaded as a AutoencoderKL .no network"):
+                LatentDiffusion.load(source)
+    assert asked == [("somebody/pipeline", None, False), ("somebody/pipeline", "1234abc", False)]
+    LatentDiffusion.load(shutil.copytree(directory, tmp_path / "pipeline@home"))
+
+
 def test_a_scheduler_of_another_kind_gives_its_schedule(broken):
     change(broken / "scheduler/scheduler_config.json", _class_name="PNDMScheduler", skip_prk_steps=True)
     assert LatentDiffusion.load(broken).grid(4).timesteps == (751, 501, 251, 1)

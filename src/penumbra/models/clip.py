@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from penumbra.errors import PenumbraError
 from penumbra.models import vision  # noqa: F401  transformers imports torchvision, which needs its door opened first
-from penumbra.models.pretrained import forget_origin, load_part, load_weights, quiet
+from penumbra.models.pretrained import forget_origin, load_part, load_weights, locate, quiet
 
 import transformers  # isort: skip
 from transformers import (  # isort: skip
@@ -83,8 +83,8 @@ class Clip(nn.Module):
             PenumbraError: a part is missing or cannot be read, or does not fit the others.
         """
         local = Path(source).is_dir()
-        name, _, revision = (str(source), "", "") if local else str(source).partition("@")
-        options = {"local_files_only": local, "trust_remote_code": False} | ({"revision": revision} if revision else {})
+        name, options = locate(source)
+        options["trust_remote_code"] = False
         with quiet(transformers.utils.logging) if local else nullcontext():  # a download may show its progress
             folder = Path(source) if local else None
             model = load_weights(AutoModel, name, str(source), "model of images and texts", folder, dtype=torch.float32, **options)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from penumbra.errors import PenumbraError
 from penumbra.models import vision  # noqa: F401  transformers and diffusers import torchvision, which needs its door opened first
-from penumbra.models.pretrained import forget_origin, load_part, load_weights, quiet
+from penumbra.models.pretrained import forget_origin, load_part, load_weights, locate, quiet
 
 import diffusers  # isort: skip
 import transformers  # isort: skip
@@ -109,6 +109,11 @@ class LatentDiffusion(nn.Module):
             raise PenumbraError(
                 f"{name}/scheduler: prediction_type = {self.scheduler.config.prediction_type!r}; must be one of {', '.join(PREDICTIONS)}."
             )
+        if not self.scheduler.alphas_cumprod[-1] > 0:
+            raise PenumbraError(
+                f"{name}/scheduler: nothing of an image is left at its noisiest level (rescale_betas_zero_snr), so predicted noise does "
+                "not tell the clean image there. Name a pipeline whose scheduler does not rescale its betas."
+            )
 
     @staticmethod
     def input_channels(latents: int) -> int:
@@ -117,7 +122,7 @@ class LatentDiffusion(nn.Module):
 
     @classmethod
     def load(cls, source: str | os.PathLike, device: torch.device | str = "cpu") -> Self:
-        """Load a pipeline directory or a hub id; safetensors only.
+        """Load a pipeline directory or a hub id (`name` or `name@revision`); safetensors only.
 
         On a GPU the UNet and the text encoder compute in bfloat16 and the autoencoder in float32.
 
@@ -256,15 +261,14 @@ class LatentDiffusion(nn.Module):
 def _load_component(source: str | os.PathLike, part: str) -> Any:
     """One component in float32; every one of its weights must be in the file."""
     kind, folder = COMPONENTS[part], Path(source) / part
-    local = Path(source).is_dir()
+    local, (name, options) = Path(source).is_dir(), locate(source)
     if local and not folder.is_dir():
         raise PenumbraError(f"{source}: has no {part}/. A pipeline directory holds {', '.join(COMPONENTS)}.")
     if not issubclass(kind, nn.Module):
-        return load_part(kind, source, f"{source}/{part}", kind.__name__, subfolder=part, local_files_only=local)
+        return load_part(kind, name, f"{source}/{part}", kind.__name__, subfolder=part, **options)
     precision = {"dtype": torch.float32} if part == "text_encoder" else {"torch_dtype": torch.float32, "low_cpu_mem_usage": False}
-    return load_weights(
-        kind, source, f"{source}/{part}", kind.__name__, folder if local else None, subfolder=part, local_files_only=local, **precision
-    )
+    files = folder if local else None
+    return load_weights(kind, name, f"{source}/{part}", kind.__name__, files, subfolder=part, **options, **precision)
 
 
 def ddim_grid(scheduler: DDIMScheduler, steps: int) -> Grid:

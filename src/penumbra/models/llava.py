@@ -11,7 +11,7 @@ from torch import Tensor
 
 from penumbra.errors import PenumbraError
 from penumbra.models import vision  # noqa: F401  transformers imports torchvision, which needs its door opened first
-from penumbra.models.pretrained import load_part, load_weights, quiet
+from penumbra.models.pretrained import load_part, load_weights, locate, quiet
 
 import transformers  # isort: skip
 from transformers import AutoConfig, AutoProcessor, GenerationConfig, LlavaForConditionalGeneration, LlavaProcessor  # isort: skip
@@ -55,8 +55,8 @@ class Llava:
             PenumbraError: a part is missing or cannot be read, or the directory holds another kind of model.
         """
         local = Path(source).is_dir()
-        name, _, revision = (str(source), "", "") if local else str(source).partition("@")
-        options = {"local_files_only": local, "trust_remote_code": False} | ({"revision": revision} if revision else {})
+        name, options = locate(source)
+        options["trust_remote_code"] = False
         dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
         with quiet(transformers.utils.logging) if local else nullcontext():  # a download may show its progress
             kind = load_part(AutoConfig, name, f"{source}/config.json", "LLaVA model", **options).model_type

@@ -33,6 +33,18 @@ def quiet(*loggers: ModuleType) -> Iterator[None]:
                 logger.enable_progress_bar()
 
 
+def locate(source: str | os.PathLike) -> tuple[str, dict[str, Any]]:
+    """What `from_pretrained` calls a source, and the options that say where it is.
+
+    Args:
+        source: a directory, which is read without a network; else a hub id, maybe with a revision (`name@revision`).
+    """
+    if Path(source).is_dir():
+        return str(source), {"local_files_only": True}
+    name, _, revision = str(source).partition("@")
+    return name, {"local_files_only": False} | ({"revision": revision} if revision else {})
+
+
 def load_part(kind: type, source: str | os.PathLike, where: str, what: str, **options: Any) -> Any:
     """`kind.from_pretrained(source, **options)`.
 
