@@ -84,7 +84,6 @@ def train(stage: Stage, encoder: MoCoEncoder, device: torch.device) -> tuple[RDM
         loss = train_epoch(rdm, average, z0, optimizer, p.batch_size, generator(seed, NAME, epoch))
         average.copy_to(result.model)
         history.add(epoch=epoch + 1, loss=loss, val_loss=validation_loss(result, val, generator(seed, NAME, "validation")))
-    average.copy_to(result.model)
     return result, history
 
 
