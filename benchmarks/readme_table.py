@@ -15,8 +15,9 @@ COLUMNS = {
 
 
 def headline(metrics: dict) -> str:
-    """The Markdown table, in percent."""
+    """The Markdown table, in percent. A headline score that is not the first detector's is named beside its detector."""
     lines = [f"| detector | {' | '.join(COLUMNS)} |", f"|---|{'---:|' * len(COLUMNS)}"]
+    usual = next(iter(metrics["detectors"].values()), {}).get("score")
     for name, result in metrics["detectors"].items():
         cells = []
         for path in COLUMNS.values():
@@ -24,7 +25,8 @@ def headline(metrics: dict) -> str:
             for key in path:
                 entry = entry[key]
             cells.append(f"{100 * entry['mean']:.1f}" + ("" if entry["std"] is None else f" ± {100 * entry['std']:.1f}"))
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        label = name if result.get("score") == usual else f"{name} ({result['score']})"
+        lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -26,6 +26,14 @@ def test_the_table_has_a_row_for_each_detector():
     assert table.splitlines()[2] == "| none | 12.3 ± 5.0 | 90.0 | 12.3 ± 5.0 | 90.0 | 12.3 ± 5.0 |"
 
 
+def test_another_headline_score_is_named():
+    entry = {"mean": 0.5, "std": None}
+    results = {"near": {"fpr95_id_tpr": entry, "auroc": entry}, "far": {"fpr95_id_tpr": entry, "auroc": entry}, "id_acc": entry}
+    scores = {"none": "energy", "sona-all": "energy", "clip": "neglabel"}
+    table = SCRIPT["headline"]({"detectors": {name: results | {"score": score} for name, score in scores.items()}})
+    assert [line.split(" | ")[0] for line in table.splitlines()[2:]] == ["| none", "| sona-all", "| clip (neglabel)"]
+
+
 def test_every_link_of_the_readme_leads_to_a_file_of_the_repository_or_of_a_run():
     links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text())
     assert len(links) > 8
