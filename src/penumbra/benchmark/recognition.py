@@ -3,7 +3,7 @@
 Types: a candidate is recognised as the class that it was made from ("own", the paper's OOD-I), as something else ("other", OOD-II),
 or as nothing ("nothing", OOD-III). The paper's CLIP chooses among the 1,000 classes of ImageNet for 100 ID classes, so what is no ID
 class can be recognised too; here the mined negative labels have that role. The paper does not say when CLIP recognises nothing. Here
-it does where the text nearest to the image is farther than it is for all but a share `recognised` of ID validation images.
+it does where the text nearest to the image is farther than it is for a share `recognised` of ID validation images.
 
 Features of images are read a block at a time, so that memory grows with the number of candidates only by a few numbers for each.
 """

@@ -151,10 +151,11 @@ def by_seed(detector: str, scores: pd.DataFrame, ks: list[int], setting: Setting
     """
     rows = []
     for seed, of_seed in scores.groupby("seed"):
+        parts = {k: _parts(of_seed, k, ks[0]) for k in (ks if curves else ks[:1])}
         for mode, k, a in variants(ks, setting.a, a_grid, curves):
             chosen = Setting(mode, setting.a if a is None else a, setting.bins, setting.weight)
             key = {"detector": detector, "mode": mode, "k": k, "a": a, "seed": seed}
-            rows += [key | row for row in _sets(of_seed, k or ks[0], ks[0], chosen)]
+            rows += [key | row for row in _sets(parts[k or ks[0]], chosen)]
     sets = pd.DataFrame(rows)
     values = ["weight", *METRICS]
     means = sets.groupby(["detector", "mode", "k", "a", "group", "seed"], sort=False, dropna=False)[values].mean().reset_index()
@@ -163,10 +164,18 @@ def by_seed(detector: str, scores: pd.DataFrame, ks: list[int], setting: Setting
     return result[[*KEYS, "seed", *values]]
 
 
-def _sets(of_seed: pd.DataFrame, k: int, headline_k: int, setting: Setting) -> Iterator[dict]:
-    inside, validation = (images_of(of_seed[of_seed.group == group], k, headline_k) for group in ("id", "val"))
-    for (group, name), part in of_seed[of_seed.group.isin(["near", "far"])].groupby(["group", "set"], sort=False):
-        outside = images_of(part, k, headline_k)
+def _parts(of_seed: pd.DataFrame, k: int, headline_k: int) -> dict[tuple[str, str], Images]:
+    """Images of one seed by group and set, those of ID test and validation with the set ""; by the distance to the k-th neighbour."""
+    parts = {(group, ""): images_of(of_seed[of_seed.group == group], k, headline_k) for group in ("id", "val")}
+    ood = of_seed[of_seed.group.isin(["near", "far"])].groupby(["group", "set"], sort=False)
+    return parts | {key: images_of(part, k, headline_k) for key, part in ood}
+
+
+def _sets(parts: dict[tuple[str, str], Images], setting: Setting) -> Iterator[dict]:
+    inside, validation = parts["id", ""], parts["val", ""]
+    for (group, name), outside in parts.items():
+        if not name:
+            continue
         if setting.mode == "energy":
             scored = inside.energy, outside.energy, 0.0
         elif setting.mode == "knn":

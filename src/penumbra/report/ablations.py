@@ -57,12 +57,12 @@ def family_table(rows: pd.DataFrame) -> Table:
 
 
 def curves(rows: pd.DataFrame) -> bytes:
-    """AUROC on near and far OOD, and the outliers' distance or the ID accuracy, against the number in the label.
+    """AUROC on near and far OOD, and the outliers' distance, or the ID accuracy where that is the same for all, against the labels' number.
 
     Args:
         rows: of one family, with at least one `value`; a line for each curve and score, a dashed one for a variant without a number.
     """
-    far_out = rows.distance_mean.notna().any()
+    far_out = rows.distance_mean.nunique() > 1
     panels = {"near_auroc": "near AUROC, %", "far_auroc": "far AUROC, %"}
     panels |= {"distance": "feature distance"} if far_out else {"id_acc": "ID accuracy, %"}
     rows = rows.assign(line=[f"{row.curve} {row.score if rows.score.nunique() > 1 else ''}".strip() for row in rows.itertuples()])

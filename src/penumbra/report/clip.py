@@ -3,7 +3,7 @@
 import pandas as pd
 
 from penumbra.report.content import Block, Results, Section
-from penumbra.report.format import Table, count, measures, number, percent
+from penumbra.report.format import MISSING, Table, count, measures, number, percent
 from penumbra.report.guided import drawn, of_kind
 
 SHOWN = 10  # rows of long lists
@@ -48,7 +48,7 @@ def _labels(results: Results) -> list[Block]:
     """Context labels of ID images and mined negative labels: the first of each."""
     blocks = []
     if results.contexts:
-        rows = [[row.sample_id, row.name, row.labels or "–", row.answer] for row in _spaced(results.contexts)]
+        rows = [[row.sample_id, row.name, row.labels or MISSING, row.answer] for row in _spaced(results.contexts)]
         said = sum(bool(row.labels) for row in results.contexts)
         captioner = results.params.extract.contexts.captioner
         blocks.append(
@@ -119,12 +119,17 @@ def _cost(results: Results) -> list[Block]:
     for networks, part in results.clip_cost.groupby("networks", sort=False):
         whole = part.parameters.iloc[0]
         for row in part.itertuples():
-            rows.append([networks, row.what, count(row.parameters), percent(row.parameters / whole), number(row.milliseconds, 4)])
+            rows.append([networks, row.what, count(row.parameters), percent(row.parameters / whole), _short(row.milliseconds)])
     caption = (
         "What SynOOD adds to CLIP: parameters, and milliseconds for each image on one CPU core, measured once "
         "(benchmarks/clip_cost.py). Tuned labels stand in the place of untuned ones. The paper: less than 1% more parameters, under 2 ms."
     )
     return [Block(caption, table=Table(["networks", "what", "parameters", "% of CLIP's", "milliseconds an image"], _once(rows)))]
+
+
+def _short(value: float) -> str:
+    """A number of three digits."""
+    return MISSING if pd.isna(value) else f"{value:.3g}"
 
 
 def _types(results: Results) -> list[Block]:
@@ -134,19 +139,25 @@ def _types(results: Results) -> list[Block]:
         return []
     setting = results.params.benchmark.recognition
     names = "ID classes and mined negative labels" if setting.classes == "all" else "ID classes"
-    rows = []
+    rows, whole = [], types[types.band == "all"].set_index("method")
     for row in types.to_dict("records"):
         paper = [percent(row[f"paper_{name}"]) for name in TYPES]
         shares = [f"{count(row[name])} ({percent(row[f'{name}_share'])}%)" for name in TYPES]
-        rows.append([row["method"], row["band"], count(row["count"]), *shares, " / ".join(paper) if pd.notna(row["paper_own"]) else "–"])
+        removed = [percent(1 - row[name] / whole[name][row["method"]]) if whole[name][row["method"]] else MISSING for name in TYPES]
+        cells = [row["method"], row["band"], count(row["count"]), *shares]
+        cells += [" / ".join(removed) if row["band"] == "mid" else MISSING, " / ".join(paper) if pd.notna(row["paper_own"]) else MISSING]
+        rows.append(cells)
     explained = (
-        f"Zero-shot CLIP chooses among {names}. It recognises nothing where the nearest text is farther than it is for all but "
-        f"{percent(setting.recognised)}% of ID validation images. Band all is before filtering, mid after it."
+        f"Zero-shot CLIP chooses among {names}. It recognises nothing where the nearest text is farther than it is for "
+        f"{100 * setting.recognised:g}% of ID validation images. Band all is before filtering, mid after it."
     )
-    header = ["candidates", "band", "count", *TYPES.values(), "paper, % I / II / III"]
+    header = ["candidates", "band", "count", *TYPES.values(), "removed, % I / II / III", "paper, % I / II / III"]
     blocks = drawn(results, "types", f"What CLIP sees in candidates. {explained} Right: diversity, as in the table below.")
     blocks.append(
-        Block(f"Three types of outliers by band (Bad-OOD, Tables 3 and 8). {explained}", table=Table(header, _once(rows))),
+        Block(
+            "Three types of outliers by band (Bad-OOD, Tables 3 and 8). Removed: the share of each type that is not in the mid band.",
+            table=Table(header, _once(rows)),
+        ),
     )
     numbers = [
         [row["method"], row["band"], count(row["count"]), *(number(row[name]) for name in ("categories", "across", "within"))]

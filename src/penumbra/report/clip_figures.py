@@ -58,11 +58,11 @@ def pairs(path: Path, sources: Path, sample_ids: list[str], labels: dict[str, st
     columns, wanted = ["sample_id", "source_id", "context", "frames"], ds.field("sample_id").isin(sample_ids)
     found = {row["sample_id"]: row for row in ds.dataset(path).to_table(columns, filter=wanted).to_pylist()}
     real = images(sources, [row["source_id"] for row in found.values()])
-    known = ds.field("sample_id").isin(list(real))
-    classes = dict(zip(*ds.dataset(sources).to_table(["sample_id", "class"], filter=known).to_pydict().values(), strict=True))
     rows = [found[name] for name in sample_ids if found[name]["source_id"] in real]
     if not rows:
         return None
+    known = ds.field("sample_id").isin(list(real))
+    classes = dict(zip(*ds.dataset(sources).to_table(["sample_id", "class"], filter=known).to_pydict().values(), strict=True))
     made = [strip(row["frames"]) for row in rows]
     tiles = [[tile(real[row["source_id"]]) for row in rows]]
     tiles += [[frames[run] for frames in made] for run in range(len(made[0]))]

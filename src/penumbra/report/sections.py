@@ -99,7 +99,13 @@ def train(results: Results) -> Section:
     """What each detector was trained on, and how."""
     table = results.tables["detectors"]
     rows = [
-        [row.detector, row.recipe, row.bands or "ID only", count(row.outliers), percent(row.id_acc_mean, row.id_acc_std)]
+        [
+            row.detector,
+            row.recipe,
+            row.bands or ("–" if _zero_shot(results, row.recipe) else "ID only"),
+            count(row.outliers),
+            percent(row.id_acc_mean, row.id_acc_std),
+        ]
         for row in table.astype(object).fillna("").itertuples()
     ]
     used = {name: results.params.train.recipes[name] for name in table.recipe.unique()}
@@ -107,6 +113,12 @@ def train(results: Results) -> Section:
     caption = f"Seeds {', '.join(map(str, results.params.train.seeds))}. Recipes: {recipes}."
     header = ["detector", "recipe", "bands", "outliers", "ID accuracy, %"]
     return Section("train", "The detectors", [Block(caption, table=Table(header, rows))])
+
+
+def _zero_shot(results: Results, recipe: str) -> bool:
+    """Whether a recipe trains nothing."""
+    setting = results.params.train.recipes[recipe]
+    return setting.loss == "clip" and not (setting.project or setting.tune)
 
 
 def _recipe(recipe: Params) -> str:

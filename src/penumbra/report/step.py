@@ -20,6 +20,7 @@ from penumbra.stage import Stage
 TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims", "unified", "strengths", "edits", "probe")
 TABLES += ("types", "diversity")
 PLOTS = ("roc", "energy", "reliability", "confidence", "shift", "unified", "strengths")
+KINDS = ("original", "masked", "repainted", "drawn")  # of samples of an in-painting pipeline, in this order
 EXAMPLES = 8  # images shown of each set: as many as a shift has strengths
 LARGE = ("image", "cam", "masks", "path", "frames", "representation")  # columns of candidates that are not held in memory
 
@@ -82,7 +83,8 @@ def _samples(model: Path) -> list[ImageSet]:
     """Samples of a pipeline: a set for each kind, or for each caption that was drawn often, one of all others, one without caption."""
     path = model / "samples.parquet"
     if "kind" in pq.read_schema(path).names:
-        return [ImageSet(kind, "samples", len(shown), shown) for kind, shown in mosaic.samples(path, EXAMPLES, "kind").items()]
+        found = mosaic.samples(path, EXAMPLES, "kind")
+        return [ImageSet(kind, "samples", len(found[kind]), found[kind]) for kind in KINDS if kind in found]
     found = mosaic.samples(path, EXAMPLES)
     often = {caption: shown for caption, shown in found.items() if caption and len(shown) > 1}
     once = {caption: shown[0] for caption, shown in found.items() if caption and len(shown) == 1}
