@@ -1,10 +1,13 @@
 """Fixtures that several rooms share: small results of an experiment, made up but of the real layout."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from miniature import Miniature
+from miniature import Miniature, parse_once
 from penumbra.stage import Stage
 from synthetic_results import benchmark_stage, write_inputs
 
@@ -24,14 +27,24 @@ def stage_of_benchmark(results_data, tmp_path) -> Stage:
 
 
 @pytest.fixture(scope="session")
-def built_miniature(tmp_path_factory) -> Miniature:
-    """A miniature of the DAG, built and committed; copy it before changing it."""
-    made = Miniature.create(tmp_path_factory.mktemp("dag") / "built")
+def built_miniature(tmp_path_factory, request) -> Iterator[Miniature]:
+    """A miniature of the DAG, built and committed by the first process of the tests that asks for it; copy it before changing it."""
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):  # of pytest-xdist
+        folder = folder.parent
     with pytest.MonkeyPatch.context() as monkeypatch:
-        made.reproduce(monkeypatch)
-    made.commit("built")
-    made.reset()
-    return made
+        parse_once(monkeypatch)
+        with FileLock(folder / "built.lock"):
+            made = Miniature(folder / "dag/built")
+            if not (folder / "built").exists():
+                shutil.rmtree(made.root, ignore_errors=True)  # of a process that failed
+                made = Miniature.create(made.root)
+                with pytest.MonkeyPatch.context() as inner:
+                    made.reproduce(inner)
+                made.commit("built")
+                made.reset()
+                (folder / "built").touch()
+        yield made
 
 
 @pytest.fixture

@@ -4,22 +4,24 @@ A step's output depends on its data, parameters and library versions but not on 
 that import it, and nothing because of changed bytes.
 """
 
+import functools
 import hashlib
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from penumbra.stage import Stage
-from penumbra.workflow import contract
+from penumbra.workflow import contract, repro
 
 ROOT = Path(__file__).parent.parent
 PARTS_OF_REPOSITORY = ("dvc.yaml", "params.yaml", "environment.yaml", "Snakefile", ".dvcignore", ".gitignore")
@@ -74,6 +76,25 @@ def main() -> None:
 
     cli.step = fake
     cli.main()
+
+
+@functools.lru_cache(16)
+def _parsed(parse: Callable[..., Any], text: str, path: str) -> bytes:
+    return pickle.dumps(parse(text, path))
+
+
+def parse_once(monkeypatch: Any) -> None:
+    """DVC in this process parses equal YAML texts once: it reads params.yaml again for each stage, which takes most of its time."""
+    from dvc.utils import strictyaml
+    from dvc.utils.serialize import _yaml
+
+    parse = _yaml.parse_yaml
+
+    def parsed(text: str, path: str, typ: str = "safe") -> Any:
+        return pickle.loads(_parsed(parse, text, str(path))) if typ == "safe" else parse(text, path, typ)
+
+    for module in (_yaml, strictyaml):
+        monkeypatch.setattr(module, "parse_yaml", parsed)
 
 
 def followers(names: Iterable[str]) -> set[str]:
@@ -176,21 +197,29 @@ class Miniature:
         )
 
     def reproduce(self, monkeypatch: Any, targets: list[str] | None = None) -> None:
-        """`dvc repro` in this process, each stage's step run here too: DVC's decisions without the time of its commands."""
+        """`dvc repro` in this process, each stage's step run here too: DVC's decisions without the time of its commands.
+
+        dvc.lock is written once, at the end: to parse it again for each stage takes longer than all the rest.
+        """
         import dvc.stage.run
         from dvc.repo import Repo
+        from dvc.stage import PipelineStage
+
+        finished: list[Any] = []
 
         def command(stage: Any, dry: bool = False, run_env: Any = None) -> None:
             name = stage.cmd.removeprefix("penumbra run ")
             step(loaded.stage(*name.partition("@")[::2]))
 
         monkeypatch.setenv("MINIATURE_LOG", str(self.log))
-        monkeypatch.setattr(dvc.stage.run, "cmd_run", command)
         monkeypatch.chdir(self.root)
         contract.load.cache_clear()
         loaded = contract.load()
-        with Repo(str(self.root)) as repo:
+        with Repo(str(self.root)) as repo, monkeypatch.context() as patched:
+            patched.setattr(dvc.stage.run, "cmd_run", command)
+            patched.setattr(PipelineStage, "dump", lambda stage, update_pipeline: finished.append(stage))
             repo.reproduce(targets=targets)
+            repro.write_locks(finished)
         contract.load.cache_clear()
 
     def commit(self, message: str) -> None:

@@ -76,8 +76,13 @@ def _record(stages: Sequence[Any]) -> None:
         for stage in stages:
             stage.save()
             stage.commit(relink=False)
-        for file in {stage.path: stage.dvcfile for stage in stages}.values():
-            file.dump_stages([stage for stage in stages if stage.path == file.path], update_pipeline=False)
+        write_locks(stages)
+
+
+def write_locks(stages: Sequence[Any]) -> None:
+    """Write what DVC stages know of themselves to their dvc.lock, each file once."""
+    for file in {stage.path: stage.dvcfile for stage in stages}.values():
+        file.dump_stages([stage for stage in stages if stage.path == file.path], update_pipeline=False)
 
 
 def _restored(stage: Any) -> bool:
