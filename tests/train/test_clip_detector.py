@@ -221,6 +221,21 @@ def test_together_they_are_trained_on_the_sum_of_both_losses_behind_the_layer():
     assert torch.isfinite(phase.loss(torch.tensor([0, 1])))  # a batch without an outlier
 
 
+def test_the_order_of_images_belongs_to_the_seed_and_the_epoch_whatever_else_was_drawn():
+    setting = clip_loop.Setting("own", "own", Params(RECIPE), 0, None)
+
+    def batches(key, drawn):
+        seen, weight = [], torch.nn.Parameter(torch.zeros(()))
+        torch.manual_seed(drawn)
+        phase = clip_loop.Phase("tune", 2, 20, lambda rows: seen.append(rows.tolist()) or weight * 0, {}, {})
+        clip_loop.train_epoch(phase, setting, key)
+        return seen
+
+    first = batches((0, 1, 1), drawn=3)
+    assert first == batches((0, 1, 1), drawn=4) != batches((0, 2, 1), drawn=3)
+    assert [len(rows) for rows in first] == [8, 8, 4] and sorted(sum(first, [])) == list(range(20))
+
+
 # The stage
 
 
