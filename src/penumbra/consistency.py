@@ -117,14 +117,14 @@ def _diffusion(experiment: Experiment) -> Iterator[Fault]:
 
 
 def _clip(experiment: Experiment) -> Iterator[Fault]:
-    clip, size = experiment.pretrain.clip, experiment.common.image_size
+    clip = experiment.pretrain.clip
     if clip.model is not None:
         return
     yield from _divides("pretrain.clip.heads", clip.heads, "pretrain.clip.width", clip.width)
     yield from _divides("pretrain.clip.text_heads", clip.text_heads, "pretrain.clip.text_width", clip.text_width)
     yield from _divides("pretrain.clip.patch_size", clip.patch_size, "pretrain.clip.image_size", clip.image_size)
-    if clip.crop_padding >= size:
-        yield "pretrain.clip.crop_padding", f"must be below {size} (common.image_size)"
+    if clip.crop_padding >= clip.image_size:
+        yield "pretrain.clip.crop_padding", f"must be below {clip.image_size} (pretrain.clip.image_size)"
 
 
 def _extract(experiment: Experiment) -> Iterator[Fault]:
