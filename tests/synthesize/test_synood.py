@@ -63,11 +63,6 @@ def inputs(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(synood, "BLOCK", 3)
-
-
 def make_stage(inputs, folder, item="synood", **changes):
     params = {"common": {"seed": 0, "image_size": SIZE}, "synthesize": {item: METHOD | changes}}
     reads = {f"models/{name}": inputs / name for name in ("inpainting", "classifier", "encoder")}
@@ -94,7 +89,7 @@ def series(rows, name):
 def default(inputs, tmp_path_factory):
     stage = make_stage(inputs, tmp_path_factory.mktemp("default"))
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(synood, "BLOCK", 3)
+        monkeypatch.setattr(synood, "BLOCK", 3)  # three blocks, the last one smaller
         synood.main(stage)
     return stage
 
@@ -194,7 +189,8 @@ def test_the_result_is_compressed_as_asked(inputs, tmp_path, jpeg, start):
     assert read_pixels(tmp_path / "synood.parquet").shape == (8, SIZE, SIZE, 3)
 
 
-def test_parts_in_any_order_give_the_bytes_of_the_whole(default, inputs, tmp_path):
+def test_parts_in_any_order_give_the_bytes_of_the_whole(default, inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(synood, "BLOCK", 3)
     other = make_stage(inputs, tmp_path)
     for index in (2, 0, 1):
         synood.main(replace(other, part=(index, 3)))
@@ -203,9 +199,8 @@ def test_parts_in_any_order_give_the_bytes_of_the_whole(default, inputs, tmp_pat
     assert other.write().read_bytes() == default.write().read_bytes()
 
 
-def test_an_image_does_not_depend_on_its_block(default, inputs, tmp_path, monkeypatch):
+def test_an_image_does_not_depend_on_its_block(default, inputs, tmp_path):
     rows = rows_of(default)
-    monkeypatch.setattr(synood, "BLOCK", 8)
     again = run(inputs, tmp_path)
     np.testing.assert_allclose(series(rows, "energies"), series(again, "energies"), rtol=1e-2, atol=1e-2)
     np.testing.assert_allclose(rows["displacement"], again["displacement"], rtol=1e-2)
@@ -232,7 +227,7 @@ def test_pndm_and_losses_are_other_ways_from_the_same_noise(default, inputs, tmp
     pndm = run(inputs, tmp_path / "pndm", sampler="pndm", iterations=1)
     assert (pndm["displacement"] != rows["displacement"]).all()
     uniform = run(inputs, tmp_path / "uniform", loss="uniform", iterations=2)
-    np.testing.assert_allclose(series(uniform, "energies")[:, 0], series(rows, "energies")[:, 0], rtol=1e-4)
+    np.testing.assert_allclose(series(uniform, "energies")[:, 0], series(rows, "energies")[:, 0], rtol=1e-3)
     assert not np.allclose(series(uniform, "energies")[:, 1], series(rows, "energies")[:, 1])
 
 
