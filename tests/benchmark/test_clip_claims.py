@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from penumbra.benchmark.claims import clip_claims, energy_claims, strength_claims
+from penumbra.benchmark.claims import clip_claims, loss_claims, strength_claims
 from penumbra.benchmark.metrics import METRICS
 
 
@@ -25,12 +25,12 @@ def test_negative_labels_are_compared_with_none():
     assert clip_claims(rows(energy=0.7)) == []
 
 
-def test_the_share_of_images_that_moved_out():
-    energies = np.array([[0.0, 5.0, 1.0], [0.0, -1.0, 2.0], [0.0, 0.0, 0.0], [0.0, 9.0, 0.5]])
-    (row,) = energy_claims({"synood": energies})
+def test_the_share_of_images_whose_loss_falls():
+    losses = np.array([[5.0, 9.0, 1.0], [5.0, 4.0, 2.0], [5.0, 5.0, 5.0], [5.0, 6.0, 0.5]])
+    (row,) = loss_claims({"synood": losses})
     assert row["better"] == 0.75 and row["worse"] == 0.25 and row["verdict"] == "held"
     assert row["better_std"] == pytest.approx(np.sqrt(0.75 * 0.25 / 4))
-    assert energy_claims({"synood": -energies})[0]["verdict"] == "did not hold"
+    assert loss_claims({"synood": -losses})[0]["verdict"] == "did not hold"
 
 
 @pytest.mark.parametrize("guidance", ["image", "feature"])

@@ -47,7 +47,7 @@ def test_each_outlier_stands_under_its_source_class_and_over_its_labels(results_
     (ax,) = drawn["axes"]
     assert [label.get_text() for label in ax.get_xticklabels()][:2] == ["three", "one"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["ID", "run 1", "run 2", "outlier"]
-    assert [text.get_text() for text in ax.texts] == ["the letter C\nblobs", "the letter C\nblobs\n→ letter G"]
+    assert [text.get_text() for text in ax.texts] == ["letter C\nblobs", "letter C\nblobs\n→ letter G"]
 
 
 def test_without_a_training_image_there_are_no_pairs(results_data):
@@ -55,10 +55,11 @@ def test_without_a_training_image_there_are_no_pairs(results_data):
     assert clip_figures.pairs(*paths, ["synood/000003"], {}) is None
 
 
-def test_the_share_of_risen_energies_is_in_the_title(drawn):
+def test_shares_of_fallen_losses_and_risen_energies_are_in_the_title(drawn):
     energies = [[0.0, 1.0], [0.0, 2.0], [1.0, 0.0], [0.0, 0.5]]
-    clip_figures.energies({"synood": pd.DataFrame({"energies": [np.array(row) for row in energies]})})
-    assert "75% of 4 images" in drawn["axes"][1].get_title()
+    columns = {"energies": energies, "loss": [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 2.0]]}
+    clip_figures.energies({"synood": pd.DataFrame({name: [np.array(row) for row in rows] for name, rows in columns.items()})})
+    assert "of 4 images, loss falls for 50%, energy rises for 75%" in drawn["axes"][1].get_title()
     assert drawn["axes"][0].get_title() == "synood"
 
 

@@ -157,23 +157,23 @@ def clip_claims(all_scores: pd.DataFrame, detector: str = "clip") -> list[dict]:
     return _measured("Zero-shot CLIP is better with negative labels (NegLabel) than without (MCM)", "SynOOD, Table 1", *sides, NEGLABEL)
 
 
-def energy_claims(energies: Mapping[str, np.ndarray]) -> list[dict]:
-    """The updates of the noise take an image further out (SynOOD, 3.3); spread = standard error of a share.
+def loss_claims(losses: Mapping[str, np.ndarray]) -> list[dict]:
+    """The updates of the noise lower the OOD loss of an image (SynOOD, 3.3); spread = standard error of a share.
 
     Args:
-        energies: [N, iterations] of the images of each method whose noise was updated, after each denoising run; higher = more OOD.
+        losses: [N, iterations] of the images of each method whose noise was updated, after each denoising run.
     """
     rows = []
-    for method, values in energies.items():
-        risen = float(np.mean(values[:, -1] > values[:, 0]))
-        error = float(np.sqrt(risen * (1 - risen) / len(values)))
+    for method, values in losses.items():
+        fallen = float(np.mean(values[:, -1] < values[:, 0]))
+        error = float(np.sqrt(fallen * (1 - fallen) / len(values)))
         key = {
-            "claim": f"{method}: the energy is higher after the last iteration than after the first, for more images than not",
+            "claim": f"{method}: the OOD loss is lower after the last iteration than after the first, for more images than not",
             "source": "SynOOD, 3.3",
             "measure": "share of images",
             "spread": "standard error",
         }
-        pair = (risen, error), (1 - risen, error)
+        pair = (fallen, error), (1 - fallen, error)
         rows.append(key | {"paper_better": np.nan, "paper_worse": np.nan} | compare(*pair))
     return rows
 
@@ -297,7 +297,7 @@ def shift_claims(summary: pd.DataFrame, detector: str = "badood-mid") -> list[di
 def claims_table(
     headline: pd.DataFrame,
     all_scores: pd.DataFrame,
-    energies: Mapping[str, np.ndarray],
+    losses: Mapping[str, np.ndarray],
     distances: pd.DataFrame,
     calibrators: pd.DataFrame,
     shift: pd.DataFrame,
@@ -306,5 +306,5 @@ def claims_table(
 ) -> pd.DataFrame:
     """Every claim that this experiment can test, one row for each measure; no rows where it can test none."""
     others = distance_claims(distances) + calibrator_claims(calibrators) + shift_claims(shift) + unified_claims(unified)
-    others += strength_claims(strengths) + clip_claims(all_scores) + energy_claims(energies)
+    others += strength_claims(strengths) + clip_claims(all_scores) + loss_claims(losses)
     return pd.DataFrame(detector_claims(headline) + _about("other", others), columns=list(TABLE))

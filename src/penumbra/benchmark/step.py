@@ -71,7 +71,7 @@ def main(stage: Stage) -> None:
         plots |= results[1]
     tables |= _recognition(stage, outliers, selections)
     named = ("distances", "calibrators", "shift", "unified", "strengths")
-    tables["claims"] = claims.claims_table(headline, all_scores, _energies(outliers), **{name: tables[name] for name in named})
+    tables["claims"] = claims.claims_table(headline, all_scores, _losses(outliers), **{name: tables[name] for name in named})
     write_json(stage.write("metrics"), evaluation.metrics_json(headline, accuracy))
     for folder, frames in {"tables": tables, "plots": plots}.items():
         for name, frame in frames.items():
@@ -152,10 +152,10 @@ def _seen(stage: Stage, method: str, candidates: pd.DataFrame, selection: pd.Dat
     return recognition.Images(method, ids, label, band, recognition.blocks_of(path, "features"))
 
 
-def _energies(outliers: Frames) -> dict[str, np.ndarray]:
-    """Energies [N, iterations] of the candidates whose noise was updated more than once, by method."""
-    found = {name: np.stack(frame.energies.to_numpy()) for name, frame in outliers.items() if "energies" in frame and len(frame)}
-    return {name: energies for name, energies in found.items() if energies.shape[1] > 1}
+def _losses(outliers: Frames) -> dict[str, np.ndarray]:
+    """OOD losses [N, iterations] of the candidates whose noise was updated, by method."""
+    found = {name: np.stack(frame.loss.to_numpy()) for name, frame in outliers.items() if "loss" in frame and len(frame)}
+    return {name: losses for name, losses in found.items() if losses.shape[1] > 1}
 
 
 def _headline(stage: Stage, scores: pd.DataFrame) -> str:
@@ -182,7 +182,7 @@ def _read(stage: Stage, name: str) -> pd.DataFrame:
 def _read_outliers(stage: Stage, name: str) -> pd.DataFrame:
     """The measured columns of the candidates, as far as the method has them; no pixels, maps or representations."""
     path = stage.read(f"outliers/{name}")
-    wanted = ("sample_id", *bands.DISTANCES, *guided.STRENGTHS, "stop", "label", "energies")
+    wanted = ("sample_id", *bands.DISTANCES, *guided.STRENGTHS, "stop", "label", "loss")
     return read_table(path, [column for column in pq.read_schema(path).names if column in wanted]).to_pandas()
 
 

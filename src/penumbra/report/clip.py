@@ -38,7 +38,8 @@ def _repainted(results: Results) -> list[Block]:
     blocks += drawn(
         results,
         "energies",
-        "Energy of each image under the ID classifier after each denoising run; the noise is updated between them, to raise it. "
+        "Energy of each image under the ID classifier after each denoising run; the noise is updated between them, "
+        "against the OOD loss. "
         "Left: mean and standard deviation, with some images; right: after the first and after the last run.",
     )
     return blocks

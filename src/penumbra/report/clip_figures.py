@@ -1,5 +1,6 @@
 """Figures of SynOOD's images and of what CLIP sees in candidates; each function returns SVG bytes, like those of `figures`."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from penumbra.report.gallery import images
 from penumbra.report.mosaic import show, strip, tile
 
 COLUMNS = 8  # images in the figure of pairs
+LINE = 18  # characters under an image
 LINES = 24  # images whose energies are drawn one by one
 KINDS = {"own": ("own class (I)", "#6b6b6b"), "other": ("something else (II)", "#e69f00"), "nothing": ("nothing (III)", "#0072b2")}
 BANDS = ("all", "mid")  # before filtering, after it
@@ -74,20 +76,17 @@ def pairs(path: Path, sources: Path, sample_ids: list[str], labels: dict[str, st
         for place, row in enumerate(rows):
             middle, end = (place + 0.5) * step - 1.5, len(tiles) * step - 2
             word = labels.get(row["sample_id"])
-            words = [*(row["context"] or "–").split(", "), *([f"→ {word}"] if word else [])]
-            axes[0].text(middle, end + 3, "\n".join(_short(one) for one in words), ha="center", va="top", fontsize=6.2)
+            words = [*(row["context"] or "–").split(", "), *([f"→ {word.removeprefix('the ')}"] if word else [])]
+            lines = "\n".join(textwrap.fill(word.removeprefix("the "), LINE) for word in words)
+            axes[0].text(middle, end + 3, lines, ha="center", va="top", fontsize=5.8, linespacing=1.15)
         return style.svg(drawn)
-
-
-def _short(word: str, length: int = 19) -> str:
-    return word if len(word) <= length else f"{word[: length - 1]}…"
 
 
 def energies(candidates: dict[str, pd.DataFrame]) -> bytes:
     """Energy over the denoising runs: mean, spread and some images; densities after the first and the last.
 
     Args:
-        candidates: by method, with column `energies`, of equal length and at least two runs.
+        candidates: by method, with columns `energies` and `loss`, of equal length and at least two runs.
     """
     with style.figure(len(candidates), 2, 0.2 + 2.3 * len(candidates), width_ratios=(2, 3)) as (drawn, axes):
         for place, (method, frame) in enumerate(candidates.items()):
@@ -101,8 +100,10 @@ def energies(candidates: dict[str, pd.DataFrame]) -> bytes:
                 label = f"after run {runs[run]}"
                 right.hist(values[:, run], edges, density=True, histtype="stepfilled", color=colour, alpha=0.25)
                 right.hist(values[:, run], edges, density=True, histtype="step", color=colour, lw=1, label=label)
-            risen = (values[:, -1] > values[:, 0]).mean()
-            right.set(title=f"higher after the last run: {100 * risen:.0f}% of {len(values)} images", xlabel="energy", yticks=[])
+            losses = np.stack(frame.loss.to_numpy())
+            risen, fallen = ((first < last).mean() for first, last in ((values[:, 0], values[:, -1]), (losses[:, -1], losses[:, 0])))
+            title = f"of {len(values)} images, loss falls for {100 * fallen:.0f}%, energy rises for {100 * risen:.0f}%"
+            right.set(title=title, xlabel="energy", yticks=[])
             right.grid(visible=False)
             right.legend()
         return style.svg(drawn)
