@@ -1,5 +1,6 @@
 """Parquet tables of images in the layout that the `datasets` library reads: `image` = {bytes, path}."""
 
+import functools
 import io
 import json
 import os
@@ -120,16 +121,23 @@ def read_pixel_range(path: str | os.PathLike, start: int, stop: int) -> np.ndarr
 
 
 def read_pixel_rows(path: str | os.PathLike, rows: Sequence[int]) -> np.ndarray:
-    """Pixels of one or more rows in ascending order, uint8 [N, H, W, 3]; only their row groups are read."""
-    file = pq.ParquetFile(path)
+    """Pixels of one or more rows in ascending order, uint8 [N, H, W, 3]; only their row groups are read, once for blocks in order."""
+    file, status = pq.ParquetFile(path), os.stat(path)
+    version = (status.st_ino, status.st_mtime_ns)
     found, first = [], 0
     for group in range(file.num_row_groups):
         stop = first + file.metadata.row_group(group).num_rows
         wanted = [row - first for row in rows if first <= row < stop]
         if wanted:
-            found += file.read_row_group(group, columns=["image"])["image"].take(wanted).to_pylist()
+            found += _row_group(os.fspath(path), group, version).take(wanted).to_pylist()
         first = stop
     return np.stack([decode(row["bytes"]) for row in found])
+
+
+@functools.lru_cache(maxsize=2)  # a block may lie across two
+def _row_group(path: str, group: int, version: tuple[int, int]) -> pa.ChunkedArray:
+    """The encoded images of a row group; a file that was written again is another version."""
+    return pq.ParquetFile(path).read_row_group(group, columns=["image"])["image"]
 
 
 def read_provenance(path: str | os.PathLike) -> dict:

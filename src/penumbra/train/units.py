@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from penumbra.artifacts.files import replace
-from penumbra.artifacts.images import read_pixels, read_provenance, read_table
+from penumbra.artifacts.images import read_pixel_rows, read_pixels, read_provenance, read_table
 from penumbra.errors import PenumbraError
 from penumbra.models.resnet import ResNet
 from penumbra.noise import generator
@@ -71,7 +71,7 @@ def _id_images(stage: Stage, recipe: Params, device: torch.device) -> Images:
         raise PenumbraError(f"{path}: holds no reconstructed training image. Put train into synthesize.reconstruction.splits.")
     source_ids = _column(path, "source_id")
     sources = _numbers(stage, path, [source_ids[row] or "null" for row in rows])
-    pixels = torch.from_numpy(read_pixels(path)[rows]).to(device)
+    pixels = torch.from_numpy(read_pixel_rows(path, rows)).to(device)
     labels = images.labels[sources.to(device)]
     return Images(torch.cat([images.pixels, pixels]), torch.cat([images.labels, labels]), torch.cat([images.sources, sources]))
 

@@ -4,7 +4,6 @@ import ast
 import functools
 import re
 import sys
-from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def closure(module: str) -> tuple[list[Path], list[str]]:
             continue
         modules[name] = path
         waiting += _parents(name)
-        for imported in _imports(path, name):
+        for imported in _imports(path.read_bytes(), name if path.name == "__init__.py" else name.rpartition(".")[0]):
             if imported.split(".")[0] == PACKAGE:
                 waiting += [imported, *_parents(imported)]
             else:
@@ -68,20 +67,21 @@ def _parents(module: str) -> list[str]:
     return [".".join(parts[:end]) for end in range(1, len(parts))]
 
 
-def _imports(path: Path, module: str) -> Iterator[str]:
-    """Absolute names that the file imports, inside functions too, but not under `if TYPE_CHECKING`."""
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    waiting: list[ast.AST] = [ast.parse(path.read_bytes())]
+@functools.cache  # most stages import the same files
+def _imports(source: bytes, package: str) -> tuple[str, ...]:
+    """Absolute names that a file of the package imports, inside functions too, but not under `if TYPE_CHECKING`."""
+    found: list[str] = []
+    waiting: list[ast.AST] = [ast.parse(source)]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             waiting += node.orelse
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             origin = ".".join([*parents, *([node.module] if node.module else [])])
-            yield origin
-            yield from (f"{origin}.{alias.name}" for alias in node.names)
+            found += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
         waiting += ast.iter_child_nodes(node)
+    return tuple(found)
