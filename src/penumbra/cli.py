@@ -104,9 +104,10 @@ def _dispatch(options: argparse.Namespace) -> None:
 
         return write() if options.write else check()
     if options.command == "record":
+        from penumbra.workflow import contract
         from penumbra.workflow.record import record
 
-        return record(options.stages)
+        return record(contract.load(), options.stages)
     from penumbra.params import validate
     from penumbra.workflow import contract
 

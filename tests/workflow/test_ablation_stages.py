@@ -1,6 +1,7 @@
 """Stages of ablations/dvc.yaml: in the same DAG, and only run when they are asked for."""
 
 import importlib
+import json
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ruamel.yaml import YAML
 
 from miniature import ROOT
 from penumbra.workflow import closure, contract
+from penumbra.workflow.record import record
 
 KEPT = {"synthesize": "good-image", "train": "good-image-all", "score": "good-image-all", "benchmark": "ablations", "report": "ablations"}
 STAGES = {f"{step}@{item}" for step, item in KEPT.items()}
@@ -19,6 +21,8 @@ def with_ablations(miniature):
     """A built miniature with the ablation stages of one method."""
     yaml = YAML()
     content = yaml.load(ROOT / "ablations/dvc.yaml")
+    for step in content["stages"].keys() - KEPT:
+        del content["stages"][step]
     for step, stage in content["stages"].items():
         stage["foreach"] = {KEPT[step]: stage["foreach"][KEPT[step]]}
     others = ("data/scores/", "data/outliers/")
@@ -53,6 +57,15 @@ def test_penumbra_plans_them_by_name(with_ablations):
     shown = with_ablations.penumbra("repro", "--dry", "score@good-image-all").stdout
     assert all(f"ablations/dvc.yaml:{name}@good-image" in shown for name in ("synthesize", "train", "score"))
     assert "benchmark" not in shown
+
+
+def test_an_edited_docstring_is_recorded_for_the_stages_that_are_named(with_ablations, monkeypatch, capsys):
+    with_ablations.reproduce(monkeypatch, ["ablations/dvc.yaml"])
+    (with_ablations.root / "src/penumbra/score/__init__.py").write_text('"""Said better."""\n')
+    record(contract.load(), ["score@good-image-all", "score@none"])
+    assert sorted(capsys.readouterr().out.split()[1::2]) == ["ablations/dvc.yaml:score@good-image-all", "score@none"]
+    status = with_ablations.dvc("status", "--json", "ablations/dvc.yaml:score@good-image-all", "score@none").stdout
+    assert json.loads(status) == {}
 
 
 def test_the_contract_knows_them_but_does_not_count_them_among_all(monkeypatch):

@@ -8,16 +8,23 @@ from pathlib import Path
 
 from penumbra.errors import PenumbraError
 from penumbra.workflow import plan
+from penumbra.workflow.contract import Contract
+from penumbra.workflow.repro import commit
 
 
-def record(targets: Sequence[str]) -> None:
+def record(contract: Contract, names: Sequence[str]) -> None:
     """Record with DVC the stages whose only changes are code with an unchanged syntax tree, docstrings apart.
+
+    Args:
+        contract: the contract of the repository.
+        names: stages of dvc.yaml or ablations/dvc.yaml; if empty, all of dvc.yaml.
 
     Raises:
         PenumbraError: something else has changed too; the message names it, and nothing is recorded.
     """
     from dvc.repo import Repo
 
+    targets = [contract.entry(*name.partition("@")[::2]).address for name in names]
     with Repo() as repo:
         changed = {stage: found for stage in plan.ordered(repo, targets) if (found := plan.changes(stage))}
         chosen = {stage: found for stage, found in changed.items() if not targets or stage.addressing in targets}
@@ -32,8 +39,8 @@ def record(targets: Sequence[str]) -> None:
         if real:
             lines = "\n".join(f"  {stage}: {reason}" for reason, stage in real.items())
             raise PenumbraError(f"not recorded, because results may differ. Run `dvc repro`.\n{lines}")
+        commit(list(chosen))
         for stage in chosen:
-            repo.commit(stage.addressing, force=True, relink=False)
             print(f"recorded {stage.addressing}")
         if not chosen:
             print("Nothing to record: everything is as DVC recorded it.")
@@ -55,9 +62,9 @@ def meaning(source: bytes) -> str:
 
 
 def _version(path: Path, md5: str | None) -> bytes | None:
-    commits = subprocess.run(["git", "log", "--format=%H", "--", str(path)], capture_output=True, text=True).stdout.split()
-    for commit in commits:
-        content = subprocess.run(["git", "show", f"{commit}:./{path}"], capture_output=True).stdout
+    revisions = subprocess.run(["git", "log", "--format=%H", "--", str(path)], capture_output=True, text=True).stdout.split()
+    for revision in revisions:
+        content = subprocess.run(["git", "show", f"{revision}:./{path}"], capture_output=True).stdout
         if hashlib.md5(content, usedforsecurity=False).hexdigest() == md5:
             return content
     return None

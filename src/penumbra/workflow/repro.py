@@ -65,10 +65,10 @@ def _make(contract: Contract, stages: Sequence[Any]) -> None:
     try:
         run(contract, names)
     finally:
-        _record([stage for stage in pending if all(out.exists for out in stage.outs)])
+        commit([stage for stage in pending if all(out.exists for out in stage.outs)])
 
 
-def _record(stages: Sequence[Any]) -> None:
+def commit(stages: Sequence[Any]) -> None:
     """What `dvc commit --force --no-relink` does, with one change of each dvc.lock."""
     if not stages:
         return
