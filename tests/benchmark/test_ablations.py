@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from penumbra.benchmark import ablations
-from penumbra.benchmark.step import main as run_benchmark
-from synthetic_results import ABLATIONS, ablations_stage, benchmark_stage
+from synthetic_results import ABLATIONS, ablations_stage, benchmarked
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +22,10 @@ def test_a_row_for_each_family_variant_and_score(table):
     assert list(zip(table.family, table.variant, table.score, strict=True)) == expected
 
 
-def test_numbers_are_those_of_the_main_run(table, results_data, tmp_path):
-    run_benchmark(benchmark_stage(results_data, tmp_path / "reports"))
-    detectors = pd.read_csv(tmp_path / "reports/tables/detectors.csv", keep_default_na=False).set_index("detector")
-    unified = pd.read_csv(tmp_path / "reports/tables/unified.csv", keep_default_na=False)
+def test_numbers_are_those_of_the_main_run(table, results_data):
+    reports = benchmarked(results_data)
+    detectors = pd.read_csv(reports / "tables/detectors.csv", keep_default_na=False).set_index("detector")
+    unified = pd.read_csv(reports / "tables/unified.csv", keep_default_na=False)
     energy = table[table.score == "energy"]
     for column in ("near_auroc_mean", "far_fpr95_id_tpr_std", "id_acc_mean"):
         np.testing.assert_allclose(energy[column], detectors[column][energy.detector].astype(float), rtol=1e-5)
