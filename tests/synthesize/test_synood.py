@@ -161,7 +161,7 @@ def test_energies_and_losses_are_those_of_the_image_of_each_iteration(inputs, ki
 
 
 def test_loss_falls_over_the_iterations(inputs, tmp_path):
-    losses = series(run(inputs, tmp_path, step_size=0.02, iterations=4), "loss")
+    losses = series(run(inputs, tmp_path, step_size=0.005, iterations=4), "loss")
     assert (np.diff(losses.mean(0)) < 0).all()
 
 
