@@ -17,9 +17,9 @@ from penumbra.artifacts.images import ImageWriter, encode, iter_pixels, read_pro
 from penumbra.errors import PenumbraError
 from penumbra.models.inpainting import InpaintingDiffusion
 from penumbra.models.latent import LatentDiffusion
-from penumbra.noise import generator
+from penumbra.noise import SampleNoise, generator
 from penumbra.pretrain import inpainting, painter
-from penumbra.pretrain.pictures import read_images
+from penumbra.pretrain.pictures import draw, read_images
 from penumbra.stage import Params, Stage
 from penumbra.training import History
 from tiny_pipeline import write_tiny_inpainting, write_tiny_pipeline
@@ -153,7 +153,15 @@ def test_samples_are_of_each_class_as_it_is_masked_repainted_and_drawn(reads, tr
     inside[4:12, 4:12] = True
     assert (masked[inside] == 128).all()
     assert (masked[~inside] == original[~inside]).all()
-    assert (repainted[inside] != 128).mean() > 0.9
+    model = InpaintingDiffusion.load(trained)
+    images = torch.from_numpy(pixels[table.index[table["kind"] == "original"]]).permute(0, 3, 1, 2) / 255
+    shown = model.cover(images, torch.from_numpy(inside).float().expand(2, 1, -1, -1))
+    noise = SampleNoise(0, inpainting.NAME, ["val/1", "val/0"]).normal(*model.latent_shape)
+    alone, with_surroundings = (
+        (draw(model, WORDS, noise, PARAMS["sample_steps"], PARAMS["sample_guidance"], *what)[0] * 255).round() for what in ((), shown)
+    )
+    assert torch.equal(torch.from_numpy(repainted).permute(2, 0, 1).float(), with_surroundings)
+    assert not torch.equal(alone, with_surroundings)
     drawn = pixels[table.index[table["kind"] == "drawn"]]
     assert len({image.tobytes() for image in drawn}) == 2 * inpainting.DRAWN
     provenance = json.loads((trained / "penumbra.json").read_text())
@@ -182,20 +190,30 @@ def test_a_killed_training_resumes_to_the_same_bytes(reads, trained, tmp_path, m
 
 
 def test_validation_sees_the_averages_with_equal_masks_and_noise(reads, tmp_path, monkeypatch):
-    seen, losses = [], painter.validation_loss
+    seen, losses, live, update = [], painter.validation_loss, [], painter.MovingAverage.update
 
     def spying(model, pictures, p, draws):
         seen.append((draws.get_state(), [tensor.clone() for tensor in model.unet.parameters()], len(pictures)))
         return losses(model, pictures, p, draws)
 
+    def listening(average, unet):
+        live.append(unet.conv_in.weight.detach().clone())
+        update(average, unet)
+
     monkeypatch.setattr(painter, "validation_loss", spying)
+    monkeypatch.setattr(painter.MovingAverage, "update", listening)
     stage = make_stage(reads, tmp_path)
     inpainting.main(stage)
     (first, _, count), (second, weights, _) = seen  # epochs 2 and 3
     assert torch.equal(first, second)
     assert count == 6
-    saved = InpaintingDiffusion.load(stage.write()).unet.parameters()
-    assert all(torch.equal(tensor, other) for tensor, other in zip(weights, saved, strict=True))
+    saved = InpaintingDiffusion.load(stage.write()).unet
+    assert all(torch.equal(tensor, other) for tensor, other in zip(weights, saved.parameters(), strict=True))
+    average = painter.untrained(LatentDiffusion.load(reads["models/diffusion"])).unet.conv_in.weight
+    for number, weight in enumerate(live, start=1):
+        decay = min(PARAMS["ema_decay"], (1 + number) / (10 + number))
+        average = decay * average + (1 - decay) * weight
+    torch.testing.assert_close(saved.conv_in.weight, average)
 
 
 @given(st.integers(8, 40), st.integers(0, 2**31), st.floats(0, 1))
@@ -230,9 +248,9 @@ def test_the_loss_is_the_error_of_the_noise_and_captions_are_dropped(reads):
     model.eps = lambda z, t, condition, mask, masked: seen.append((z, condition, mask, masked)) or torch.zeros_like(z)
     noise = torch.randn(2, 4, 8, 8, generator=generator(1))
     masks = inpainting.middle((SIZE, SIZE)).repeat(2, 1, 1, 1)
-    draw = painter.Draw(masks, torch.tensor([1, 0]), torch.tensor([False, True]), noise)
+    drawn = painter.Draw(masks, torch.tensor([1, 0]), torch.tensor([False, True]), noise)
     rows, t = torch.tensor([2, 1]), torch.tensor([3, 700])
-    loss = painter.painting_loss(model, pictures, rows, t, draw, model.embed([""])[0])
+    loss = painter.painting_loss(model, pictures, rows, t, drawn, model.embed([""])[0])
     assert loss.item() == pytest.approx(noise.square().mean().item())
     ((z, condition, mask, masked),) = seen
     abar = model.scheduler.alphas_cumprod[t].view(-1, 1, 1, 1)
