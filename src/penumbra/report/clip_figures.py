@@ -69,17 +69,23 @@ def pairs(path: Path, sources: Path, sample_ids: list[str], labels: dict[str, st
     tiles = [[tile(real[row["source_id"]]) for row in rows]]
     tiles += [[frames[run] for frames in made] for run in range(len(made[0]))]
     down = ["ID", *(f"run {run + 1}" for run in range(len(made[0]) - 1)), "outlier"]
-    with style.figure(1, 1, 0.95 + 0.88 * style.WIDTH * len(tiles) / COLUMNS) as (drawn, axes):
+    below = [_caption(row["context"], labels.get(row["sample_id"])) for row in rows]
+    height = 0.55 + 0.11 * max(text.count("\n") for text in below) + 0.9 * style.WIDTH * len(tiles) / COLUMNS
+    with style.figure(1, 1, height) as (drawn, axes):
         classes_across = [classes[row["source_id"]] for row in rows]
         show(axes[0], [row + [None] * (COLUMNS - len(row)) for row in tiles], down, classes_across + [""] * (COLUMNS - len(rows)))
         step = tiles[0][0].shape[0] + 2
-        for place, row in enumerate(rows):
+        for place, text in enumerate(below):
             middle, end = (place + 0.5) * step - 1.5, len(tiles) * step - 2
-            word = labels.get(row["sample_id"])
-            words = [*(row["context"] or "–").split(", "), *([f"→ {word.removeprefix('the ')}"] if word else [])]
-            lines = "\n".join(textwrap.fill(word.removeprefix("the "), LINE) for word in words)
-            axes[0].text(middle, end + 3, lines, ha="center", va="top", fontsize=5.8, linespacing=1.15)
+            axes[0].text(middle, end + 3, text, ha="center", va="top", fontsize=5.8, linespacing=1.15)
         return style.svg(drawn)
+
+
+def _caption(context: str | None, matched_label: str | None) -> str:
+    """The labels in the prompt, and after an arrow the negative label that the outlier is nearest to; broken into short lines."""
+    words = [word.removeprefix("the ") for word in (context or "–").split(", ")]
+    words += [f"→ {matched_label.removeprefix('the ')}"] if matched_label else []
+    return "\n".join(textwrap.fill(word, LINE) for word in words)
 
 
 def energies(candidates: dict[str, pd.DataFrame]) -> bytes:

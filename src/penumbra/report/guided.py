@@ -181,7 +181,7 @@ def unified(results: Results) -> list[Block]:
     blocks = [Block(_explanation(results), table=_by_detector(wide.assign(mode=wide["mode"].map(MODES)), columns))]
     caption = (
         f"{', '.join(curved[:1])}: AUROC against a (at k = {results.params.score.knn_k}) and against k (at a = {setting.a:g}), mean over "
-        "seeds (GOOD, Fig. 6 b and c). Dashed: the energy alone."
+        "seeds (GOOD, Fig. 6 b and c). Dashed: the energy alone. Arrows: AUROCs far below the panel."
     )
     return blocks + drawn(results, "unified", caption)
 

@@ -195,7 +195,10 @@ def score(results: Results) -> Section:
             part = table[(table.set == group) & (table.score == name)].set_index("detector")
             for row in rows:
                 row.append(percent(part.auroc_mean.get(row[0], float("nan"))))
-    caption = f"Distribution of the {headline_score(results)} of test images, all seeds together, one half percent cut off on each side."
+    caption = (
+        f"Distribution of the {headline_score(results)} of test images, all seeds together; one half percent is cut off on each side, "
+        "and so are the tops of spikes."
+    )
     aurocs = f"AUROC in percent by score, mean over seeds. k = {results.params.score.knn_k} for knn; confidence is the calibrated P(OOD)."
     blocks = [
         Block(caption, figure="energy"),
