@@ -33,7 +33,7 @@ def built_miniature(tmp_path_factory, request) -> Iterator[Miniature]:
     if hasattr(request.config, "workerinput"):  # of pytest-xdist
         folder = folder.parent
     with pytest.MonkeyPatch.context() as monkeypatch:
-        parse_once(monkeypatch)
+        parse_once(monkeypatch.setattr)
         with FileLock(folder / "built.lock"):
             made = Miniature(folder / "dag/built")
             if not (folder / "built").exists():

@@ -75,7 +75,17 @@ def main() -> None:
         print(f"{stage.name}: worked 0.00 s", file=sys.stderr)
 
     cli.step = fake
+    if sys.argv[1] in ("repro", "record"):  # these open DVC in this process
+        parse_once()
     cli.main()
+
+
+def dvc() -> None:
+    """The `dvc` command of a miniature."""
+    from dvc.cli import main
+
+    parse_once()
+    sys.exit(main())
 
 
 @functools.lru_cache(16)
@@ -83,7 +93,7 @@ def _parsed(parse: Callable[..., Any], text: str, path: str) -> bytes:
     return pickle.dumps(parse(text, path))
 
 
-def parse_once(monkeypatch: Any) -> None:
+def parse_once(replace: Callable[[Any, str, Any], None] = setattr) -> None:
     """DVC in this process parses equal YAML texts once: it reads params.yaml again for each stage, which takes most of its time."""
     from dvc.utils import strictyaml
     from dvc.utils.serialize import _yaml
@@ -94,7 +104,7 @@ def parse_once(monkeypatch: Any) -> None:
         return pickle.loads(_parsed(parse, text, str(path))) if typ == "safe" else parse(text, path, typ)
 
     for module in (_yaml, strictyaml):
-        monkeypatch.setattr(module, "parse_yaml", parsed)
+        replace(module, "parse_yaml", parsed)
 
 
 def followers(names: Iterable[str]) -> set[str]:
@@ -119,11 +129,12 @@ class Miniature:
         self.prefix: tuple[str, ...] = ()  # what every command is run with
         self._bin = root.parent / f"{root.name}-bin"
         self._bin.mkdir(parents=True, exist_ok=True)
-        command = self._bin / "penumbra"
-        command.write_text(
-            f"#!{sys.executable}\nimport sys\nsys.path.append({str(ROOT / 'tests')!r})\nimport miniature\nminiature.main()\n"
-        )
-        command.chmod(0o755)
+        for name, function in {"penumbra": "main", "dvc": "dvc"}.items():
+            command = self._bin / name
+            command.write_text(
+                f"#!{sys.executable}\nimport sys\nsys.path.append({str(ROOT / 'tests')!r})\nimport miniature\nminiature.{function}()\n"
+            )
+            command.chmod(0o755)
 
     @classmethod
     def create(cls, root: Path) -> "Miniature":
@@ -180,7 +191,7 @@ class Miniature:
 
     def dvc(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess:
         """Run dvc."""
-        return self.run(str(Path(sys.executable).parent / "dvc"), *arguments, **options)
+        return self.run("dvc", *arguments, **options)
 
     def snakemake(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess:
         """Run plain Snakemake."""
