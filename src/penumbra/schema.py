@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 Source = Literal["digits", "folder", "imglist", "cifar10", "cifar100", "glyphs", "photos", "textures", "noise"]
 ShiftKind = Literal["rotation", "blur", "contrast", "noise"]
-Architecture = Literal["resnet18", "resnet34", "resnet101"]
+Architecture = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 Calibrator = Literal["beta", "temperature", "platt", "isotonic"]
 BANDS = ("low", "mid", "high")
 
@@ -517,7 +517,9 @@ class Ablation(Section):
 
     title: Text
     source: Text
-    scores: Annotated[list[Literal["energy", "knn", "mcm", "neglabel", "per-set", "mixture", "id-only", "fixed"]], MinLen(1), AfterValidator(_distinct)]
+    scores: Annotated[
+        list[Literal["energy", "knn", "mcm", "neglabel", "per-set", "mixture", "id-only", "fixed"]], MinLen(1), AfterValidator(_distinct)
+    ]
     variants: Annotated[dict[Item, Text], MinLen(1)]
 
 

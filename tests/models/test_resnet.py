@@ -13,7 +13,7 @@ IMAGENET_STEM = {"width": 64, "stem_kernel": 7, "stem_stride": 2, "stem_pool": T
 SMALL = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 6}
 
 
-@pytest.mark.parametrize("architecture", ["resnet18", "resnet34", "resnet101"])
+@pytest.mark.parametrize("architecture", ["resnet18", "resnet34", "resnet50", "resnet101"])
 def test_with_the_imagenet_stem_it_is_torchvisions_network(architecture):
     with torch.device("meta"):
         theirs = getattr(resnet, architecture)(num_classes=100).state_dict()
@@ -48,8 +48,8 @@ def test_small_networks_take_small_images(architecture, features):
 
 
 def test_an_unknown_architecture_is_named():
-    with pytest.raises(PenumbraError, match="'resnet50' is unknown. Use one of resnet18, resnet34, resnet101"):
-        ResNet(**SMALL | {"architecture": "resnet50"})
+    with pytest.raises(PenumbraError, match="'resnet152' is unknown. Use one of resnet18, resnet34, resnet50, resnet101"):
+        ResNet(**SMALL | {"architecture": "resnet152"})
 
 
 def test_energy_is_the_negative_log_sum_of_exponentials_without_overflow():

@@ -1,4 +1,4 @@
-"""ResNet-18, -34 and -101 (He et al. 2016) from torchvision's classes, for images of any size, and the OOD detector."""
+"""ResNet-18, -34, -50 and -101 (He et al. 2016) from torchvision's classes, for images of any size, and the OOD detector."""
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from penumbra.models.vision import resnet
 ARCHITECTURES = {
     "resnet18": (resnet.BasicBlock, (2, 2, 2, 2)),
     "resnet34": (resnet.BasicBlock, (3, 4, 6, 3)),
+    "resnet50": (resnet.Bottleneck, (3, 4, 6, 3)),
     "resnet101": (resnet.Bottleneck, (3, 4, 23, 3)),
 }
 LEAK = 0.1  # slope of phi's hidden units below zero
@@ -21,7 +22,7 @@ class ResNet(Saved, resnet.ResNet):
     """A residual classifier; of width 64 with stem 7, 2, true its state dict is torchvision's.
 
     Args:
-        architecture: resnet18 | resnet34 | resnet101.
+        architecture: resnet18 | resnet34 | resnet50 | resnet101.
         width: channels of the stem and of the first of four layers; each further layer doubles them.
         stem_kernel: side of the first convolution, odd.
         stem_stride: of the first convolution.
