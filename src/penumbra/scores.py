@@ -11,7 +11,7 @@ QUERY_BLOCK = 1024
 BANK_BLOCK = 65536
 LOGITS_BLOCK = 2**22  # logits of ID and negative labels in memory at a time
 
-__all__ = ["energy", "grouped", "knn", "max_logit", "mcm", "msp", "neglabel", "neglabel_log_odds", "neighbours"]
+__all__ = ["energy", "grouped", "knn", "max_logit", "mcm", "msp", "neglabel", "neglabel_log_odds", "neglabel_share", "neighbours"]
 
 
 def msp(logits: Tensor) -> Tensor:
@@ -62,7 +62,16 @@ def neglabel(features: Tensor, texts: Tensor, negatives: Tensor, order: Tensor, 
     Returns:
         float64 [B] in (0, 1).
     """
-    return torch.sigmoid(neglabel_log_odds(features, texts, negatives, order, temperature))
+    return neglabel_share(neglabel_log_odds(features, texts, negatives, order, temperature))
+
+
+def neglabel_share(log_odds: Tensor) -> Tensor:
+    """The score `neglabel` in (0, 1) of its log-odds, float64 [B].
+
+    Beyond log-odds of 37 float64 has no further number below 1, and images tie; the log-odds keep their order.
+    """
+    ends = torch.finfo(torch.float64)
+    return torch.sigmoid(log_odds).clamp(ends.tiny, 1 - ends.eps / 2)
 
 
 def neglabel_log_odds(features: Tensor, texts: Tensor, negatives: Tensor, order: Tensor, temperature: float) -> Tensor:

@@ -91,6 +91,8 @@ def test_low_temperatures_neither_overflow_nor_tie():
     cosine = torch.nn.functional.normalize(features, dim=1)
     torch.testing.assert_close(odds, ((cosine[:, 0] - cosine[:, 1]) / 0.005).double(), rtol=1e-5, atol=0)
     assert odds.unique().numel() == 4 and odds[1].item() > 250 and odds[2].item() < -250
+    share = scores.neglabel(features, negatives[1:2], negatives[:1], order, 0.0005)
+    assert ((share > 0) & (share < 1)).all()  # where float64 would end, too
 
 
 def test_the_last_labels_are_dropped_before_the_others_are_permuted():

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from penumbra.artifacts.negatives import TextFeatures
 from penumbra.artifacts.networks import Saved
-from penumbra.scores import mcm, neglabel_log_odds
+from penumbra.scores import mcm, neglabel_log_odds, neglabel_share
 
 
 class ClipScores(NamedTuple):
@@ -29,7 +29,7 @@ class ClipScores(NamedTuple):
     @property
     def neglabel(self) -> Tensor:
         """float64 [B] in (0, 1)."""
-        return torch.sigmoid(self.log_odds)
+        return neglabel_share(self.log_odds)
 
 
 class ClipDetector(nn.Module, Saved):
