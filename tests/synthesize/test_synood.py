@@ -287,3 +287,12 @@ def test_a_loss_that_rises_is_told(inputs, tmp_path, capsys):
         monkeypatch.setattr(OodLoss, "__call__", lambda self, logits: self.energy(logits))  # and so the energy falls
         run(inputs, tmp_path / "up", step_size=-0.2)
     assert "the loss rises" in capsys.readouterr().err
+
+
+def test_images_that_a_margin_leads_back_into_id_are_told(inputs, tmp_path, capsys):
+    run(inputs, tmp_path / "none", margin=0.0, step_size=0.01)  # above the energy of equal logits
+    assert "led back" not in capsys.readouterr().err
+    rows = run(inputs, tmp_path / "all", margin=-30.0, step_size=0.01)
+    energies = series(rows, "energies")
+    fallen = (energies[:, -1] < energies[:, 0]).sum()
+    assert f"{fallen} of {len(rows)} images" in capsys.readouterr().err and fallen > 0

@@ -49,7 +49,8 @@ class OodLoss:
         temperature: tau.
 
     With m above -tau log C, the bound of s, the first loss reaches its least value for equal logits and not before: like the
-    third it has no boundary to stop at. The second has, and then leaves the noise as it is.
+    third it has no boundary to stop at. The official m = -5 is above it for 1000 classes (-6.9). With few classes it is below,
+    and what is less ID than m is led back into ID. The second loss has a boundary too, and then leaves the noise as it is.
     """
 
     kind: str

@@ -143,9 +143,11 @@ def plan(stage: Stage, p: Params) -> list[Source]:
 
 
 def _report(stage: Stage) -> None:
-    """One line on stderr: how the energy went and how far the outliers are from their sources; a warning where the loss rises."""
+    """How the energy went and how far the outliers are from their sources, on stderr; warnings where the loss does not do its work."""
+    p = stage.params.synthesize[stage.item]
     frame = read_table(stage.write(), ["energies", "loss", "displacement", "distance_cosine"]).to_pandas()
-    energies, losses = (np.stack(frame[name]).mean(0) for name in ("energies", "loss"))
+    every = np.stack(frame.energies)
+    energies, losses = every.mean(0), np.stack(frame.loss).mean(0)
     print(
         f"{stage.name}: {len(frame)} images, energy {' -> '.join(f'{energy:.2f}' for energy in energies)}, "
         f"displacement {frame.displacement.mean():.2f}, cosine distance {frame.distance_cosine.mean():.3f}",
@@ -155,6 +157,12 @@ def _report(stage: Stage) -> None:
         print(
             f"warning: {stage.name}: the loss rises from {losses[0]:.3g} to {losses[-1]:.3g} over the iterations. "
             f"Set another synthesize.{stage.item}.step_size.",
+            file=sys.stderr,
+        )
+    if p.loss == "energy" and (led_back := (every[:, 0] > p.margin) & (every[:, -1] < every[:, 0])).any():
+        print(
+            f"warning: {stage.name}: {led_back.sum()} of {len(frame)} images were less ID than margin {p.margin:g} at first, and are led "
+            f"back into ID. Raise synthesize.{stage.item}.margin above -temperature log C, the energy of C equal logits.",
             file=sys.stderr,
         )
 
