@@ -4,13 +4,14 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from penumbra.artifacts.captions import named
 from penumbra.artifacts.images import read_table
 from penumbra.errors import PenumbraError
 
 
 def captions(world: str | os.PathLike) -> list[str]:
-    """The captions of data/images/world.parquet, row by row."""
-    return [caption or "" for caption in read_table(world, ["caption"])["caption"].to_pylist()]
+    """What the captions of data/images/world.parquet name, row by row."""
+    return [named(caption or "") for caption in read_table(world, ["caption"])["caption"].to_pylist()]
 
 
 def lines(file: str | os.PathLike, key: str) -> list[str]:
