@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from penumbra import runtime, training
+from penumbra import training
 from penumbra.artifacts.images import ImageWriter, encode, read_pixels
 from penumbra.errors import PenumbraError
 from penumbra.models.clip import Clip
@@ -46,14 +46,6 @@ PARAMS = {
     "validate_every": 1,
 }
 WORDS = ("digit zero", "digit one")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """The tiny networks are faster on one thread, and several test processes then do not wait for each other."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clip, "setup", lambda: runtime.setup(threads=1))
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +121,7 @@ def test_matrices_decay_and_gains_biases_and_the_temperature_do_not():
 
 
 @pytest.fixture(scope="module")
-def trained(one_thread, images, tmp_path_factory):
+def trained(images, tmp_path_factory):
     """The result of one whole training."""
     folder = tmp_path_factory.mktemp("trained")
     params = Params({"common": {"seed": 0, "image_size": 12}, "pretrain": {"clip": PARAMS}})
