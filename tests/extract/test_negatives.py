@@ -200,3 +200,15 @@ def test_a_vocabulary_of_id_names_is_an_error_before_any_work(stage, tmp_path):
         main(changed(stage, vocabulary="file", path=str(tmp_path / "words.txt")))
     with pytest.raises(PenumbraError, match=r"missing\.txt: cannot be read as the words of extract\.negatives\.path"):
         main(changed(stage, vocabulary="file", path=str(tmp_path / "missing.txt")))
+
+
+def test_classes_that_have_numbers_for_names_are_told(stage, tmp_path, capsys):
+    main(stage)
+    assert "warning" not in capsys.readouterr().err
+    with ImageWriter(
+        tmp_path / "train.parquet", {"label": pa.int64(), "caption": pa.string()}, {"classes": ["7", "n01440764", "U2 car"]}
+    ) as writer:
+        for label in range(3):
+            writer.add(encode(np.zeros((4, 4, 3), np.uint8)), label=label, caption="")
+    main(stage)
+    assert "2 of 3 ID classes" in capsys.readouterr().err

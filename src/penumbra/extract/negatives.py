@@ -1,5 +1,7 @@
 """extract@negatives: text features of the ID labels and of the negative labels that are mined for them (NegLabel)."""
 
+import re
+import sys
 from collections.abc import Sequence
 from hashlib import blake2b
 
@@ -17,6 +19,7 @@ from penumbra.runtime import progress, setup
 from penumbra.stage import Params, Stage
 
 BLOCK = 2048  # texts in a unit of work
+NUMBER = re.compile(r"n?\d+")  # the label of an image list, the number of a WordNet class
 
 
 def embedded(stage: Stage, clip: Clip, texts: Sequence[str]) -> dict[str, Tensor]:
@@ -46,11 +49,23 @@ def _candidates(stage: Stage, p: Params, names: list[str]) -> list[tuple[str, st
     return candidates(dict.fromkeys(listed, "noun"), names, origin)
 
 
+def _warn_of_numbers(stage: Stage, names: list[str]) -> None:
+    """A text encoder makes something of any prompt, so nothing else would tell that names are missing."""
+    numbers = [name for name in names if NUMBER.fullmatch(name)]
+    if numbers:
+        print(
+            f"warning: {stage.name}: {len(numbers)} of {len(names)} ID classes have a number for a name ({numbers[0]}), which says "
+            "nothing to a text encoder. Name the classes of an image list in prepare.id.classes, by label; rename folders.",
+            file=sys.stderr,
+        )
+
+
 def main(stage: Stage) -> None:
     """Write data/features/negatives.safetensors (see `artifacts.negatives.TextFeatures`)."""
     if stage.part is not None:
         return  # the quantiles need all texts
     p, names = stage.params.extract.negatives, concepts(stage.read("images/train"))
+    _warn_of_numbers(stage, names)
     words = _candidates(stage, p, names)
     clip = Clip.load(stage.read("models/clip"), setup())
     prompts = {"noun": p.noun_prompt, "adjective": p.adjective_prompt}
