@@ -12,12 +12,12 @@ INSTALL := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version
 .PHONY: run ablations setup test lint lock clean
 
 run: $(READY)
-	@dvc repro --quiet
+	@penumbra repro
 	@penumbra cost
 	@penumbra headline
 
 ablations: $(READY)
-	@dvc repro --quiet ablations/dvc.yaml
+	@penumbra repro report@ablations
 
 setup: $(READY)
 

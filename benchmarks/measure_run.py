@@ -24,12 +24,13 @@ from ruamel.yaml import YAML
 
 HERE = Path(__file__).parent
 INTERVAL = 0.1  # seconds between looks at the process tree
+STEPS = ("prepare", "pretrain", "extract", "synthesize", "train", "calibrate", "filter", "score", "benchmark", "report")
 WORKED = re.compile(r"^\S+: worked ([\d.]+) s$", re.MULTILINE)  # what each job of a step says at its end
 
 
 @dataclass
 class Watch:
-    """What one command cost: peak memory of its process tree, and when each `penumbra run STAGE` in it began and ended."""
+    """What one command cost: peak memory of its process tree; of each stage when its first job began and its last ended, and its peak."""
 
     seconds: float = 0.0
     peak: int = 0
@@ -38,18 +39,21 @@ class Watch:
     peaks: dict[str, int] = field(default_factory=dict)
 
     def look(self, root: psutil.Process) -> None:
-        now, total, running = time.time(), 0, []
+        now, total, running = time.time(), 0, {}
         for process in [root, *root.children(recursive=True)]:
             try:
-                total += proportional_memory(process.pid)
-                running += stages_of(process.cmdline())
+                memory = proportional_memory(process.pid)
+                stage = stage_of(process.cmdline())
             except (psutil.Error, OSError):
                 continue  # it has ended
+            total += memory
+            if stage:
+                running[stage] = running.get(stage, 0) + memory
         self.peak = max(self.peak, total)
-        for stage in running:
+        for stage, memory in running.items():
             self.began.setdefault(stage, now)
             self.ended[stage] = now
-            self.peaks[stage] = max(self.peaks.get(stage, 0), total)
+            self.peaks[stage] = max(self.peaks.get(stage, 0), memory)
 
 
 def proportional_memory(pid: int) -> int:
@@ -60,12 +64,13 @@ def proportional_memory(pid: int) -> int:
     return 0
 
 
-def stages_of(command: list[str]) -> list[str]:
-    """The stages that a `penumbra run STAGE...` process runs."""
-    names = [Path(part).name for part in command[:3]]
-    if "penumbra" not in names or "run" not in command:
-        return []
-    return command[command.index("run") + 1 :]
+def stage_of(command: list[str]) -> str | None:
+    """The stage that a process is a job of: `penumbra STEP ITEM --part I/N` in Python; None for every other process."""
+    places = [place for place, part in enumerate(command[:2]) if Path(part).name == "penumbra"]
+    step, *rest = command[places[0] + 1 :] if places else [""]
+    if step not in STEPS:
+        return None
+    return f"{step}@{rest[0]}" if rest and not rest[0].startswith("-") else step
 
 
 def measure(command: list[str], folder: Path) -> Watch:
@@ -104,12 +109,10 @@ def worked_seconds(folder: Path, stage: str) -> float:
 
 
 def cost_rows(folder: Path, watch: Watch) -> list[dict]:
-    """One row for each stage; its wall time runs from the end of the stage before, so DVC's own work is in it."""
-    rows, before = [], None
+    """One row for each stage, in the order of their ends; what is not the step's own work is the start of its jobs."""
+    rows = []
     for stage in sorted(watch.ended, key=watch.ended.__getitem__):
-        start = watch.began[stage] if before is None else before
-        before = watch.ended[stage]
-        seconds, own = before - start, worked_seconds(folder, stage)
+        seconds, own = watch.ended[stage] - watch.began[stage], worked_seconds(folder, stage)
         row = {
             "stage": stage,
             "seconds": seconds,

@@ -18,10 +18,19 @@ def log(folder, name, text, end):
     os.utime(path, (end, end))
 
 
-def test_the_stages_of_a_command():
-    assert SCRIPT["stages_of"](["/clone/.venv/bin/python3", "/clone/.venv/bin/penumbra", "run", "train@badood-mid"]) == ["train@badood-mid"]
-    assert SCRIPT["stages_of"](["/bin/sh", "-c", "penumbra run prepare"]) == []
-    assert SCRIPT["stages_of"](["python", "penumbra", "prepare"]) == []
+@pytest.mark.parametrize(
+    ("command", "stage"),
+    [
+        (["/clone/.venv/bin/python3", "/clone/.venv/bin/penumbra", "train", "badood-mid", "--part", "0/2"], "train@badood-mid"),
+        (["python", "penumbra", "prepare"], "prepare"),
+        (["python", "penumbra", "run", "train@badood-mid"], None),
+        (["/bin/sh", "-c", "penumbra prepare"], None),
+        (["python", "penumbra"], None),
+        ([], None),
+    ],
+)
+def test_the_stage_of_a_process(command, stage):
+    assert SCRIPT["stage_of"](command) == stage
 
 
 def test_work_of_parallel_parts_counts_once(tmp_path):
@@ -37,16 +46,15 @@ def test_a_step_without_items_has_one_log(tmp_path):
     assert SCRIPT["worked_seconds"](tmp_path, "prepare") == pytest.approx(2.25)
 
 
-def test_cost_of_a_stage_runs_from_the_end_of_the_one_before(tmp_path):
+def test_cost_of_a_stage_runs_from_its_first_job_to_its_last(tmp_path):
     log(tmp_path, "prepare.log", "prepare: worked 3.0 s\n", 105)
     log(tmp_path, "benchmark.log", "benchmark: worked 1.0 s\n", 110)
     watch = SCRIPT["Watch"](
-        began={"prepare": 100, "benchmark": 106}, ended={"prepare": 105, "benchmark": 110}, peaks={"prepare": 2**30, "benchmark": 2**29}
+        began={"benchmark": 106, "prepare": 100}, ended={"benchmark": 110, "prepare": 105}, peaks={"prepare": 2**30, "benchmark": 2**29}
     )
     first, second = SCRIPT["cost_rows"](tmp_path, watch)
     assert first == {"stage": "prepare", "seconds": 5, "step_seconds": 3.0, "overhead_seconds": 2.0, "peak_gib": 1.0}
-    assert second["seconds"] == 5
-    assert second["overhead_seconds"] == 4.0
+    assert (second["seconds"], second["overhead_seconds"]) == (4, 3.0)
 
 
 def test_moving_the_filter_bounds_changes_nothing_else(tmp_path):
