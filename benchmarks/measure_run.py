@@ -67,7 +67,7 @@ def proportional_memory(pid: int) -> int:
 def stage_of(command: list[str]) -> str | None:
     """The stage that a process is a job of: `penumbra STEP ITEM --part I/N` in Python; None for every other process."""
     places = [place for place, part in enumerate(command[:2]) if Path(part).name == "penumbra"]
-    step, *rest = command[places[0] + 1 :] if places else [""]
+    step, *rest = (command[places[0] + 1 :] if places else []) or [""]
     if step not in STEPS:
         return None
     return f"{step}@{rest[0]}" if rest and not rest[0].startswith("-") else step
