@@ -1,5 +1,9 @@
 """Progress is calm in a log and live on a terminal."""
 
+import platform
+import subprocess
+import sys
+
 import pytest
 
 from penumbra import runtime
@@ -43,3 +47,20 @@ def test_a_terminal_has_one_line_that_is_erased_at_the_end(clock, capsys, monkey
     list(run(clock, range(2), 1))
     written = capsys.readouterr().err
     assert "loop: 1/2, 0:00:01 left" in written and "\n" not in written and written.endswith("\x1b[K")
+
+
+def test_memory_that_tensors_free_is_used_again():
+    code = """
+import resource, torch
+from penumbra.runtime import setup
+setup()
+def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+sum(torch.ones(1_000_000).sum() for _ in range(3))
+before = faults()
+sum(torch.ones(1_000_000).sum() for _ in range(30))
+print(faults() - before)
+"""
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("another C library")
+    pages = int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    assert pages < 1000  # each tensor anew would be 976 of them
