@@ -5,8 +5,8 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONPATH
 READY := .venv/ready
-# the lock is complete, so nothing is left to resolve: --no-deps
-INSTALL := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes
+# the lock is complete, so nothing is left to resolve: --no-deps; Python compiles what it imports, which is a part: --no-compile
+INSTALL := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile
 
 .DELETE_ON_ERROR:
 .PHONY: run ablations setup test lint lock clean

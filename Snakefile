@@ -13,7 +13,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 from penumbra.workflow import contract
 
 dag = contract.load()
-shards = int(config.get("shards", 2))
+shards = int(config.get("shards", 1))
 
 
 def parts_of_seeds():
@@ -47,4 +47,5 @@ include: "rules/train.smk"
 include: "rules/calibrate.smk"
 include: "rules/filter.smk"
 include: "rules/score.smk"
-include: "rules/results.smk"
+include: "rules/benchmark.smk"
+include: "rules/report.smk"

@@ -23,7 +23,7 @@ import psutil
 from ruamel.yaml import YAML
 
 HERE = Path(__file__).parent
-INTERVAL = 0.1  # seconds between looks at the process tree
+INTERVAL = 0.5  # seconds between looks at the process tree: a look costs 15 ms of a core
 STEPS = ("prepare", "pretrain", "extract", "synthesize", "train", "calibrate", "filter", "score", "benchmark", "report")
 WORKED = re.compile(r"^\S+: worked ([\d.]+) s$", re.MULTILINE)  # what each job of a step says at its end
 

@@ -13,7 +13,7 @@ for item in dag.items("extract"):
             f"logs/extract/{item}.log",
         benchmark:
             f".penumbra/benchmarks/extract/{item}.tsv"
-        threads: 2
+        threads: 1
         resources:
             gpu=1,
             mem_mb=2000,

@@ -8,7 +8,7 @@ rule filter:
         "logs/filter/{item}.log",
     benchmark:
         ".penumbra/benchmarks/filter/{item}.tsv"
-    threads: 2
+    threads: 1
     resources:
         gpu=1,
         mem_mb=2000,

@@ -66,7 +66,7 @@ def _count(kind: str, line: str) -> None:
 def main() -> None:
     """The `penumbra` command of a miniature."""
     import penumbra.cli as cli
-    from penumbra.workflow import libraries
+    from penumbra.workflow import execute, libraries
 
     def fake(name: str, item: str | None, part: tuple[int, int] | None) -> None:
         stage = contract.load().stage(name, item, part)
@@ -75,6 +75,7 @@ def main() -> None:
         print(f"{stage.name}: worked 0.00 s", file=sys.stderr)
 
     cli.step = fake
+    execute.RECORD_SECONDS = float(os.environ.get("MINIATURE_RECORD_SECONDS", execute.RECORD_SECONDS))
     if sys.argv[1] in ("repro", "record"):  # these open DVC in this process
         parse_once()
     cli.main()

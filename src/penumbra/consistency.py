@@ -163,6 +163,12 @@ def _synood(experiment: Experiment) -> Iterator[Fault]:
     for name, method in experiment.synthesize.items():
         if isinstance(method, SynOod) and method.iterations and int(method.steps * method.strength) < 1:
             yield f"synthesize.{name}.strength", f"must leave one of {method.steps} steps (synthesize.{name}.steps) at least"
+        if isinstance(method, SynOod) and method.iterations and method.prompts == "contexts":
+            labelled = experiment.extract.contexts.per_class
+            if labelled is not None and (method.per_class is None or method.per_class > labelled):
+                yield f"synthesize.{name}.per_class", f"must not exceed {labelled} (extract.contexts.per_class): others have no labels"
+            if method.splits != ["train"]:
+                yield f"synthesize.{name}.splits", "must be [train] where prompts is contexts: no other images have labels"
 
 
 def _detectors(experiment: Experiment) -> Iterator[Fault]:

@@ -287,6 +287,7 @@ class Contexts(Section):
     vocabulary: Text
     template: Template
     labels: Count
+    per_class: Count | None
     model: Text | None
     question: Text
     tokens: Count

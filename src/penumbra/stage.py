@@ -68,6 +68,26 @@ class Stage:
         """The output of that name; without a name, the only output."""
         return self._find(self.writes, name, "writes")
 
+    def one_of(self, start: str, but: str = "") -> str | None:
+        """The name of the input that begins with `start` and is not `but`; None if there is none.
+
+        Raises:
+            PenumbraError: there are several.
+        """
+        names = [name for name in self.reads if name.startswith(start) and name != but]
+        if len(names) > 1:
+            raise PenumbraError(f"dvc.yaml: stage {self.name} must read one file of data/{start}*, not {', '.join(sorted(names))}.")
+        return names[0] if names else None
+
+    def must_read(self, name: str, given: bool, needed: bool, since: str) -> None:
+        """Check that the stage reads what its parameters ask for, and nothing that none of them does.
+
+        Raises:
+            PenumbraError: an input is missing, or nothing would look at it.
+        """
+        if given != needed:
+            raise PenumbraError(f"dvc.yaml: stage {self.name} {'must' if needed else 'must not'} read data/{name}, since {since}.")
+
     def _find(self, paths: dict[str, Path], name: str, verb: str) -> Path:
         found = [path for key, path in paths.items() if key == name or key.startswith(f"{name}/") or not name]
         if len(found) != 1:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from penumbra.artifacts.contexts import Context, read_contexts, read_rows, write_contexts
 from penumbra.artifacts.images import ImageWriter, encode, read_pixels
+from penumbra.complexity import bytes_per_pixel
 from penumbra.errors import PenumbraError
 from penumbra.extract import contexts
 from penumbra.extract.captioners import allowed_words, nearest_words
@@ -26,7 +27,7 @@ from tiny_llava import write_tiny_llava
 
 NAMES = ["a tree frog", "two pandas"]
 WORLD = ["sky", "tree", "the sea", "frog", "panda", "rock", "sea", "a tree frog", "bamboo", ""]
-CLIP = {"captioner": "clip", "vocabulary": "world", "template": "x {}", "labels": 2, "model": None, "path": None}
+CLIP = {"captioner": "clip", "vocabulary": "world", "template": "x {}", "labels": 2, "per_class": None, "model": None, "path": None}
 LLAVA = CLIP | {"captioner": "llava", "question": "What is there beside {}?", "tokens": 6}
 
 
@@ -147,6 +148,16 @@ def test_tags_are_the_nearest_words_that_are_not_of_the_class(stage, models):
     assert len({row.labels for row in rows}) > 1
 
 
+def test_only_the_images_of_most_detail_get_labels(stage):
+    detail = bytes_per_pixel(stage.read("images/train"))
+    main(stage)
+    every = {row.sample_id: row for row in read_rows(stage.write())}
+    main(replace(stage, params=Params({"extract": {"contexts": CLIP | {"per_class": 2}}})))
+    kept = sorted(row for label in (0, 1) for row in sorted(range(label, 6, 2), key=lambda row: (-detail[row], row))[:2])
+    assert [row.sample_id for row in read_rows(stage.write())] == [f"train/{row:06d}" for row in kept]
+    assert all(row == every[row.sample_id] for row in read_rows(stage.write()))
+
+
 def test_an_image_with_fewer_words_than_labels_has_these(stage):
     main(replace(stage, params=Params({"extract": {"contexts": CLIP | {"labels": 20}}})))
     labels = [set(row.split(", ")) for row in read_contexts(stage.write()).values()]
@@ -224,7 +235,7 @@ def test_a_table_of_ones_own_is_taken_as_it_is_in_the_order_of_the_images(tmp_pa
 @pytest.mark.parametrize(
     ("sample_ids", "classes", "message"),
     [
-        (["a", "c", "d"], ["frog"] * 3, r"has no row for 2 of 3 ID train images \(c is the first\)"),
+        (["a", "c", "d"], ["frog"] * 3, r"has no row for 2 of 3 ID train images that are chosen \(c is the first\)"),
         (["a"], ["panda"], "says that a is of class 'frog', and it is of 'panda'"),
     ],
 )

@@ -150,7 +150,7 @@ def test_features_that_are_not_finite_are_an_error(outliers, data, tmp_path):
     stage = outliers([("", ...)])
     clip = Clip.load(data / "models/clip")
     clip.model.visual_projection.weight[0, 0] = float("nan")
-    clip.save(tmp_path / "broken")
+    clip.save_pretrained(tmp_path / "broken")
     stage.reads["models/clip"] = tmp_path / "broken"
     with pytest.raises(PenumbraError, match="broken: its features of images are NaN or infinite"):
         main(stage)

@@ -141,7 +141,7 @@ def test_saved_and_loaded_again_it_is_the_same_to_the_byte(directories, tmp_path
         loaded = Clip.load(source)
         if target == "two":
             loaded.tokens(["a"])  # leaves its padding in the tokenizer
-        loaded.save(tmp_path / target)
+        loaded.save_pretrained(tmp_path / target)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert files == sorted(path.name for path in directories[name].iterdir())
     assert all((tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes() for file in files)
@@ -153,7 +153,7 @@ def test_saved_and_loaded_again_it_is_the_same_to_the_byte(directories, tmp_path
 
 
 def test_loading_and_saving_say_nothing(directories, tmp_path, capfd):
-    Clip.load(directories["transformer"]).save(tmp_path / "silent")
+    Clip.load(directories["transformer"]).save_pretrained(tmp_path / "silent")
     assert "".join(capfd.readouterr()) == ""
 
 

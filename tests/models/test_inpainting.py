@@ -126,7 +126,7 @@ def test_the_noise_levels_of_a_pndm_scheduler_are_those_of_ddim(model):
 
 def test_saved_the_official_pipeline_loads_it_with_the_same_weights(model, directory, tmp_path):
     model.eps(latents(model, 1), 1, model.embed(["a"]))  # the kept latents are no weights
-    model.save(tmp_path / "saved")
+    model.save_pretrained(tmp_path / "saved")
     assert json.loads((tmp_path / "saved/model_index.json").read_text())["_class_name"] == "StableDiffusionInpaintPipeline"
     official = StableDiffusionInpaintPipeline.from_pretrained(tmp_path / "saved", safety_checker=None)
     assert official.unet.config.in_channels == 9

@@ -164,9 +164,9 @@ def test_a_prompt_over_the_limit_is_an_error_and_one_at_the_limit_is_not(model, 
 
 def test_saved_and_loaded_again_it_is_the_same_to_the_byte_and_to_the_official_pipeline(model, directory, tmp_path):
     for name in ("one", "two"):
-        LatentDiffusion.load(directory).save(tmp_path / name)
+        LatentDiffusion.load(directory).save_pretrained(tmp_path / name)
         model.tokens(["a"])  # leaves its padding in the tokenizer
-    model.save(tmp_path / "two")
+    model.save_pretrained(tmp_path / "two")
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(directory) for path in directory.rglob("*") if path.is_file())
     assert all((tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes() for file in files)

@@ -14,7 +14,7 @@ from sections import spec
 from penumbra.errors import PenumbraError
 from penumbra.prepare.glyphs import FONTS
 from penumbra.prepare.pixels import load_pixels
-from penumbra.prepare.sources import SOURCES, check_disjoint, read_source
+from penumbra.prepare.sources import SOURCES, read_source
 
 
 def records(*args, **options) -> list:
@@ -203,13 +203,3 @@ def test_cifar_is_not_unpickled_unless_its_checksum_is_right(tmp_path: Path, mon
     with pytest.raises(PenumbraError, match="no intact python version of CIFAR10"):
         records("cifar10", root)
     assert not (tmp_path / "trace").exists()
-
-
-def test_sections_that_would_leak_are_refused():
-    digits = spec("digits", classes=["0", "1"])
-    with pytest.raises(PenumbraError, match=r"prepare\.near\.d: shares digits classes \(\['1'\]\) with prepare\.id"):
-        check_disjoint({"id": digits, "near.d": spec("digits", classes=["1", "2"])})
-    with pytest.raises(PenumbraError, match=r"prepare\.far\.t: shares textures classes \(all\) with prepare\.calibration\.t"):
-        check_disjoint({"calibration.t": spec("textures", classes=["dots"]), "far.t": spec("textures")})
-    check_disjoint({"id": digits, "near.d": spec("digits", classes=["2"]), "far.d": spec("digits", classes=["2", "3"])})
-    check_disjoint({"id": spec("folder", "a"), "near.d": spec("folder", "b")})

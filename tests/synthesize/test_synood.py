@@ -110,15 +110,6 @@ def test_the_images_of_most_bytes_per_pixel_of_each_class_are_repainted(default)
     np.testing.assert_allclose(rows["complexity"], complexity[kept], rtol=1e-6)
 
 
-def test_bytes_are_compared_as_numbers_and_ties_go_by_sample_id():
-    rows = enumerate([("b", 9.5), ("d", 10.5), ("a", 9.5), ("e", 9e-5), ("c", 9.5)])
-    images = [synood.Image("train", row, name, 0, value) for row, (name, value) in rows]
-    assert [image.sample_id for image in synood.chosen(images, 2)] == ["d", "a"]
-    assert synood.chosen(images, None) == images
-    others = [synood.Image("test", 0, "f", 0, 1.0), synood.Image("train", 5, "g", 1, 1.0)]
-    assert [image.sample_id for image in synood.chosen([*images, *others], 1)] == ["d", "f", "g"]
-
-
 def test_prompts_are_the_labels_cut_to_their_length_and_none_without_labels(default):
     rows = rows_of(default)
     by_source = [LABELS[int(source[-6:]) % len(LABELS)] for source in rows["source_id"]]

@@ -7,7 +7,7 @@ import pytest
 from dvc.repo import Repo
 
 from penumbra.errors import PenumbraError
-from penumbra.workflow import closure, contract, libraries, mend
+from penumbra.workflow import closure, contract, execute, libraries, mend
 from penumbra.workflow.record import meaning
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +58,19 @@ def test_imports_for_type_checking_are_not_in_a_closure(tmp_path, monkeypatch):
         f"src/penumbra/{name}" for name in ("__init__.py", "toy/__init__.py", "toy/helper.py", "toy/step.py")
     ]
     assert names == ["numpy"]
+
+
+def test_stages_go_in_one_call_where_their_rules_make_nothing_else():
+    dag = contract.load()
+
+    def closed(*names):
+        return execute.closed(dag, [dag.stages[name] for name in names])
+
+    assert execute.closed(dag, dag.standing())
+    assert closed("synthesize@badood", "synthesize@synood", "pretrain@rdm")
+    assert closed("train@badood-mid", "score@badood-mid")
+    assert not closed("filter@badood", "calibrate@badood", "train@badood-mid")  # calibration reads train@badood-all
+    assert not closed("score@badood-mid", "train@badood-low")
 
 
 def test_an_unknown_stage_is_an_error_that_lists_the_known():

@@ -1,13 +1,15 @@
 """A stage that is killed goes on where it was, and one that fails says why."""
 
 import os
+import shutil
 import signal
 import time
 from collections import Counter
 
 import psutil
+from ruamel.yaml import YAML
 
-from miniature import UNITS
+from miniature import UNITS, Miniature
 
 STAGE = "synthesize@badood-gaussian"
 
@@ -42,8 +44,27 @@ def test_after_a_kill_dvc_repro_ends_with_the_same_bytes_and_does_no_finished_un
     assert miniature.outputs() == undisturbed.outputs()
 
 
+def test_a_killed_first_run_keeps_the_record_of_finished_stages(built_miniature, tmp_path):
+    fresh = Miniature.create(tmp_path / "fresh")
+    process = fresh.start("penumbra", "repro", MINIATURE_RECORD_SECONDS="0.5")
+    deadline, lock = time.monotonic() + 90, fresh.root / "dvc.lock"
+    while not (lock.exists() and "synthesize" in lock.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    kill(process)
+    recorded = YAML(typ="safe").load(lock)["stages"].keys()
+    before = fresh.counters()
+    assert recorded <= before.keys() and "report" not in before
+
+    fresh.penumbra("repro")
+    assert {stage: fresh.counters()[stage] for stage in recorded} == dict.fromkeys(recorded, 1)
+    assert fresh.outputs() == built_miniature.outputs()
+    assert "Nothing to run" in fresh.penumbra("repro", "--dry").stdout
+
+
 def test_a_failed_job_fails_its_stage_and_the_end_of_its_log_is_shown(miniature):
-    failed = miniature.penumbra("run", STAGE, check=False, MINIATURE_FAILS="unit-1")
+    shutil.copytree(miniature.root / "profiles/local", profile := miniature.root / "profiles/parts")
+    (profile / "config.yaml").write_text((profile / "config.yaml").read_text().replace("shards=1", "shards=2"))
+    failed = miniature.penumbra("run", STAGE, check=False, MINIATURE_FAILS="unit-1", PENUMBRA_PROFILE="parts")
     assert failed.returncode
     message = failed.stderr.partition("penumbra: ")[2]
     assert f"{STAGE}: failed." in message

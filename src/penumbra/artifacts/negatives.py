@@ -1,17 +1,16 @@
 """data/features/negatives.safetensors: text features of the ID labels and of the negative labels that were mined for them."""
 
-import json
 import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError, safe_open
-
-from penumbra.artifacts.files import replace
+from penumbra.artifacts.tensors import read_content, read_tensors, write_tensors
 from penumbra.errors import PenumbraError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+TENSORS = ("id", "mcm", "negative")
 
 
 @dataclass(frozen=True)
@@ -53,18 +52,14 @@ class TextFeatures:
 
 
 def write_negatives(path: str | os.PathLike, features: TextFeatures, provenance: dict) -> None:
-    """Write the tensors, with everything else as JSON in the metadata `penumbra`."""
-    from safetensors.torch import save_file  # whoever has tensors has torch
-
+    """Write the tensors, and everything else beside them."""
     content = {
         "logit_scale": features.logit_scale,
         "id_names": features.id_names,
         "negatives": [asdict(negative) for negative in features.negatives],
         "provenance": provenance,
     }
-    tensors = {name: getattr(features, name).contiguous() for name in ("id", "mcm", "negative")}
-    with replace(path) as temporary:  # one entry of metadata only: safetensors writes several in random order
-        save_file(tensors, temporary, {"penumbra": json.dumps(content, sort_keys=True)})
+    write_tensors(path, {name: getattr(features, name) for name in TENSORS}, content)
 
 
 def read_negatives(path: str | os.PathLike) -> TextFeatures:
@@ -73,10 +68,9 @@ def read_negatives(path: str | os.PathLike) -> TextFeatures:
     Raises:
         PenumbraError: the file is missing or not what extract@negatives writes.
     """
-    content = _content(path)
-    with safe_open(path, "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in ("id", "mcm", "negative")}
-    return TextFeatures(**tensors, logit_scale=content["logit_scale"], id_names=content["id_names"], negatives=_labels(content))
+    tensors, content = read_tensors(path)
+    negatives = _labels(content, path)
+    return TextFeatures(**tensors, logit_scale=content["logit_scale"], id_names=content["id_names"], negatives=negatives)
 
 
 def read_negative_labels(path: str | os.PathLike) -> list[Negative]:
@@ -85,19 +79,10 @@ def read_negative_labels(path: str | os.PathLike) -> list[Negative]:
     Raises:
         PenumbraError: see `read_negatives`.
     """
-    return _labels(_content(path))
+    return _labels(read_content(path), path)
 
 
-def _labels(content: dict) -> list[Negative]:
-    return [Negative(**negative) for negative in content["negatives"]]
-
-
-def _content(path: str | os.PathLike) -> dict:
-    try:
-        with safe_open(path, "numpy") as file:
-            content = json.loads((file.metadata() or {}).get("penumbra", "{}"))
-    except (OSError, SafetensorError) as error:
-        raise PenumbraError(f"{path}: cannot be read as safetensors ({error}). Run `dvc repro` to make it again.") from error
+def _labels(content: dict, path: str | os.PathLike) -> list[Negative]:
     if "negatives" not in content:
         raise PenumbraError(f"{path}: lists no negative labels. Run `dvc repro` to make it again.")
-    return content
+    return [Negative(**negative) for negative in content["negatives"]]

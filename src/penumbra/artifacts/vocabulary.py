@@ -4,14 +4,13 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from penumbra.artifacts.captions import named
 from penumbra.artifacts.images import read_table
 from penumbra.errors import PenumbraError
 
 
 def captions(world: str | os.PathLike) -> list[str]:
-    """What the captions of data/images/world.parquet name, row by row."""
-    return [named(caption or "") for caption in read_table(world, ["caption"])["caption"].to_pylist()]
+    """The captions of data/images/world.parquet, row by row."""
+    return [caption or "" for caption in read_table(world, ["caption"])["caption"].to_pylist()]
 
 
 def lines(file: str | os.PathLike, key: str) -> list[str]:

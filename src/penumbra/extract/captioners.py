@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra.artifacts.captions import concepts
-from penumbra.artifacts.images import read_pixel_range, read_table
+from penumbra.artifacts.images import read_pixel_rows, read_table
 from penumbra.artifacts.vocabulary import captions, lines, vocabulary
 from penumbra.errors import PenumbraError
 from penumbra.extract.labels import clean, stems
@@ -92,16 +92,16 @@ def _asked(p: Params, names: list[str], device: torch.device) -> Callable[[Tenso
     return caption
 
 
-def open_captioner(stage: Stage) -> Callable[[int, int], list[Caption]]:
-    """Load the model of extract.contexts.captioner; returns what captions the rows start..stop - 1 of images/train."""
-    device, p, train = setup(), stage.params.extract.contexts, stage.read("images/train")
+def open_captioner(stage: Stage) -> Callable[[Sequence[int]], list[Caption]]:
+    """Load the model of extract.contexts.captioner; returns what captions rows of images/train, which ascend."""
+    device, p, train = setup(threads=1), stage.params.extract.contexts, stage.read("images/train")
     names, label = concepts(train), read_table(train, ["label"])["label"].to_pylist()
     ask = _asked(p, names, device) if p.captioner == "llava" else _tagger(stage, p, names, device)
 
-    def caption(start: int, stop: int) -> list[Caption]:
-        pixels = torch.from_numpy(read_pixel_range(train, start, stop)).permute(0, 3, 1, 2)
+    def caption(rows: Sequence[int]) -> list[Caption]:
+        pixels, labels = torch.from_numpy(read_pixel_rows(train, rows)).permute(0, 3, 1, 2), [label[row] for row in rows]
         size = inference_batch(BATCH)
-        batches = zip(pixels.split(size), [label[at : min(at + size, stop)] for at in range(start, stop, size)], strict=True)
-        return [row for batch, labels in batches for row in ask(batch, labels)]
+        parts = (slice(start, start + size) for start in range(0, len(rows), size))
+        return [row for part in parts for row in ask(pixels[part], labels[part])]
 
     return caption

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from penumbra.artifacts.contexts import Context, read_rows, write_contexts
 from penumbra.artifacts.images import read_table
 from penumbra.artifacts.tables import read_json, write_json
+from penumbra.complexity import bytes_per_pixel, most_detailed
 from penumbra.errors import PenumbraError
 from penumbra.runtime import progress
 from penumbra.stage import Stage
@@ -27,7 +28,7 @@ def from_file(path: str, sample_ids: Sequence[str], classes: Sequence[str]) -> l
     absent = [sample_id for sample_id in sample_ids if sample_id not in given]
     if absent:
         raise PenumbraError(
-            f"{path}: has no row for {len(absent)} of {len(sample_ids)} ID train images ({absent[0]} is the first). "
+            f"{path}: has no row for {len(absent)} of {len(sample_ids)} ID train images that are chosen ({absent[0]} is the first). "
             "Add them; their labels may be empty."
         )
     found = []
@@ -39,26 +40,35 @@ def from_file(path: str, sample_ids: Sequence[str], classes: Sequence[str]) -> l
     return found
 
 
+def chosen(stage: Stage, per_class: int | None) -> tuple[list[int], list[str], list[str]]:
+    """Rows, sample ids and classes of the ID train images that get labels: those that synthesis chooses by the same rule."""
+    path = stage.read("images/train")
+    table = read_table(path, ["sample_id", "class", "label"]).to_pydict()
+    rows = list(range(len(table["label"])))
+    if per_class is not None:
+        rows = most_detailed(bytes_per_pixel(path), table["sample_id"], table["label"], per_class)
+    return rows, [table["sample_id"][row] for row in rows], [table["class"][row] for row in rows]
+
+
 def main(stage: Stage) -> None:
-    """Write data/features/contexts.csv, one row for each ID train image, in their order.
+    """Write data/features/contexts.csv, one row for each ID train image that may be repainted, in their order.
 
     A block of images is a unit: a killed job goes on after the last whole one.
     """
     p = stage.params.extract.contexts
-    rows = read_table(stage.read("images/train"), ["sample_id", "class"]).to_pydict()
+    rows, sample_ids, classes = chosen(stage, p.per_class)
     if p.captioner == "file":
         if stage.part is None:
-            write_contexts(stage.write(), from_file(p.path, rows["sample_id"], rows["class"]))
+            write_contexts(stage.write(), from_file(p.path, sample_ids, classes))
         return
-    count = len(rows["sample_id"])
-    units = {f"rows-{start:06d}.json": (start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)}
+    units = {f"rows-{start:06d}.json": rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)}
     todo = stage.todo(units)
     if todo:
         from penumbra.extract.captioners import open_captioner  # assembling needs no torch
 
         caption = open_captioner(stage)
     for unit in progress(todo, stage.name):
-        write_json(stage.scratch / unit, [{"answer": answer, "labels": labels} for answer, labels in caption(*units[unit])])
+        write_json(stage.scratch / unit, [{"answer": answer, "labels": labels} for answer, labels in caption(units[unit])])
     if stage.part is not None:
         return
     made = [row for unit in units for row in read_json(stage.scratch / unit)]
@@ -66,7 +76,7 @@ def main(stage: Stage) -> None:
         stage.write(),
         (
             Context(sample_id, name, ", ".join(row["labels"]), row["answer"])
-            for sample_id, name, row in zip(rows["sample_id"], rows["class"], made, strict=True)
+            for sample_id, name, row in zip(sample_ids, classes, made, strict=True)
         ),
     )
     stage.finish()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from penumbra.errors import PenumbraError
 from penumbra.models import vision  # noqa: F401  transformers imports torchvision, which needs its door opened first
-from penumbra.models.pretrained import forget_origin, load_part, load_weights, locate, quiet
+from penumbra.models.pretrained import load_part, load_weights, locate, quiet, set_origin
 
 import transformers  # isort: skip
 from transformers import (  # isort: skip
@@ -96,16 +96,16 @@ class Clip(nn.Module):
                 tower.to(torch.bfloat16)
         return clip
 
-    def save(self, directory: str | os.PathLike) -> None:
+    def save_pretrained(self, directory: str | os.PathLike, provenance: dict | None = None) -> None:
         """Write config.json, model.safetensors, preprocessor_config.json and the tokenizer's files, as CLIP is published.
 
-        The bytes depend on the weights alone: where they once were loaded from is left out.
+        The bytes depend on the weights and on how they were made, `provenance` (penumbra.json): where they were loaded from is left out.
         """
         self.tokenizer("", padding=False)  # forgets the last call's padding, which would be written too
         with quiet(transformers.utils.logging):
             for part in (self.model, self.processor, self.tokenizer):
                 part.save_pretrained(directory)
-        forget_origin(Path(directory))
+        set_origin(Path(directory), provenance)
 
     @property
     def device(self) -> torch.device:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from penumbra.errors import PenumbraError
 from penumbra.models import vision  # noqa: F401  transformers and diffusers import torchvision, which needs its door opened first
-from penumbra.models.pretrained import forget_origin, load_part, load_weights, locate, quiet
+from penumbra.models.pretrained import load_part, load_weights, locate, quiet, set_origin
 
 import diffusers  # isort: skip
 import transformers  # isort: skip
@@ -137,17 +137,17 @@ class LatentDiffusion(nn.Module):
             model.text_encoder.to(torch.bfloat16)
         return model
 
-    def save(self, directory: str | os.PathLike) -> None:
+    def save_pretrained(self, directory: str | os.PathLike, provenance: dict | None = None) -> None:
         """Write the components and model_index.json into `directory`, as its class in diffusers does.
 
-        The bytes depend on the weights alone: where they once were loaded from is left out.
+        The bytes depend on the weights and on how they were made, `provenance` (penumbra.json): where they were loaded from is left out.
         """
         directory = Path(directory)
         self.tokenizer.backend_tokenizer.no_padding()  # the last call's, which would be written too
         with quiet(*LOGGERS):
             for part in COMPONENTS:
                 getattr(self, part).save_pretrained(directory / part)
-        forget_origin(directory)
+        set_origin(directory, provenance)
         index = {part: [kind.__module__.split(".")[0], kind.__name__] for part, kind in COMPONENTS.items()}
         absent = {part: [None, None] for part in ("feature_extractor", "image_encoder", "safety_checker")}
         stamp = {"_class_name": self.PIPELINE, "_diffusers_version": diffusers.__version__, "requires_safety_checker": False}

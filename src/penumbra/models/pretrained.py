@@ -80,9 +80,15 @@ def load_weights(kind: type, source: str | os.PathLike, where: str, what: str, f
     return module
 
 
-def forget_origin(directory: Path) -> None:
-    """Take out of the JSON files below a directory where the components once were loaded from: equal weights are equal bytes."""
+def set_origin(directory: Path, provenance: dict | None) -> None:
+    """Take out of the JSON files below a directory where the components once were loaded from: equal weights are equal bytes.
+
+    Args:
+        provenance: how they were made, which is written as penumbra.json; None leaves the directory as the libraries write it.
+    """
     for path in directory.rglob("*.json"):
         content = json.loads(path.read_text())
         if content.keys() & ORIGIN:
             path.write_text(json.dumps({key: value for key, value in content.items() if key not in ORIGIN}, indent=2) + "\n")
+    if provenance is not None:
+        (directory / "penumbra.json").write_text(json.dumps(provenance, indent=2, sort_keys=True) + "\n")

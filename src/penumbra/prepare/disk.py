@@ -21,8 +21,9 @@ def _existing(path: str | None, key: str) -> Path:
     return Path(path)
 
 
-def _photo(class_name: str) -> str:
-    return f"a photo of a {class_name.replace('_', ' ')}"
+def _caption(class_name: str) -> str:
+    """What images of a class show, in words that fit into any prompt: prompts have their own words around it."""
+    return class_name.replace("_", " ")
 
 
 def folder(spec: Params, key: str, seed: int) -> Iterator[Record]:
@@ -48,7 +49,7 @@ def folder(spec: Params, key: str, seed: int) -> Iterator[Record]:
             if text != str(relative):
                 yield faulty(text, text, "its name is not UTF-8")
             else:
-                yield Record(text, name, partial(read_file, path), _photo(name), path=text)
+                yield Record(text, name, partial(read_file, path), _caption(name), path=text)
         if not found:
             yield faulty(name, name, "class folder without images")
 
@@ -86,7 +87,7 @@ def _listed(line: str, where: str, root: Path, classes: list[str] | None, seen: 
     if classes is not None and not 0 <= label < len(classes):
         return faulty(where, name, f"label {label} is out of range: {len(classes)} classes")
     class_name = classes[label] if classes is not None else str(label) if label >= 0 else None
-    return Record(name, class_name, partial(read_file, root / name), _photo(class_name or "thing"), path=name)
+    return Record(name, class_name, partial(read_file, root / name), _caption(class_name or "thing"), path=name)
 
 
 def cifar10(spec: Params, key: str, seed: int) -> Iterator[Record]:
@@ -113,4 +114,4 @@ def _cifar(name: str, spec: Params, key: str) -> Iterator[Record]:
         for index, (pixels, target) in enumerate(zip(data.data, data.targets, strict=True)):
             class_name = data.classes[target]
             if class_name in wanted:
-                yield Record(f"{official}/{index:05d}", class_name, partial(Image.fromarray, pixels), _photo(class_name), official)
+                yield Record(f"{official}/{index:05d}", class_name, partial(Image.fromarray, pixels), _caption(class_name), official)

@@ -32,7 +32,7 @@ def photos(spec: Params, key: str, seed: int) -> Iterator[Record]:
     classes = choose(spec.classes, ["china", "flower"], key)
     pictures = {name: load_sample_image(f"{name}.jpg") for name in classes}
     for source_id, name, own in take_turns(spec, key, seed, classes):
-        yield Record(source_id, name, partial(_patch, pictures[name], own), f"a photo of {name}")
+        yield Record(source_id, name, partial(_patch, pictures[name], own), name)
 
 
 def _patch(picture: np.ndarray, seed: int) -> Image.Image:

@@ -1,7 +1,6 @@
 """All sources by name. A new one is a function of (spec, key, seed) that yields records, and its line in this table."""
 
 from collections.abc import Callable, Iterator
-from itertools import combinations
 
 from penumbra.errors import PenumbraError
 from penumbra.prepare.digits import digits
@@ -37,21 +36,3 @@ def read_source(spec: Params, key: str, seed: int) -> Iterator[Record]:
     if spec.source not in SOURCES:
         raise PenumbraError(f"prepare.{key}.source: {spec.source!r} is unknown. Choose from {', '.join(SOURCES)}.")
     return SOURCES[spec.source](spec, key, seed)
-
-
-def check_disjoint(specs: dict[str, Params]) -> None:
-    """Refuse sections that would show a model, or the calibration, what a test set holds.
-
-    Two test sets (near.*, far.*) may share classes of a source; every other pair may not.
-
-    Raises:
-        PenumbraError: names both sections and the classes that they share.
-    """
-    for (first, one), (second, other) in combinations(specs.items(), 2):
-        if (one.source, one.path) != (other.source, other.path) or {first.split(".")[0], second.split(".")[0]} <= {"near", "far"}:
-            continue
-        if one.classes is None or other.classes is None or set(one.classes) & set(other.classes):
-            shared = sorted(set(one.classes or ()) & set(other.classes or ())) or "all"
-            raise PenumbraError(
-                f"prepare.{second}: shares {one.source} classes ({shared}) with prepare.{first}. Give them different classes."
-            )

@@ -14,7 +14,6 @@ from penumbra.errors import PenumbraError
 from penumbra.prepare.ingest import Intake, Picture, ordered_map
 from penumbra.prepare.record import Record
 from penumbra.prepare.shift import shifts
-from penumbra.prepare.sources import check_disjoint
 from penumbra.prepare.split import class_order, shuffled, split_members
 from penumbra.stage import Params, Stage
 
@@ -51,7 +50,6 @@ def main(stage: Stage) -> None:
     """
     params = stage.params.prepare
     sections = {"id": params.id} | {f"{group}.{name}": spec for group in FILE_OF_GROUP for name, spec in params[group].items()}
-    check_disjoint(sections)
     intake = Intake(stage.params.common.image_size, stage.params.common.seed, params.quarantine_limit)
     classes, splits = plan_id(intake, params.id)
     with ExitStack() as stack:

@@ -4,11 +4,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_pixels, read_provenance, read_table
 from penumbra.models.published import load_checkpoint, load_strict
 from penumbra.models.resnet import ResNet
 from penumbra.noise import generator
+from penumbra.pretrain.output import write_model
 from penumbra.runtime import setup
 from penumbra.stage import Params, Stage
 from penumbra.training import History, epochs, set_learning_rate, warmup_cosine
@@ -78,8 +78,4 @@ def main(stage: Stage) -> None:
         load_strict(network, load_checkpoint(p.checkpoint), p.checkpoint)
     else:
         history = train(stage, network, device)
-    with replace(stage.write()) as directory:
-        network.eval().save_pretrained(directory, stage.provenance)
-        if history:
-            history.write(directory / "history.csv")
-    stage.finish()
+    write_model(stage, network, history)

@@ -1,6 +1,5 @@
 """pretrain@clip: a small CLIP trained on captioned images, in transformers' layout; or the import of a published one."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra.artifacts.captions import concepts, read_captions
-from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_pixels, read_table
 from penumbra.augmentation import shifted
 from penumbra.models.clip import Clip, CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 from penumbra.noise import generator
 from penumbra.pretrain.captions import build_tokenizer
+from penumbra.pretrain.output import write_model
 from penumbra.runtime import setup
 from penumbra.stage import Params, Stage
 from penumbra.training import History, epochs, set_learning_rate, warmup_cosine
@@ -168,9 +167,4 @@ def main(stage: Stage) -> None:
         clip = Clip.load(p.model)
     else:
         clip, history = train(stage, device)
-    with replace(stage.write()) as directory:
-        clip.save(directory)
-        (directory / "penumbra.json").write_text(json.dumps(stage.provenance, indent=2, sort_keys=True) + "\n")
-        if history:
-            history.write(directory / "history.csv")
-    stage.finish()
+    write_model(stage, clip, history)

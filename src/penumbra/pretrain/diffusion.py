@@ -1,6 +1,5 @@
 """pretrain@diffusion: a small text-to-image latent diffusion pipeline in diffusers' layout; or the import of a published one."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,13 +8,13 @@ import torch
 from torch import Tensor
 
 from penumbra.artifacts.captions import concepts, read_captions
-from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import ImageWriter, read_table
 from penumbra.models.latent import DDIMScheduler, LatentDiffusion
 from penumbra.noise import SampleNoise
 from penumbra.pretrain.autoencoder import INFERENCE_BATCH, train_autoencoder
 from penumbra.pretrain.captions import build_tokenizer
 from penumbra.pretrain.denoiser import Captioned, build_text_encoder, build_unet, train_denoiser
+from penumbra.pretrain.output import write_model
 from penumbra.pretrain.pictures import draw, png, read_images
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
@@ -68,13 +67,13 @@ def train(stage: Stage, device: torch.device) -> tuple[LatentDiffusion, History]
     return model, history
 
 
-def write_samples(path: Path, model: LatentDiffusion, stage: Stage) -> None:
+def write_samples(directory: Path, model: LatentDiffusion, stage: Stage) -> None:
     """Samples of every ID caption, of world captions spread over the world, and unconditional ones (caption "")."""
     p, seed = stage.params.pretrain.diffusion, stage.params.common.seed
     id_captions, world = (list(dict.fromkeys(read_captions(stage.read(f"images/{name}")))) for name in ("train", "world"))
     some = sorted(world)[:: max(len(world) // WORLD_SAMPLES, 1)][:WORLD_SAMPLES]
     captions = [caption for caption in id_captions for _ in range(SAMPLES)] + some + [""] * (2 * SAMPLES)
-    with ImageWriter(path, {"caption": pa.string(), "seed": pa.int64()}, stage.provenance) as writer:
+    with ImageWriter(directory / "samples.parquet", {"caption": pa.string(), "seed": pa.int64()}, stage.provenance) as writer:
         for rows in torch.arange(len(captions)).split(inference_batch(SAMPLE_BATCH)):
             noise = SampleNoise(seed, NAME, [str(row.item()) for row in rows]).normal(*model.latent_shape)
             images = draw(model, [captions[row] for row in rows], noise, p.sample_steps, p.sample_guidance)
@@ -90,10 +89,4 @@ def main(stage: Stage) -> None:
         model = LatentDiffusion.load(p.pipeline)
     else:
         model, history = train(stage, device)
-    with replace(stage.write()) as directory:
-        model.save(directory)
-        (directory / "penumbra.json").write_text(json.dumps(stage.provenance, indent=2, sort_keys=True) + "\n")
-        if history:
-            history.write(directory / "history.csv")
-        write_samples(directory / "samples.parquet", LatentDiffusion.load(directory, device), stage)
-    stage.finish()
+    write_model(stage, model, history, lambda directory: write_samples(directory, LatentDiffusion.load(directory, device), stage))

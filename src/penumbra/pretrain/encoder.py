@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_pixels, read_table
 from penumbra.models.moco import MoCoEncoder, normalise, projector
 from penumbra.models.published import load_strict, moco_state
 from penumbra.noise import generator
+from penumbra.pretrain.output import write_model
 from penumbra.pretrain.views import random_view
 from penumbra.runtime import setup
 from penumbra.stage import Params, Stage
@@ -132,8 +132,4 @@ def main(stage: Stage) -> None:
         load_strict(encoder, moco_state(p.checkpoint), p.checkpoint)
     else:
         encoder, history = train(stage, device)
-    with replace(stage.write()) as directory:
-        encoder.eval().save_pretrained(directory, stage.provenance)
-        if history:
-            history.write(directory / "history.csv")
-    stage.finish()
+    write_model(stage, encoder, history)

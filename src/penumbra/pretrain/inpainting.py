@@ -1,6 +1,5 @@
 """pretrain@inpainting: the pipeline of pretrain@diffusion taught to paint what a mask covers; or the import of a published one."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,13 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra.artifacts.captions import concepts, read_captions
-from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import ImageWriter, read_table
 from penumbra.errors import PenumbraError
 from penumbra.models.inpainting import GREY, InpaintingDiffusion
 from penumbra.models.latent import LatentDiffusion
 from penumbra.noise import SampleNoise
 from penumbra.pretrain.autoencoder import INFERENCE_BATCH
+from penumbra.pretrain.output import write_model
 from penumbra.pretrain.painter import Pictures, train_painter, untrained
 from penumbra.pretrain.pictures import draw, png, read_images
 from penumbra.runtime import inference_batch, setup
@@ -79,7 +78,7 @@ def examples(stage: Stage, size: tuple[int, int]) -> tuple[Tensor, list[str], li
     return images, [rows["sample_id"][row] for row in chosen], [names[label] for label in sorted(first)]
 
 
-def write_samples(path: Path, model: InpaintingDiffusion, stage: Stage) -> None:
+def write_samples(directory: Path, model: InpaintingDiffusion, stage: Stage) -> None:
     """Write what the model paints into the middle of validation images, and what it draws where everything is masked.
 
     Column `kind`: original, masked and repainted are of the validation image `source_id`; those that are drawn have none.
@@ -87,7 +86,9 @@ def write_samples(path: Path, model: InpaintingDiffusion, stage: Stage) -> None:
     p, seed = stage.params.pretrain.inpainting, stage.params.common.seed
     originals, ids, captions = examples(stage, model.image_size)
     drawn = [(caption, str(number)) for caption in captions for number in range(DRAWN)]
-    with ImageWriter(path, dict.fromkeys(("caption", "kind", "source_id"), pa.string()), stage.provenance) as writer:
+    with ImageWriter(
+        directory / "samples.parquet", dict.fromkeys(("caption", "kind", "source_id"), pa.string()), stage.provenance
+    ) as writer:
 
         def add(images: Tensor, kind: str, captions: Sequence[str], sources: Sequence[str]) -> None:
             for image, caption, source in zip(images, captions, sources, strict=True):
@@ -117,10 +118,4 @@ def main(stage: Stage) -> None:
         model = InpaintingDiffusion.load(p.pipeline)
     else:
         model, history = train(stage, device)
-    with replace(stage.write()) as directory:
-        model.save(directory)
-        (directory / "penumbra.json").write_text(json.dumps(stage.provenance, indent=2, sort_keys=True) + "\n")
-        if history:
-            history.write(directory / "history.csv")
-        write_samples(directory / "samples.parquet", InpaintingDiffusion.load(directory, device), stage)
-    stage.finish()
+    write_model(stage, model, history, lambda directory: write_samples(directory, InpaintingDiffusion.load(directory, device), stage))

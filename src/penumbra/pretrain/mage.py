@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_pixels
 from penumbra.models.mage import MAGE
 from penumbra.models.moco import MoCoEncoder
 from penumbra.models.published import check_encoder, load_strict, mage_state, vqgan_state
 from penumbra.noise import generator
+from penumbra.pretrain.output import write_model
 from penumbra.pretrain.tokenizer import train_tokenizer
 from penumbra.runtime import setup
 from penumbra.stage import Params, Stage
@@ -126,8 +126,4 @@ def main(stage: Stage) -> None:
         check_encoder(encoder, p.checkpoint)
     else:
         history = train(stage, mage, encoder, device)
-    with replace(stage.write()) as directory:
-        mage.eval().save_pretrained(directory, stage.provenance)
-        if history:
-            history.write(directory / "history.csv")
-    stage.finish()
+    write_model(stage, mage, history)

@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import iter_pixels
 from penumbra.guidance.diffusion import q_sample
 from penumbra.models.moco import MoCoEncoder
 from penumbra.models.published import check_encoder
 from penumbra.models.rdm import RDM, MovingAverage, load_published
 from penumbra.noise import generator
+from penumbra.pretrain.output import write_model
 from penumbra.runtime import setup
 from penumbra.stage import Params, Stage
 from penumbra.training import History, epochs
@@ -98,8 +98,4 @@ def main(stage: Stage) -> None:
         check_encoder(encoder, p.checkpoint)
     else:
         rdm, history = train(stage, encoder, device)
-    with replace(stage.write()) as directory:
-        rdm.save_pretrained(directory, stage.provenance)
-        if history:
-            history.write(directory / "history.csv")
-    stage.finish()
+    write_model(stage, rdm, history)

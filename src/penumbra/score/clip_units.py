@@ -27,8 +27,8 @@ def score_seed(stage: Stage, directory: Path, device: torch.device) -> pd.DataFr
 
     def ask(name: str, rows: NDArray[np.bool_] | None) -> Outputs:
         kind, _, section = name.partition("/")
-        features = images[section] if kind == "images" else _probe_features(stage, f"features/clip-{section}", name)
         ids = read_table(stage.read(name), ["sample_id"])["sample_id"].to_pylist()
+        features = images[section] if kind == "images" else _probe_features(stage.read(f"features/clip-{section}"), ids, name)
         if len(ids) != len(features):
             raise PenumbraError(
                 f"data/features: hold {len(features)} rows for {len(ids)} images of {name}. Run `dvc repro` to make them again."
@@ -40,12 +40,11 @@ def score_seed(stage: Stage, directory: Path, device: torch.device) -> pd.DataFr
     return score_frame(stage, ask)
 
 
-def _probe_features(stage: Stage, features: str, images: str) -> Tensor:
+def _probe_features(path: Path, sample_ids: list[str], images: str) -> Tensor:
     """Features of round trips, checked to be in the order of their file."""
-    path = stage.read(features)
-    tensors, sample_ids = read_features(path)
-    if sample_ids != read_table(stage.read(images), ["sample_id"])["sample_id"].to_pylist():
-        raise PenumbraError(f"{path}: holds other images than {stage.read(images)}. Run `dvc repro` to make it again.")
+    tensors, given = read_features(path)
+    if given != sample_ids:
+        raise PenumbraError(f"{path}: holds other images than data/{images}. Run `dvc repro` to make it again.")
     return tensors["features"]
 
 

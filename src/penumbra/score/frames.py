@@ -11,7 +11,6 @@ from torch import Tensor
 
 from penumbra.artifacts.images import read_table
 from penumbra.calibrators import fit
-from penumbra.errors import PenumbraError
 from penumbra.scores import energy, max_logit, msp, neighbours
 from penumbra.stage import Stage
 
@@ -50,7 +49,7 @@ def score_frame(stage: Stage, ask: Ask) -> pd.DataFrame:
     calibrator = fit(p.calibrator, np.concatenate(held_out), np.repeat([False, True], [len(part) for part in held_out]))
     parts = [(_keys(stage.read(name)), ask(name, None)) for name in TESTS]
     parts.append((_keys(stage.read("images/val")).assign(group="val", set="id-val"), validation))
-    if probe := probe_name(stage):
+    if probe := stage.one_of("outliers/"):  # ID test images that a generator encoded and decoded, and changed no further
         rows, mask = _probe(stage.read(probe))
         parts.append((rows, ask(probe, mask)))
     frames = []
@@ -64,18 +63,6 @@ def score_frame(stage: Stage, ask: Ask) -> pd.DataFrame:
         frame = frame.assign(**{f"knn_{k}": distances[:, place] for place, k in enumerate(p.knn_more, start=1)})
         frames.append(frame.assign(**{score: values.numpy() for score, values in outputs.more.items()}))
     return pd.concat(frames, ignore_index=True)
-
-
-def probe_name(stage: Stage) -> str | None:
-    """The read that holds ID test images which a generator encoded and decoded, and changed no further; None if there is not one.
-
-    Raises:
-        PenumbraError: there are several.
-    """
-    names = [name for name in stage.reads if name.startswith("outliers/")]
-    if len(names) > 1:
-        raise PenumbraError(f"dvc.yaml: stage {stage.name} must read one file of round trips, not {', '.join(sorted(names))}.")
-    return names[0] if names else None
 
 
 def _keys(path: Path) -> pd.DataFrame:

@@ -1,25 +1,23 @@
 """synthesize@synood: ID images full of detail, repainted after what stands beside their main object (SynOOD 3.3)."""
 
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 
 from penumbra.artifacts.contexts import read_contexts
 from penumbra.artifacts.files import replace
-from penumbra.artifacts.images import encode, iter_pixels, read_table
+from penumbra.artifacts.images import read_table
 from penumbra.artifacts.negatives import read_negative_labels
+from penumbra.complexity import bytes_per_pixel, most_detailed
 from penumbra.errors import PenumbraError
 from penumbra.seeds import derive
 from penumbra.stage import Params, Stage
 from penumbra.synthesize import blocks
 
 BLOCK = 64  # images in a unit of work; fixed, so that parts and restarts compute the same batches
-COMPLEXITY_QUALITY = 75  # of the JPEG whose bytes are counted
 COLUMNS = {
     "sample_id": pa.string(),
     "source_id": pa.string(),
@@ -77,27 +75,12 @@ class Source:
     shown: bool
 
 
-def chosen(images: Sequence[Image], per_class: int | None) -> list[Image]:
-    """The images of each class and split with the most bytes per pixel, at most `per_class` of them (None: all), in their order.
-
-    Bytes are compared as numbers; equal ones by sample id. (The official code sorts them as text.)
-    """
-    groups: dict[tuple[str, int], list[Image]] = defaultdict(list)
-    for image in images:
-        groups[image.split, image.label].append(image)
-    ranked = (sorted(group, key=lambda image: (-image.complexity, image.sample_id))[:per_class] for group in groups.values())
-    kept = {(image.split, image.row) for image in chain.from_iterable(ranked)}
-    return [image for image in images if (image.split, image.row) in kept]
-
-
 def complexities(stage: Stage, split: str) -> np.ndarray:
     """JPEG bytes per pixel [N] of data/images/SPLIT.parquet; counted once for all parts of a job."""
     path = stage.scratch / f"complexity-{split}.npy"
     if not path.exists():
-        pixels = chain.from_iterable(iter_pixels(stage.read(f"images/{split}")))
-        counted = np.array([len(encode(image, jpeg=COMPLEXITY_QUALITY)) / (image.shape[0] * image.shape[1]) for image in pixels])
         with replace(path) as temporary, open(temporary, "wb") as file:
-            np.save(file, counted)
+            np.save(file, bytes_per_pixel(stage.read(f"images/{split}")))
     return np.load(path, allow_pickle=False)
 
 
@@ -122,19 +105,18 @@ def contexts(stage: Stage, images: Sequence[Image], p: Params) -> list[str]:
     if absent:
         raise PenumbraError(
             f"{path}: has no row for image {absent[0]} ({len(absent)} of {len(images)} images lack one). Add it, its labels may be "
-            "empty, or run `dvc repro extract@contexts`."
+            "empty, or run `dvc repro extract@contexts` with an extract.contexts.per_class that is not below this method's."
         )
     return [labels[image.sample_id].strip()[: p.characters].strip() for image in images]
 
 
 def plan(stage: Stage, p: Params) -> list[Source]:
     """The images that are repainted, in the order of their files."""
-    found: list[Image] = []
+    images: list[Image] = []
     for split in p.splits:
-        table = read_table(stage.read(f"images/{split}"), ["sample_id", "label"]).to_pydict()
-        columns = zip(table["sample_id"], table["label"], complexities(stage, split).tolist(), strict=True)
-        found += [Image(split, row, *columns_of) for row, columns_of in enumerate(columns)]
-    images = chosen(found, p.per_class)
+        table, detail = read_table(stage.read(f"images/{split}"), ["sample_id", "label"]).to_pydict(), complexities(stage, split).tolist()
+        rows = most_detailed(detail, table["sample_id"], table["label"], p.per_class)
+        images += [Image(split, row, table["sample_id"][row], table["label"][row], detail[row]) for row in rows]
     shown = {len(images) * place // p.illustrated for place in range(p.illustrated)}
     return [
         Source(image, index, context, p.prompt.format(context) if context else "", index in shown)

@@ -69,6 +69,10 @@ class Contract:
         """The items of a step."""
         return [entry.item for entry in self.stages.values() if entry.step == step and entry.item]
 
+    def before(self, entry: Entry) -> list[Entry]:
+        """The stages whose outputs a stage reads."""
+        return [other for other in self.stages.values() if not set(other.outputs).isdisjoint(entry.data)]
+
     def params(self, entry: Entry) -> dict[str, Any]:
         """The declared parameters, nested as in params.yaml, `like` replaced by what it stands for.
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from penumbra.errors import PenumbraError
@@ -14,6 +14,7 @@ WORKFLOW_PROFILE = Path("profiles/default")
 WITH_PARTS = ("synthesize", "train", "score")  # steps with a part rule
 RULE_PER_ITEM = ("pretrain", "extract", "benchmark", "report")
 WORKED = ": worked "  # in the last line of a step that finished
+RECORD_SECONDS = 60.0  # a killed run loses the record of stages that finished since
 TAIL = 15  # lines of a failed job's log to show
 
 
@@ -38,24 +39,55 @@ def snakemake(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "snakemake", *profiles, "--nolock", "--quiet", "all", *arguments]
 
 
-def run(contract: Contract, names: Sequence[str]) -> None:
-    """Run the stages, and only theirs of all jobs, whatever Snakemake thinks of the rest; items of a step in parallel.
+def closed(contract: Contract, entries: Sequence[Entry]) -> bool:
+    """Whether the rules of the stages make nothing else that these stand on, which Snakemake would run, too."""
+    allowed = set(rules(entries))
+    return not any(other not in entries and allowed & set(rules([other])) for entry in entries for other in contract.before(entry))
 
-    One step at a time: a rule that is allowed for one stage would also run for stages that another one stands on.
+
+def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Run the stages, and only theirs of all jobs, whatever Snakemake thinks of the rest; in parallel.
+
+    As few calls of Snakemake as can be: step by step where the rules of several would run other stages as well.
+
+    Args:
+        names: of stages; where they are not closed, none of them may stand on another.
+        meanwhile: called every RECORD_SECONDS.
 
     Raises:
         PenumbraError: a job failed; the message has the end of its log.
     """
     entries = [contract.entry(*name.partition("@")[::2]) for name in names]
+    calls: list[list[Entry]] = []
     for step in dict.fromkeys(entry.step for entry in entries):
         chosen = [entry for entry in entries if entry.step == step]
+        if calls and closed(contract, [*calls[-1], *chosen]):
+            calls[-1] += chosen
+        else:
+            calls.append(chosen)
+    for chosen in calls:
         for log in _logs(chosen):  # what is there afterwards is of this run
             log.unlink()
         allowed = rules(chosen)
         # the parts are forced too: a marker that a killed run left must not pass for a finished part
         command = snakemake("--force", "--forcerun", *allowed, "--allowed-rules", *allowed, "--", *(entry.outputs[0] for entry in chosen))
-        if subprocess.run(command).returncode:
+        process = subprocess.Popen(command)
+        try:
+            while process.returncode is None:
+                try:
+                    process.wait(RECORD_SECONDS)
+                except subprocess.TimeoutExpired:
+                    meanwhile()
+        finally:
+            process.wait()  # after Ctrl-C, too: Snakemake takes away what is half done
+        if process.returncode:
             raise PenumbraError(_failure(chosen))
+
+
+def finished(entry: Entry) -> bool:
+    """Whether the last job of a stage that runs now, or ran last, came to its end."""
+    log = Path("logs") / (f"{entry.step}/{entry.item}.log" if entry.item else f"{entry.step}.log")
+    return log.exists() and WORKED in _tail(log)
 
 
 def _logs(entries: Sequence[Entry]) -> list[Path]:

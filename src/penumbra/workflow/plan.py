@@ -8,6 +8,7 @@ from penumbra.workflow import cost
 from penumbra.workflow.contract import CONTRACT, ENVIRONMENT
 
 SHOWN = 4  # reasons of a stage that the table shows
+FILES = ("data ", "output ")  # how reasons begin that are of files which stages write
 
 
 @dataclass(frozen=True)
