@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     parser.add_argument("--alone", choices=METHODS, help=argparse.SUPPRESS)  # this is a child process
     args = parser.parse_args()
-    device, batch = setup(threads=1), args.batch or (8 if args.full_size else 64)
+    device, batch = setup(), args.batch or (8 if args.full_size else 64)
     p = Params(YAML(typ="safe").load(Path(__file__).parent.parent / "params.yaml"))
     torch.manual_seed(0)
     s = Setup(*(full_size if args.full_size else small)(p, device), args.steps, batch)

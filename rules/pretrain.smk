@@ -13,8 +13,8 @@ for model in dag.items("pretrain"):
             f"logs/pretrain/{model}.log",
         benchmark:
             f".penumbra/benchmarks/pretrain/{model}.tsv"
-        threads: 1 if model == "clip" else 2
-        priority: 1  # they take both cores of a small machine, and most others stand on them
+        threads: 2 if model == "diffusion" else 1
+        priority: 2 if model == "diffusion" else 1  # most others stand on them
         resources:
             gpu=1,
             mem_mb=4000,

@@ -8,11 +8,15 @@ from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
-THREADS = 2  # fixed, not the number of cores: the order of a sum, and so its last bit, depends on it
 
 
-def setup(threads: int = THREADS) -> "Any":
-    """Deterministic torch with a fixed number of CPU threads; returns the torch.device (`PENUMBRA_DEVICE`, else CUDA if there is one)."""
+def setup(threads: int = 1) -> "Any":
+    """Deterministic torch; returns the torch.device (`PENUMBRA_DEVICE`, else CUDA if there is one).
+
+    Args:
+        threads: of a job on the CPU. Fixed, not the number of cores: the order of a sum, and so its last bit, depends on it. Jobs run
+            side by side, and a small network loses more than it gains by sharing a layer between two.
+    """
     import torch
 
     _keep_memory()

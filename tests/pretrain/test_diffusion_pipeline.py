@@ -62,7 +62,7 @@ WORDS = ("digit zero", "digit one")
 def one_thread():
     """The tiny networks are faster on one thread, and several test processes then do not wait for each other."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(diffusion, "setup", lambda: runtime.setup(threads=1))
+        patch.setattr(diffusion, "setup", lambda threads: runtime.setup())
         yield
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penumbra import runtime, training
+from penumbra import training
 from penumbra.artifacts.images import ImageWriter, encode, iter_pixels, read_provenance, read_table
 from penumbra.errors import PenumbraError
 from penumbra.models.inpainting import InpaintingDiffusion
@@ -45,14 +45,6 @@ WORDS = ("one", "two")
 SIZE = 16
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """The tiny networks are faster on one thread, and several test processes then do not wait for each other."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inpainting, "setup", lambda: runtime.setup(threads=1))
-        yield
-
-
 @pytest.fixture(scope="module")
 def reads(tmp_path_factory):
     """Images whose left half has the brightness of the right one, and a text-to-image pipeline of their size."""
@@ -77,7 +69,7 @@ def make_stage(reads, folder: Path, **changes) -> Stage:
 
 
 @pytest.fixture(scope="module")
-def trained(one_thread, reads, tmp_path_factory):
+def trained(reads, tmp_path_factory):
     """The result of one whole training."""
     stage = make_stage(reads, tmp_path_factory.mktemp("trained"))
     inpainting.main(stage)

@@ -94,7 +94,7 @@ def _asked(p: Params, names: list[str], device: torch.device) -> Callable[[Tenso
 
 def open_captioner(stage: Stage) -> Callable[[Sequence[int]], list[Caption]]:
     """Load the model of extract.contexts.captioner; returns what captions rows of images/train, which ascend."""
-    device, p, train = setup(threads=1), stage.params.extract.contexts, stage.read("images/train")
+    device, p, train = setup(), stage.params.extract.contexts, stage.read("images/train")
     names, label = concepts(train), read_table(train, ["label"])["label"].to_pylist()
     ask = _asked(p, names, device) if p.captioner == "llava" else _tagger(stage, p, names, device)
 

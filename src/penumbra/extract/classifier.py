@@ -28,6 +28,6 @@ def penultimate(classifier: ResNet, images: Tensor) -> Tensor:
 
 def main(stage: Stage) -> None:
     """Write data/features/classifier.safetensors: `features` [N, D] and `label` [N], rows as in images/train."""
-    device = setup(threads=1)
+    device = setup()
     classifier = ResNet.from_pretrained(stage.read("models/classifier")).to(device)
     units.run(stage, "features", lambda images: penultimate(classifier, images), device)

@@ -78,6 +78,6 @@ def of_outliers(stage: Stage, clip: Clip, device: torch.device) -> None:
 
 def main(stage: Stage) -> None:
     """Write data/features/clip.safetensors of the images, or data/features/clip-METHOD.safetensors of a method's outliers."""
-    device = setup(threads=1)
+    device = setup()
     clip = Clip.load(stage.read("models/clip"), device)
     (of_images if stage.item == "clip" else of_outliers)(stage, clip, device)

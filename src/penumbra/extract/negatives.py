@@ -67,7 +67,7 @@ def main(stage: Stage) -> None:
     p, names = stage.params.extract.negatives, concepts(stage.read("images/train"))
     _warn_of_numbers(stage, names)
     words = _candidates(stage, p, names)
-    clip = Clip.load(stage.read("models/clip"), setup(threads=1))
+    clip = Clip.load(stage.read("models/clip"), setup())
     prompts = {"noun": p.noun_prompt, "adjective": p.adjective_prompt}
     asked = [prompts[kind].replace("{}", word) for word, kind in words]
     labels, mcm = ([prompt.replace("{}", name) for name in names] for prompt in (p.id_prompt, p.mcm_prompt))

@@ -8,6 +8,6 @@ from penumbra.stage import Stage
 
 def main(stage: Stage) -> None:
     """Write data/features/encoder.safetensors: `representation` [N, D] and `label` [N], rows as in images/train."""
-    device = setup(threads=1)
+    device = setup()
     encoder = MoCoEncoder.from_pretrained(stage.read("models/encoder")).to(device)
     units.run(stage, "representation", encoder.represent, device)

@@ -19,7 +19,7 @@ def main(stage: Stage) -> None:
     Raises:
         PenumbraError: no candidate is in the mid band.
     """
-    device = setup(threads=1)
+    device = setup()
     calibration = read_json(stage.read("calibration"))
     detector = initial_detector(stage.read("detectors"), device)
     logits, _ = detector.outputs(stage.read("outliers"))

@@ -161,7 +161,7 @@ def train(stage: Stage, device: torch.device) -> tuple[Clip, History]:
 
 def main(stage: Stage) -> None:
     """Write data/models/clip: the model and its processor, penumbra.json (provenance), history.csv (none for an imported one)."""
-    device = setup(threads=1)  # so small a network loses more than it gains by sharing a layer between two
+    device = setup()
     p, history = stage.params.pretrain.clip, None
     if p.model:
         clip = Clip.load(p.model)

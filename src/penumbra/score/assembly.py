@@ -26,7 +26,7 @@ def run(stage: Stage, score_seed: "Callable[[Stage, Path, torch.device], pd.Data
     seeds = saved_seeds(stage.read("detectors"))
     units = {f"seed-{seed}.parquet": seed for seed in seeds}
     if todo := stage.todo(units):
-        device = setup(threads=1)  # parts run side by side
+        device = setup()
         for unit in todo:
             frame = score_seed(stage, seeds[units[unit]], device)
             frame.insert(0, "seed", units[unit])

@@ -162,5 +162,5 @@ def load(stage: Stage, device: torch.device) -> Models:
 
 def open_blocks(stage: Stage) -> Callable[[Sequence[Candidate]], Iterator[dict]]:
     """Load the models; returns what makes the rows of a block."""
-    models = load(stage, setup(threads=1))  # its parts run side by side
+    models = load(stage, setup())  # its parts run side by side
     return lambda block: _rows(models, block, stage)

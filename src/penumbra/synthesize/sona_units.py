@@ -197,7 +197,7 @@ def _texts(stage: Stage, model: LatentDiffusion, p: Params) -> Texts:
 
 def open_blocks(stage: Stage) -> Callable[[Sequence[Source]], Iterator[dict]]:
     """Load the models; returns what makes the rows of a block."""
-    device = setup(threads=1)  # its parts run side by side
+    device = setup()
     models = Models(
         LatentDiffusion.load(stage.read("models/diffusion"), device),
         MoCoEncoder.from_pretrained(stage.read("models/encoder")).to(device),

@@ -167,7 +167,7 @@ def open_blocks(stage: Stage, sources: Sequence[Source]) -> Callable[[Sequence[S
     Raises:
         PenumbraError: the models do not fit each other, or a prompt is too long.
     """
-    device = setup(threads=1)  # its parts run side by side
+    device = setup()
     models = Models(
         InpaintingDiffusion.load(stage.read("models/inpainting"), device),
         ResNet.from_pretrained(stage.read("models/classifier")).to(device),

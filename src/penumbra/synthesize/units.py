@@ -86,6 +86,6 @@ def _inputs(stage: Stage, device: torch.device) -> tuple[Models, Features]:
 
 def open_blocks(stage: Stage) -> Callable[[Sequence[Candidate]], Iterator[dict]]:
     """Load the models; returns what makes the rows of a block."""
-    device = setup(threads=1)  # its parts run side by side
+    device = setup()
     models, features = _inputs(stage, device)
     return lambda block: _rows(models, features, block, stage)

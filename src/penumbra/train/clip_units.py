@@ -24,7 +24,7 @@ Made = tuple[Tensor, Tensor]  # features [N, D] of synthetic images, and the row
 
 def train_seeds(stage: Stage, seeds: Mapping[str, int]) -> None:
     """Write a folder {config.json, model.safetensors, history.csv} for each unit; `seeds` has the training seed of each."""
-    device = setup(threads=1)  # parts run side by side
+    device = setup()
     chosen = stage.params.train.detectors[stage.item]
     p, common_seed = stage.params.train.recipes[chosen.recipe], stage.params.common.seed
     labels = read_negatives(stage.read(LABELS))

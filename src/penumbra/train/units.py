@@ -29,7 +29,7 @@ class Candidates(NamedTuple):
 
 def train_seeds(stage: Stage, seeds: Mapping[str, int]) -> None:
     """Write a folder {config.json, model.safetensors, history.csv} for each unit; `seeds` has the training seed of each."""
-    device = setup(threads=1)  # parts run side by side
+    device = setup()
     chosen = stage.params.train.detectors[stage.item]
     recipe, common_seed = stage.params.train.recipes[chosen.recipe], stage.params.common.seed
     setting = Setting(

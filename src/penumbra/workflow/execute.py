@@ -96,10 +96,12 @@ def _logs(entries: Sequence[Entry]) -> list[Path]:
 
 
 def _failure(entries: Sequence[Entry]) -> str:
-    """The stages, and the end of the log of each job that failed: one that does not end with what a finished step says."""
-    tails = {log: _tail(log) for log in sorted(_logs(entries))}
-    failed = [f"The end of {log}:\n{tail}" for log, tail in tails.items() if WORKED not in tail]
-    return "\n".join([f"{', '.join(entry.name for entry in entries)}: failed.", *(failed or ["Snakemake's message is above."])])
+    """The stages that failed, and the end of the log of each of their jobs that does not end with what a finished step says."""
+    failed = {entry.name: [log for log in sorted(_logs([entry])) if WORKED not in _tail(log)] for entry in entries}
+    names = [name for name, logs in failed.items() if logs]
+    if not names:
+        return f"{', '.join(failed)}: failed. Snakemake's message is above."
+    return "\n".join([f"{', '.join(names)}: failed.", *(f"The end of {log}:\n{_tail(log)}" for name in names for log in failed[name])])
 
 
 def _tail(log: Path) -> str:
