@@ -2,6 +2,7 @@
 import os
 import sys
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -10,8 +11,16 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [f"{workflow.basedir}/src", os.environ.get("PYTHONPATH", "")]
 )  # in the jobs too
 
+from pathlib import Path
+
+from penumbra.errors import PenumbraError
+from penumbra.params import validate
 from penumbra.workflow import contract
 
+try:
+    validate(Path("params.yaml"))
+except PenumbraError as error:
+    raise WorkflowError(str(error))
 dag = contract.load()
 shards = int(config.get("shards", 1))
 

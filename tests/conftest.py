@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from miniature import Miniature, parse_once
+from miniature import Miniature
 from penumbra.stage import Stage
+from penumbra.workflow.repository import parsing_once
 from synthetic_results import benchmark_stage, write_inputs
 
 
@@ -32,8 +33,7 @@ def built_miniature(tmp_path_factory, request) -> Iterator[Miniature]:
     folder = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):  # of pytest-xdist
         folder = folder.parent
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        parse_once(monkeypatch.setattr)
+    with parsing_once():
         with FileLock(folder / "built.lock"):
             made = Miniature(folder / "dag/built")
             if not (folder / "built").exists():

@@ -4,17 +4,15 @@ A step's output depends on its data, parameters and library versions but not on 
 that import it, and nothing because of changed bytes.
 """
 
-import functools
 import hashlib
 import json
 import os
-import pickle
 import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from ruamel.yaml import YAML
 
 from penumbra.stage import Stage
 from penumbra.workflow import contract, repro
+from penumbra.workflow.repository import parsing_once
 
 ROOT = Path(__file__).parent.parent
 PARTS_OF_REPOSITORY = ("dvc.yaml", "params.yaml", "environment.yaml", "Snakefile", ".dvcignore", ".gitignore")
@@ -76,8 +75,6 @@ def main() -> None:
 
     cli.step = fake
     execute.RECORD_SECONDS = float(os.environ.get("MINIATURE_RECORD_SECONDS", execute.RECORD_SECONDS))
-    if sys.argv[1] in ("repro", "record"):  # these open DVC in this process
-        parse_once()
     cli.main()
 
 
@@ -85,27 +82,8 @@ def dvc() -> None:
     """The `dvc` command of a miniature."""
     from dvc.cli import main
 
-    parse_once()
-    sys.exit(main())
-
-
-@functools.lru_cache(16)
-def _parsed(parse: Callable[..., Any], text: str, path: str) -> bytes:
-    return pickle.dumps(parse(text, path))
-
-
-def parse_once(replace: Callable[[Any, str, Any], None] = setattr) -> None:
-    """DVC in this process parses equal YAML texts once: it reads params.yaml again for each stage, which takes most of its time."""
-    from dvc.utils import strictyaml
-    from dvc.utils.serialize import _yaml
-
-    parse = _yaml.parse_yaml
-
-    def parsed(text: str, path: str, typ: str = "safe") -> Any:
-        return pickle.loads(_parsed(parse, text, str(path))) if typ == "safe" else parse(text, path, typ)
-
-    for module in (_yaml, strictyaml):
-        replace(module, "parse_yaml", parsed)
+    with parsing_once():
+        sys.exit(main())
 
 
 def followers(names: Iterable[str]) -> set[str]:

@@ -79,15 +79,6 @@ def with_other(*leaves: str, content: dict = CONTENT) -> dict:
     return content
 
 
-def rounds() -> Iterator[list[str]]:
-    """All leaves, each once; those that change together are of different sections."""
-    sections: dict[str, list[str]] = {}
-    for leaf in LEAVES:
-        sections.setdefault(leaf.rpartition(".")[0], []).append(leaf)
-    for group in zip_longest(*sections.values()):
-        yield [leaf for leaf in group if leaf]
-
-
 class Declared:
     """DVC's own view of dvc.yaml: each stage's dependency on params.yaml, with the committed values recorded."""
 
@@ -113,6 +104,15 @@ class Declared:
     def keys(self) -> dict[str, list[str]]:
         """Declared keys by stage."""
         return {stage: dependency.params for stage, dependency in self.dependencies.items()}
+
+    def rounds(self) -> Iterator[list[str]]:
+        """All leaves, each once; those that change together belong to different declared keys, the narrowest of each."""
+        every = {key for keys in self.keys().values() for key in keys}
+        groups: dict[str, list[str]] = {}
+        for leaf in LEAVES:
+            groups.setdefault(max((key for key in every if leaf == key or leaf.startswith(f"{key}.")), key=len), []).append(leaf)
+        for group in zip_longest(*groups.values()):
+            yield [leaf for leaf in group if leaf]
 
     def changed(self) -> dict[str, set[str]]:
         """By stage of dvc.yaml, the declared keys whose values differ from the recorded ones, as `dvc status` finds."""
@@ -182,7 +182,7 @@ def test_a_step_declares_nothing_of_another_step_but_what_it_shows(declared):
 def test_dvc_sees_the_change_of_a_leaf_in_the_stages_that_declare_it_and_in_no_other(declared, as_json):
     path = Path(declared.dependencies["report"].fs_path)
     committed = path.read_text()
-    for leaves in rounds():
+    for leaves in declared.rounds():
         path.write_text(json.dumps(with_other(*leaves)))
         assert declared.changed() == declared.meant(leaves)
     path.write_text(json.dumps(CONTENT))

@@ -14,12 +14,12 @@ from penumbra.workflow import contract
 
 def test_plain_snakemake_makes_the_same_bytes_as_dvc(built_miniature, tmp_path):
     fresh = Miniature.create(tmp_path / "fresh")
-    fresh.snakemake("--workflow-profile", "profiles/default")
+    options = ("--workflow-profile", "profiles/default", "--config", "shards=2")  # each synthesis, training and scoring in two parts
+    fresh.snakemake(*options)
     assert fresh.outputs() == built_miniature.outputs()
     assert set(fresh.counters().values()) == {1}
-    assert "Nothing to be done" in "".join(
-        [(again := fresh.snakemake("-n", "--workflow-profile", "profiles/default")).stdout, again.stderr]
-    )
+    again = fresh.snakemake("-n", *options)
+    assert "Nothing to be done" in again.stdout + again.stderr
 
 
 def test_an_experiment_in_a_temporary_folder_runs_exactly_what_its_parameter_reaches(miniature):
@@ -36,7 +36,8 @@ def set_score(clone):
 
 
 def edit_code(clone):
-    with open(clone.root / "src/penumbra/report/format.py", "a") as file:
+    """Which leaves the bytes of the miniature's scores as they are: what follows them need not run."""
+    with open(clone.root / "src/penumbra/score/step.py", "a") as file:
         file.write("EDITED = True\n")
 
 
@@ -70,7 +71,7 @@ def test_in_a_clone_planned_is_executed_is_what_dvc_says_and_the_engines_agree(c
         clone.reproduce(monkeypatch)  # a version that is not installed, which `penumbra run` would refuse
     else:
         clone.penumbra("repro")
-    assert set(clone.counters()) == will | may
+    assert set(clone.counters()) == (will if change is edit_code else will | may)
     assert "up to date" in clone.dvc("status", "dvc.yaml").stdout
     if change is not upgrade_library:
         dry = clone.snakemake("-n", "--workflow-profile", "profiles/default")

@@ -1,6 +1,11 @@
 """The plan as a person reads it."""
 
+from types import SimpleNamespace
+
+import pytest
+
 from penumbra.workflow.plan import Planned, table
+from penumbra.workflow.repro import certain
 
 
 def test_a_table_has_stage_seconds_and_the_first_reasons_within_100_columns(tmp_path, monkeypatch):
@@ -15,6 +20,26 @@ def test_a_table_has_stage_seconds_and_the_first_reasons_within_100_columns(tmp_
     assert [line.strip() for line in lines[2:5]] == [*reasons[1:3], "and 2 more"]
     assert lines[5:] == ["May run, if bytes of what it reads change (0 s recorded, 1 unknown):", "  benchmark    unknown"]
     assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize(
+    ("reasons", "cached", "expected"),
+    [
+        (("has not run yet",), False, True),
+        (("code src/penumbra/a.py modified",), True, True),
+        (("library torch 2 -> 3", "data data/x modified"), True, True),
+        (("output data/b deleted", "data data/a deleted"), False, True),
+        (("output data/b deleted", "data data/a deleted"), True, False),  # may come back from the cache
+        (("params.yaml:train.x 1 -> 2",), True, False),  # may have run before with this value
+        ((), False, False),  # may find the bytes as they were
+    ],
+)
+def test_a_stage_runs_in_any_case_where_nothing_can_bring_its_result_back(reasons, cached, expected):
+    before = {"a": set(), "b": {"a"}, "c": {"b"}, "d": set(), "e": {"d"}}
+    left = {"b": Planned("b", reasons), "c": Planned("c", ("has not run yet",)), "e": Planned("e", ("has not run yet",))}
+    stages = dict.fromkeys(before, SimpleNamespace(outs_cached=lambda: cached))
+    # c follows b, whatever its own reasons; e follows nothing that is due, and may be restored when its wave comes
+    assert certain(stages, left, before, ["a"]) == (["a", "b", "c"] if expected else ["a"])
 
 
 def test_an_empty_plan_says_so():

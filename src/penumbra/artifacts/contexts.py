@@ -1,4 +1,4 @@
-"""data/features/contexts.csv: what each ID image shows beside its main object, as a table that one can read and edit."""
+"""data/features/contexts.csv: what ID images show beside their main object, as a table that one can read and edit."""
 
 import csv
 import os

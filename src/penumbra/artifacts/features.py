@@ -18,7 +18,7 @@ def read_features(path: str | os.PathLike) -> "tuple[dict[str, Tensor], list[str
     """The tensors by name, and the sample ids of their rows.
 
     Raises:
-        PenumbraError: the file is missing or not what a stage of extract writes.
+        PenumbraError: the file is missing or was not written here.
     """
     tensors, content = read_tensors(path)
     return tensors, content["sample_ids"]

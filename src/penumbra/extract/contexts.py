@@ -1,4 +1,4 @@
-"""extract@contexts: what each ID image shows beside its main object, in a few words (SynOOD 3.3)."""
+"""extract@contexts: what ID images show beside their main object, in a few words (SynOOD 3.3)."""
 
 from collections.abc import Sequence
 

@@ -21,7 +21,7 @@ def write_model(stage: Stage, model: Saved, history: History | None, write_sampl
 
     Args:
         history: of its training; None for an imported one.
-        write_samples: receives the folder of the model, and the samples' file in it.
+        write_samples: receives the folder of the model.
     """
     with replace(stage.write()) as directory:
         model.save_pretrained(directory, stage.provenance)

@@ -178,10 +178,11 @@ def load() -> Contract:
 
 def _resolved() -> list[dict[str, Any]]:
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
+
+    from penumbra.workflow.repository import opened
 
     try:
-        with Repo() as repo:
+        with opened() as repo:
             found = [_entry(stage, repo.root_dir) for stage in repo.index.stages if stage.addressing]
             return [asdict(entry) for entry in sorted(found, key=lambda entry: entry.file != CONTRACT.as_posix())]
     except DvcException as error:

@@ -27,11 +27,15 @@ def recorded() -> dict[str, tuple[float, float]]:
         return {row["stage"]: (float(row["seconds"]), float(row["memory_mib"])) for row in csv.DictReader(file)}
 
 
+def measurements(stage: str) -> list[Path]:
+    """Snakemake's benchmark file of each job of a stage."""
+    step, _, item = stage.partition("@")
+    return list((BENCHMARKS / step).glob(f"{item}.*tsv")) if item else list(BENCHMARKS.glob(f"{step}.tsv"))
+
+
 def measured(stage: str) -> tuple[float, float] | None:
     """Seconds of all jobs of a stage together, and the highest peak memory of one, in MiB; None if it has not run here."""
-    step, _, item = stage.partition("@")
-    files = list((BENCHMARKS / step).glob(f"{item}.*tsv")) if item else list(BENCHMARKS.glob(f"{step}.tsv"))
-    rows = [row for file in files for row in csv.DictReader(file.read_text().splitlines(), delimiter="\t")]
+    rows = [row for file in measurements(stage) for row in csv.DictReader(file.read_text().splitlines(), delimiter="\t")]
     if not rows:
         return None
     return sum(_number(row["s"]) for row in rows), max(_number(row["max_rss"]) for row in rows)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from penumbra.errors import PenumbraError
+from penumbra.workflow import cost
 from penumbra.workflow.contract import Contract, Entry
 
 WORKFLOW_PROFILE = Path("profiles/default")
@@ -65,9 +66,10 @@ def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object
             calls[-1] += chosen
         else:
             calls.append(chosen)
+    for entry in entries:  # what is there afterwards is of this run
+        for file in (*_logs([entry]), *cost.measurements(entry.name)):
+            file.unlink()
     for chosen in calls:
-        for log in _logs(chosen):  # what is there afterwards is of this run
-            log.unlink()
         allowed = rules(chosen)
         # the parts are forced too: a marker that a killed run left must not pass for a finished part
         command = snakemake("--force", "--forcerun", *allowed, "--allowed-rules", *allowed, "--", *(entry.outputs[0] for entry in chosen))
@@ -78,14 +80,19 @@ def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object
                     process.wait(RECORD_SECONDS)
                 except subprocess.TimeoutExpired:
                     meanwhile()
+        except KeyboardInterrupt:
+            raise  # Snakemake has had it too
+        except BaseException:
+            process.terminate()
+            raise
         finally:
-            process.wait()  # after Ctrl-C, too: Snakemake takes away what is half done
+            process.wait()  # Snakemake takes away what is half done
         if process.returncode:
             raise PenumbraError(_failure(chosen))
 
 
 def finished(entry: Entry) -> bool:
-    """Whether the last job of a stage that runs now, or ran last, came to its end."""
+    """Whether the last job of a stage came to its end in the run that goes on, or went last."""
     log = Path("logs") / (f"{entry.step}/{entry.item}.log" if entry.item else f"{entry.step}.log")
     return log.exists() and WORKED in _tail(log)
 
@@ -100,7 +107,7 @@ def _failure(entries: Sequence[Entry]) -> str:
     failed = {entry.name: [log for log in sorted(_logs([entry])) if WORKED not in _tail(log)] for entry in entries}
     names = [name for name, logs in failed.items() if logs]
     if not names:
-        return f"{', '.join(failed)}: failed. Snakemake's message is above."
+        return "Snakemake failed; its message is above."
     return "\n".join([f"{', '.join(names)}: failed.", *(f"The end of {log}:\n{_tail(log)}" for name in names for log in failed[name])])
 
 

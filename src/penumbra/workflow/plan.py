@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from penumbra.workflow import cost
-from penumbra.workflow.contract import CONTRACT, ENVIRONMENT
+from penumbra.workflow.contract import CONTRACT, ENVIRONMENT, PARAMETERS
 
 SHOWN = 4  # reasons of a stage that the table shows
-FILES = ("data ", "output ")  # how reasons begin that are of files which stages write
+FILES = ("data ", "output ")  # how reasons begin that are of files which stages write,
+VALUES = f"{PARAMETERS.name}:"  # and those of parameters
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ def plan(repo: Any, targets: Sequence[str] = ()) -> list[Planned]:
 
     Args:
         repo: an open dvc.repo.Repo.
-        targets: DVC's addresses of stages that are wanted, with what they need; if empty, all of dvc.yaml.
+        targets: DVC's addresses of stages that are wanted, with what they need, or files of stages; if empty, all of dvc.yaml.
     """
     planned: dict[str, Planned] = {}
     remade: set[str] = set()  # bytes that are changed now, but will be written again before they are read
@@ -42,7 +43,8 @@ def ordered(repo: Any, targets: Sequence[str] = ()) -> list[Any]:
     from networkx import descendants, topological_sort
 
     graph = repo.index.graph
-    wanted = [stage for name in targets or [CONTRACT.as_posix()] for stage in repo.stage.collect(name)]
+    names = set(targets or [CONTRACT.as_posix()])
+    wanted = [stage for stage in graph if not names.isdisjoint((stage.addressing, stage.path_in_repo))]
     kept = set(wanted).union(*(descendants(graph, stage) for stage in wanted))
     return [stage for stage in reversed(list(topological_sort(graph))) if stage in kept]
 

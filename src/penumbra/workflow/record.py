@@ -9,6 +9,7 @@ from pathlib import Path
 from penumbra.errors import PenumbraError
 from penumbra.workflow import plan
 from penumbra.workflow.contract import Contract
+from penumbra.workflow.repository import opened
 from penumbra.workflow.repro import commit
 
 
@@ -22,10 +23,8 @@ def record(contract: Contract, names: Sequence[str]) -> None:
     Raises:
         PenumbraError: something else has changed too; the message names it, and nothing is recorded.
     """
-    from dvc.repo import Repo
-
     targets = [contract.entry(*name.partition("@")[::2]).address for name in names]
-    with Repo() as repo:
+    with opened() as repo:
         changed = {stage: found for stage in plan.ordered(repo, targets) if (found := plan.changes(stage))}
         chosen = {stage: found for stage, found in changed.items() if not targets or stage.addressing in targets}
         real = {}

@@ -1,17 +1,26 @@
 """`penumbra repro`: the DAG by Snakemake, in parallel, in agreement with DVC before and after."""
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from penumbra.artifacts.files import replace
 from penumbra.errors import PenumbraError
 from penumbra.workflow import execute, plan
-from penumbra.workflow.contract import CONTRACT, Contract
+from penumbra.workflow.contract import CONTRACT, ENVIRONMENT, PARAMETERS, Contract, Entry
+from penumbra.workflow.repository import opened
 
 SHOWN = 12  # names of stages that run
+LOCK_SECONDS = 10.0  # between looks at a lock that another process holds
+AGREED = Path(".penumbra/agreed")  # the state of all files when both engines last agreed
 
 
 def repro(contract: Contract, targets: Sequence[str], dry: bool) -> None:
@@ -24,10 +33,8 @@ def repro(contract: Contract, targets: Sequence[str], dry: bool) -> None:
     Raises:
         PenumbraError: no such stage, or a stage failed; what was finished is recorded.
     """
-    from dvc.repo import Repo
-
     addresses = [contract.entry(*name.partition("@")[::2]).address for name in targets]
-    with Repo() as repo:
+    with opened() as repo:
         known = [CONTRACT.as_posix(), *addresses]
         planned = plan.plan(repo, known)
         wanted = {stage.addressing for stage in plan.ordered(repo, addresses)}
@@ -48,59 +55,96 @@ def _run_all(contract: Contract, repo: Any, planned: Sequence[plan.Planned]) -> 
         wave = [name for name in left if not before[name] & left.keys()]
         due = [name for name in wave if left[name].reasons or plan.changes(stages[name])]
         left = {name: each for name, each in left.items() if name not in wave}
-        made = _make(contract, [stages[name] for name in due], [stages[name] for name in _certain(repo, left, before, due)]) if due else []
+        made = _make(contract, [stages[name] for name in due], [stages[name] for name in certain(stages, left, before, due)]) if due else []
         left = {name: each for name, each in left.items() if stages[name] not in made}
 
 
-def _certain(repo: Any, left: dict[str, plan.Planned], before: dict[str, set[str]], due: Sequence[str]) -> list[str]:
-    """The stages that will run whatever bytes those come to that are due now: changed themselves, and after nothing that may not run.
+def certain(stages: Mapping[str, Any], left: Mapping[str, plan.Planned], before: Mapping[str, set[str]], due: Sequence[str]) -> list[str]:
+    """The stages that will run whatever bytes those come to that are due now, and these.
 
-    A stage of which nothing but files is amiss is not among them while there is a run cache: it may be restored.
+    They follow on them, and on nothing that may not run; and nothing can bring their results back: their code or libraries have
+    changed, they never ran, or DVC's cache lacks what they wrote. Other parameters may have been set back to what once ran.
+
+    Args:
+        stages: DVC's, by name.
+        left: the planned stages that are not due, each after what it needs.
+        before: the stages that a stage follows.
+        due: names of stages.
     """
-    kept = os.path.isdir(repo.stage_cache.cache_dir) and any(os.scandir(repo.stage_cache.cache_dir))
     found = list(due)
-    for name, each in left.items():  # each after what it needs
-        own = [reason for reason in each.reasons if not reason.startswith(plan.FILES)]
-        if (own or each.reasons and not kept) and before[name] & left.keys() <= set(found):
+    for name, each in left.items():
+        gone = any(not reason.startswith((*plan.FILES, plan.VALUES)) for reason in each.reasons)
+        if (
+            (gone or each.reasons and not stages[name].outs_cached())
+            and before[name] & set(found)
+            and before[name] & left.keys() <= set(found)
+        ):
             found.append(name)
     return found
 
 
-def _make(contract: Contract, due: Sequence[Any], certain: Sequence[Any]) -> Sequence[Any]:
+def _make(contract: Contract, due: Sequence[Any], sure: Sequence[Any]) -> Sequence[Any]:
     """Have the outputs of DVC stages, from the run cache or by running them, and record them.
 
     Args:
         due: follow nothing unfinished.
-        certain: these, and those that will run after them in any case.
+        sure: these, and those that will run after them in any case.
 
     Returns:
         The stages that are done.
     """
     restored = [stage for stage in due if _restored(stage)]
-    write_locks(restored)
+    if restored:
+        print(f"restored {_listed([stage.name for stage in restored])}", flush=True)
+        with restored[0].repo.lock:
+            write_locks(restored)
     pending = [stage for stage in due if stage not in restored]
-    if not restored and execute.closed(contract, [contract.stages[stage.name] for stage in certain]):
-        pending = list(certain)
+    if not restored and execute.closed(contract, [contract.stages[stage.name] for stage in sure]):
+        pending = list(sure)
     if not pending:
         return restored
+    from dvc.lock import LockError
+
+    execute.snakemake()  # whether there is such a profile, before anything is touched
     print(f"running {_listed([stage.name for stage in pending])}", flush=True)
     with pending[0].repo.lock:
         for stage in pending:
-            stage.remove_outs()  # as `dvc repro` does: links to the cache are read-only, which Snakemake refuses
+            if any(out.exists and not os.access(out.fs_path, os.W_OK) for out in stage.outs):
+                stage.remove_outs()  # links to the cache are read-only, which Snakemake refuses; others it removes as jobs begin
     recorded: list[Any] = []
 
-    def record() -> None:
-        new = [stage for stage in pending if stage not in recorded and execute.finished(contract.stages[stage.name])]
-        new = [stage for stage in new if all(out.exists for out in stage.outs)]  # else the log is of an earlier run
+    def record(ready: Sequence[Any]) -> None:
+        new = [stage for stage in ready if stage not in recorded and all(out.exists for out in stage.outs)]
         commit(new)
         recorded.extend(new)
         print(f"{len(recorded)} of {len(pending)} stages are done", flush=True)
 
+    def finished() -> list[Any]:
+        return [stage for stage in pending if execute.finished(contract.stages[stage.name])]
+
+    def meanwhile() -> None:
+        with suppress(LockError):  # another DVC is at work: a minute later
+            record(finished())
+
     try:
-        execute.run(contract, [stage.name for stage in pending], record)
-    finally:
-        record()
+        execute.run(contract, [stage.name for stage in pending], meanwhile)
+    except BaseException:
+        _patiently(lambda: record(finished()))
+        raise
+    _patiently(lambda: record(pending))
     return [*restored, *pending]
+
+
+def _patiently(record: Callable[[], None]) -> None:
+    """Record, and wait for as long as another process holds DVC's lock: what has run for hours is not to be lost for that."""
+    from dvc.lock import LockError
+
+    while True:
+        try:
+            return record()
+        except LockError:
+            print("waiting for another DVC to end, to record what is done", file=sys.stderr, flush=True)
+            time.sleep(LOCK_SECONDS)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -123,9 +167,18 @@ def commit(stages: Sequence[Any]) -> None:
 
 
 def write_locks(stages: Sequence[Any]) -> None:
-    """Write what DVC stages know of themselves to their dvc.lock, each file once."""
-    for file in {stage.path: stage.dvcfile for stage in stages}.values():
-        file.dump_stages([stage for stage in stages if stage.path == file.path], update_pipeline=False)
+    """Write what DVC stages know of themselves to their dvc.lock, each file once.
+
+    DVC empties the file and writes it anew, which takes seconds; here it is replaced whole, so that a kill leaves the old one.
+    """
+    from dvc.dvcfile import Lockfile
+
+    for path in dict.fromkeys(stage.path for stage in stages):
+        lock = Path(path).with_suffix(".lock")
+        with replace(lock) as temporary:
+            if lock.exists():
+                shutil.copyfile(lock, temporary)
+            Lockfile(stages[0].repo, str(temporary)).dump_stages([stage for stage in stages if stage.path == path])
 
 
 def _restored(stage: Any) -> bool:
@@ -149,6 +202,28 @@ def _agree(contract: Contract, names: set[str]) -> None:
     if any(not os.access(path, os.W_OK) for entry in clean for path in entry.outputs):
         return print("Outputs are read-only links to DVC's cache. Snakemake alone refuses these; dvc and penumbra do not.", file=sys.stderr)
     allowed = execute.rules(clean)
+    if Path(".snakemake/metadata").exists() and AGREED.exists() and AGREED.read_text() == _state(clean):
+        return
     command = execute.snakemake("--touch", "--forceall", "--allowed-rules", *allowed, "--", *(entry.outputs[0] for entry in clean))
     if subprocess.run(command, capture_output=True).returncode:
         raise PenumbraError("Snakemake could not record what is up to date. `snakemake -n` says why; DVC's record is complete.")
+    with replace(AGREED) as temporary:
+        temporary.write_text(_state(clean))
+
+
+def _state(entries: Sequence[Entry]) -> str:
+    """Digest of what Snakemake looks at: when the files of the stages were changed, and what its rules and parameters say."""
+    rules = [
+        Path("Snakefile"),
+        CONTRACT,
+        PARAMETERS,
+        ENVIRONMENT,
+        *sorted(Path("rules").iterdir()),
+        *sorted(Path("profiles").rglob("*.yaml")),
+    ]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in rules))
+    digest.update(f"{execute.snakemake()}{[entry.name for entry in entries]}".encode())
+    for path in sorted({path for entry in entries for path in (*entry.data, *entry.code, *entry.outputs)}):
+        stat = os.stat(path)
+        digest.update(f"{path} {stat.st_mtime_ns} {stat.st_size}".encode())
+    return digest.hexdigest()
