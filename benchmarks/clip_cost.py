@@ -116,7 +116,7 @@ def main() -> None:
     args = parser.parse_args()
     for name, default in (FULL_SIZE if args.full_size else SMALL).items():
         setattr(args, name, default if getattr(args, name) is None else getattr(args, name))
-    args.networks = Path(args.model).name if args.model else "ViT-B/16" if args.full_size else "small"
+    args.networks = args.model or ("ViT-B/16" if args.full_size else "small")
     device = setup()
     p = Params(YAML(typ="safe").load(Path(__file__).parent.parent / "params.yaml"))
     torch.manual_seed(0)

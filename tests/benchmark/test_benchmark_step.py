@@ -157,7 +157,7 @@ def test_an_experiment_of_other_detectors_tests_no_claim_about_these(stage_of_be
     params = Params(PARAMS | {"train": {"detectors": {"other": {"recipe": "energy", "bands": None}}}})
     main(replace(stage_of_benchmark, reads=reads, params=params))
     claims = pd.read_csv(tmp_path / "reports/tables/claims.csv")
-    assert set(claims.source) == {"Bad-OOD, Table 6", "Bad-OOD, Table 11", "GOOD, Fig. 4", "SynOOD, 3.3"}
+    assert set(claims.source) == {"Bad-OOD, Table 6", "Bad-OOD, Table 11", "GOOD, Fig. 4", "SynOOD, 3.3", "(no paper)"}
     assert set(claims.about) == {"other"}
     assert len(pd.read_csv(tmp_path / "reports/tables/bands.csv")) == 0
 

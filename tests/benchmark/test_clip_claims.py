@@ -39,4 +39,4 @@ def test_strengths_that_go_together_are_named_and_claimed_once(guidance):
     for name in ("energy", "knn"):
         table[f"{name}_mean"], table[f"{name}_std"] = [0.0, 1.0], 0.1
     (row,) = strength_claims(table)
-    assert row["claim"].startswith(f"The greatest rho = mu of {guidance} guidance") and row["verdict"] == "held"
+    assert row["claim"].startswith(f"good: the greatest rho = mu of {guidance} guidance") and row["verdict"] == "held"

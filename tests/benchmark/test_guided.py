@@ -6,7 +6,7 @@ import pytest
 from scipy.special import logsumexp
 
 from penumbra.benchmark import guided
-from penumbra.benchmark.claims import strength_claims, unified_claims
+from penumbra.benchmark.claims import NOT_CLAIMED, strength_claims, unified_claims
 from penumbra.benchmark.metrics import METRICS
 from synthetic_results import scores
 
@@ -80,13 +80,13 @@ def test_without_reconstructions_there_is_nothing_to_probe():
 def test_a_stronger_guidance_that_stays_behind_is_said_so(candidates):
     table = guided.strengths_table("good", candidates, None)
     verdicts = {row["claim"].split(" of ")[0]: row for row in strength_claims(table)}
-    assert verdicts["The greatest rho"]["verdict"] == "held"
+    assert verdicts["good: the greatest rho"]["verdict"] == "held"
     strong = candidates[(candidates.guidance == "image") & (candidates.rho == 5)].energy
-    assert verdicts["The greatest rho"]["better"] == pytest.approx(strong.mean())
-    assert verdicts["The greatest rho"]["better_std"] == pytest.approx(strong.std() / np.sqrt(len(strong)))
-    assert verdicts["The greatest mu"]["verdict"] != "held" or abs(verdicts["The greatest mu"]["difference"]) < 0.3
+    assert verdicts["good: the greatest rho"]["better"] == pytest.approx(strong.mean())
+    assert verdicts["good: the greatest rho"]["better_std"] == pytest.approx(strong.std() / np.sqrt(len(strong)))
+    assert verdicts["good: the greatest mu"]["verdict"] != "held" or abs(verdicts["good: the greatest mu"]["difference"]) < 0.3
     turned = guided.strengths_table("good", candidates.assign(energy=-candidates.energy), None)
-    assert {row["claim"].split(" of ")[0]: row["verdict"] for row in strength_claims(turned)}["The greatest rho"] == "did not hold"
+    assert {row["claim"].split(" of ")[0]: row["verdict"] for row in strength_claims(turned)}["good: the greatest rho"] == "did not hold"
 
 
 def test_the_unified_claim_compares_the_headline_point_of_each_mode():
@@ -98,6 +98,8 @@ def test_the_unified_claim_compares_the_headline_point_of_each_mode():
         for mode, value in (("energy", 0.5), ("per-set", 0.9), ("id-only", 0.2), ("per-set", 0.1))
         for group in ("near", "far")
     ]
-    found = [(row["measure"], row["verdict"], row["paper_better"]) for row in unified_claims(pd.DataFrame(rows))]
+    claims = unified_claims(pd.DataFrame(rows))
+    found = [(row["measure"], row["verdict"], row["paper_better"]) for row in claims]
     assert found[2] == ("AUROC near", "held", 0.9628) and found[0] == ("FPR95 near", "did not hold", 0.1770)
     assert found[6][:2] == ("AUROC near", "did not hold") and np.isnan(found[6][2])
+    assert {row["source"] for row in claims[:4]} == {"GOOD, Table 3"} and {row["source"] for row in claims[4:]} == {NOT_CLAIMED}

@@ -47,7 +47,7 @@ def test_each_outlier_stands_under_its_source_class_and_over_its_labels(results_
     (ax,) = drawn["axes"]
     assert [label.get_text() for label in ax.get_xticklabels()][:2] == ["three", "one"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["ID", "run 1", "run 2", "outlier"]
-    assert [text.get_text() for text in ax.texts] == ["letter C\nblobs", "letter C\nblobs\n→ letter G"]
+    assert [text.get_text() for text in ax.texts] == ["letter C\n+ blobs", "letter C\n+ blobs\n→ letter G"]
 
 
 def test_without_a_training_image_there_are_no_pairs(results_data):
@@ -74,6 +74,8 @@ def test_bars_before_and_after_filtering_reach_from_one_end_to_the_other(drawn):
     widths = np.array([bar.get_width() for bar in bars.patches]).reshape(3, 4)
     np.testing.assert_allclose(widths.sum(axis=0), 100)
     np.testing.assert_allclose(bars.patches[-1].get_x(), 70)
+    (legend,) = bars.figure.legends
+    assert [text.get_text() for text in legend.get_texts()][-3:] == ["nothing (III)", "all candidates", "mid band"]
 
 
 def test_a_panel_is_of_the_score_that_its_detector_is_judged_by(drawn):
@@ -89,15 +91,26 @@ def test_a_panel_is_of_the_score_that_its_detector_is_judged_by(drawn):
     assert drawn["axes"][1].get_xlim()[1] < 2 and drawn["axes"][0].get_xlim()[1] < 0
 
 
-def test_what_falls_far_below_the_rest_of_a_panel_is_an_arrow(drawn):
+@pytest.mark.parametrize(("auroc", "texts"), [(0.06, ["↓", "6"]), (0.91, [])])
+def test_what_falls_far_below_the_rest_of_a_panel_is_a_number_at_its_edge(drawn, auroc, texts):
+    """And what the panel reaches is not."""
     keys = {"detector": "good-all", "a": 0.5, "k": 50.0, "weight_mean": 0.5}
     rows = [keys | {"mode": "energy", "a": np.nan, "k": np.nan, "auroc_mean": 0.92}]
-    rows += [keys | {"mode": "per-set", "k": k, "auroc_mean": auroc} for k, auroc in ((50.0, 0.95), (10.0, 0.96), (200.0, 0.06))]
-    rows += [keys | {"mode": "knn", "a": np.nan, "k": k, "auroc_mean": auroc} for k, auroc in ((50.0, 0.94), (10.0, 0.96))]
+    rows += [keys | {"mode": "per-set", "k": k, "auroc_mean": mean} for k, mean in ((50.0, 0.95), (10.0, 0.96), (200.0, auroc))]
+    rows += [keys | {"mode": "knn", "a": np.nan, "k": k, "auroc_mean": mean} for k, mean in ((50.0, 0.94), (10.0, 0.96))]
     figures.unified(pd.DataFrame([row | {"set": group} for group in ("near", "far") for row in rows]))
     along_k = drawn["axes"][1]
-    assert [text.get_text() for text in along_k.texts] == ["↓6"]
-    assert along_k.get_ylim()[0] > 50
+    assert [text.get_text() for text in along_k.texts] == texts
+    low, high = along_k.get_ylim()
+    assert 50 < low < 91 and high > 96
+
+
+def test_error_bars_end_where_percentages_do(drawn):
+    moments = {f"{group}_{metric}": value for group in ("near", "far") for metric, value in (("fpr95_id_tpr", 0.1), ("auroc", 0.98))}
+    columns = {f"{name}_mean": [value] for name, value in moments.items()} | {f"{name}_std": [0.2] for name in moments}
+    figures.bands(pd.DataFrame({"detector": ["none"]} | columns))
+    ends = [ax.containers[0].lines[2][0].get_segments()[0][:, 0] for ax in drawn["axes"]]
+    np.testing.assert_allclose(ends, [[0, 30], [78, 100]])
 
 
 def test_a_picture_is_declared_as_what_it_is():

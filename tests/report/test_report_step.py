@@ -15,7 +15,12 @@ from penumbra.report.gallery import choose
 from penumbra.report.page import SUBJECTS
 from penumbra.report.step import main
 from penumbra.stage import Params
-from synthetic_results import CLIP, DETECTORS, FIGURES, PARAMS, benchmark_stage, benchmarked, report_stage
+from synthetic_results import CLIP, DETECTORS, FIGURES, benchmark_stage, benchmarked, report_stage
+from synthetic_results import PARAMS as COMMON_PARAMS
+
+GROUPS = {"near": {"digits-6-9": {"source": "digits"}}, "far": {"scenes": {"source": "photos"}}, "calibration": {}, "world": {}}
+SHIFT = {"strengths": 8, "kinds": {"rotation": 60, "blur": 0.08}}
+PARAMS = COMMON_PARAMS | {"prepare": {"id": {"source": "digits"}, "shift": SHIFT} | GROUPS}
 
 STEPS = ["prepare", "pretrain", "extract", "synthesize", "train", "calibrate", "filter", "score", "benchmark", "report"]
 SECTIONS = [*STEPS[:-1], "clip", STEPS[-1]]
@@ -46,7 +51,7 @@ def results(results_data):
 
 @pytest.fixture(scope="module")
 def stage(results_data, results, tmp_path_factory):
-    return report_stage(results_data, results, tmp_path_factory.mktemp("report"))
+    return replace(report_stage(results_data, results, tmp_path_factory.mktemp("report")), params=Params(PARAMS))
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +88,12 @@ def other_page(stage, results, other):
 def test_captions_quote_the_parameters_that_were_used(other_page):
     assert "k = 7 for knn" in other_page
     assert "badood: 0.25 to 0.6" in other_page
+    assert "8 is rotation 60 degrees, blur by 0.08 of the side." in other_page
+
+
+def test_sources_that_come_with_the_libraries_are_named_where_they_are_used(page):
+    assert "scikit-learn&#39;s handwritten digits" in page and "china and flower" in page
+    assert "characters drawn with" not in page
 
 
 def test_measured_cost_and_its_machine_are_shown_where_they_are_declared(page, other_page):
@@ -189,6 +200,18 @@ def test_claims_about_training_are_counted_apart(page, results):
     counted = [sum(int(number) for number in re.findall(r"<b>(\d+)</b>", items)) for _, items in tallies]
     assert [name for name, _ in tallies] == list(SUBJECTS.values())
     assert counted == [(claims.about == subject).sum() for subject in SUBJECTS] and min(counted) > 0
+
+
+def test_a_claim_shows_the_spread_of_its_kind(page, results):
+    claims = pd.read_csv(results / "tables/claims.csv")
+    for spread, unit, digits in (("seeds", 100, 1), ("standard error", 1, 3)):
+        row = claims[claims.spread == spread].iloc[0]
+        assert f"{unit * row.better:.{digits}f} ± {unit * row.better_std:.{digits}f}" in page
+    assert "questions of our own (no paper)" in page
+
+
+def test_the_page_says_whose_probability_judges_candidates(page):
+    assert "by the initial detector badood-all (seed 0)" in page and "(candidates of badood alone)" in page
 
 
 def test_zero_shot_clip_is_shown_by_both_of_its_scores(page, results):

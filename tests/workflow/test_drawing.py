@@ -39,6 +39,19 @@ def test_the_drawing_is_xml_with_a_box_for_each_stage():
     assert {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")} == set(STAGES)
 
 
+def test_a_wide_rank_goes_on_in_rows_below_without_overlap():
+    count = 2 * drawing.WIDEST + 1
+    wide = {f"train@{place}": ({"train"}, {f"detector-{place}"}) for place in range(count)}
+    root = ElementTree.fromstring(drawing.draw({"prepare": (set(), {"train"})} | wide))
+    boxes = [box for box in root.iter("{http://www.w3.org/2000/svg}rect") if box.get("rx")]
+    corners = [(float(box.get("x")), float(box.get("y"))) for box in boxes]
+    width = float(root.get("width"))
+    assert len(corners) == count + 1 and len({y for _, y in corners}) == 1 + 3
+    assert all(0 <= x <= width - drawing.NODE_WIDTH and 0 <= y <= float(root.get("height")) - drawing.NODE_HEIGHT for x, y in corners)
+    for place, (x, y) in enumerate(corners):
+        assert all(abs(x - left) >= drawing.NODE_WIDTH or abs(y - top) >= drawing.NODE_HEIGHT for left, top in corners[:place])
+
+
 def test_the_drawing_of_the_repository_is_up_to_date(monkeypatch):
     monkeypatch.chdir(ROOT)
     contract.load.cache_clear()

@@ -102,12 +102,13 @@ CLAIMS = (
     ),
 )
 NEGLABEL = {("fpr95", "far"): (0.2540, 0.4274), ("auroc", "far"): (0.9421, 0.9077)}  # four far sets, ImageNet-1k, ViT-B/16
-UNIFIED = {  # mode of the unified score -> (claim, the paper's numbers)
+UNIFIED = {  # mode of the unified score -> (claim, source, the paper's numbers)
     "per-set": (
-        "The unified score is better than the energy alone, told which images are the OOD set",
+        "the unified score, told which images are the OOD set, is better than the energy alone",
+        "GOOD, Table 3",
         _mean((0.1770, 0.3082), (0.9628, 0.9281)),
     ),
-    "id-only": ("The unified score is better than the energy alone, from ID validation alone", {}),
+    "id-only": ("the unified score, from ID validation alone, is better than the energy alone", NOT_CLAIMED, {}),
 }
 TABLE = ("claim", "about", "source", "measure", "spread", "paper_better", "paper_worse", "better", "better_std", "worse", "worse_std")
 TABLE += ("difference", "pooled_std", "verdict")
@@ -183,7 +184,7 @@ def _about(subject: str, rows: list[dict]) -> list[dict]:
 
 
 def unified_claims(unified: pd.DataFrame, detector: str = "good-all") -> list[dict]:
-    """The unified score against the energy alone (GOOD, Table 3), in the paper's mode and in the one that a deployed detector has.
+    """The unified score against the energy alone, in the paper's mode (GOOD, Table 3) and in the one that a deployed detector has.
 
     Args:
         unified: rows of tables/unified.csv; the first of a mode is the headline's.
@@ -191,9 +192,10 @@ def unified_claims(unified: pd.DataFrame, detector: str = "good-all") -> list[di
     """
     chosen = unified[(unified.detector == detector) & (unified.set == unified.group)].drop_duplicates(["mode", "set"])
     rows = []
-    for mode, (text, paper) in UNIFIED.items():
+    for mode, (text, source, paper) in UNIFIED.items():
         if mode in set(chosen["mode"]):
-            rows += _measured(text, "GOOD, Table 3", chosen[chosen["mode"] == mode], chosen[chosen["mode"] == "energy"], paper)
+            sides = chosen[chosen["mode"] == mode], chosen[chosen["mode"] == "energy"]
+            rows += _measured(f"{detector}: {text}", source, *sides, paper)
     return rows
 
 
@@ -227,7 +229,7 @@ def strength_claims(strengths: pd.DataFrame, method: str = "good") -> list[dict]
             least, greatest = chosen[strength].min(), chosen[strength].max()
             name = "rho = mu" if together else strength
             key = {
-                "claim": f"The greatest {name} of {guidance} guidance takes samples further out than the least",
+                "claim": f"{method}: the greatest {name} of {guidance} guidance takes samples further out than the least",
                 "source": "GOOD, Fig. 4",
                 "measure": {"energy": "energy", "knn": "k-NN distance"}[measure],
                 "spread": "standard error",
@@ -252,7 +254,7 @@ def distance_claims(distances: pd.DataFrame, method: str = "badood") -> list[dic
     for further, nearer, paper in (("high", "mid", (0.334, 0.138)), ("mid", "low", (0.138, 0.104))):
         if {further, nearer} <= set(chosen.index[chosen["count"] > 1]):
             key = {
-                "claim": f"Outliers of the {further} band lie farther from their source than those of the {nearer} band",
+                "claim": f"{method}: outliers of the {further} band lie farther from their source than those of the {nearer} band",
                 "source": "Bad-OOD, Table 11",
             }
             pair = [(chosen["mean"][band], chosen["sem"][band]) for band in (further, nearer)]
@@ -262,14 +264,14 @@ def distance_claims(distances: pd.DataFrame, method: str = "badood") -> list[dic
 
 
 def calibrator_claims(calibrators: pd.DataFrame, method: str = "badood") -> list[dict]:
-    """Beta calibration is better calibrated than the others (Table 6, Appendix E); the paper prints no calibration error."""
+    """Beta calibration is better calibrated than the others (Table 6, Appendix E; Platt's is not in it); the paper prints no such error."""
     chosen = calibrators[calibrators.method == method].set_index("calibrator")
     rows = []
-    for other in ("temperature", "isotonic"):
+    for other, source in (("temperature", "Bad-OOD, Table 6"), ("isotonic", "Bad-OOD, Table 6"), ("platt", NOT_CLAIMED)):
         if {"beta", other} <= set(chosen.index):
             key = {
-                "claim": f"Beta calibration is better calibrated than {other}",
-                "source": "Bad-OOD, Table 6",
+                "claim": f"{method}: beta calibration is better calibrated than {other}",
+                "source": source,
                 "measure": "NLL",
                 "spread": "none",
             }
@@ -284,7 +286,7 @@ def shift_claims(summary: pd.DataFrame, detector: str = "badood-mid") -> list[di
     rows = []
     for kind, row in chosen.set_index("kind").iterrows():
         key = {
-            "claim": f"P(OOD) rises with covariate shift by {kind}",
+            "claim": f"{detector}: P(OOD) is higher at the strongest shift by {kind} than at none",
             "source": "Bad-OOD, Fig. 5",
             "measure": "confidence",
             "spread": "seeds",

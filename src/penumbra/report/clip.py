@@ -32,7 +32,7 @@ def _repainted(results: Results) -> list[Block]:
             results,
             f"{method}-pairs",
             f"{method}: ID image, the image of each of {setting.iterations} denoising runs at strength {setting.strength:g}, the last of "
-            "which is the outlier (SynOOD, Fig. 4). Above: the ID class; below: the labels in the prompt "
+            "which is the outlier (SynOOD, Fig. 4). Above: the ID class; below: the labels in the prompt, joined by + "
             f"(“{setting.prompt}”) and, after the arrow, the mined negative label nearest to the outlier.",
         )
     blocks += drawn(
@@ -55,7 +55,8 @@ def _labels(results: Results) -> list[Block]:
         blocks.append(
             Block(
                 f"Context labels of ID images by the captioner {captioner}: {count(said)} of {count(len(results.contexts))} images have "
-                "some. All are in data/features/contexts.csv, which may be edited.",
+                "some. Answer: what the captioner said, before labels were taken from it. All are in data/features/contexts.csv, which may "
+                "be edited.",
                 table=Table(["image", "class", "labels in the prompt", "answer"], rows),
             )
         )

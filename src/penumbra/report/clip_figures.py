@@ -17,7 +17,7 @@ COLUMNS = 8  # images in the figure of pairs
 LINE = 18  # characters under an image
 LINES = 24  # images whose energies are drawn one by one
 KINDS = {"own": ("own class (I)", "#6b6b6b"), "other": ("something else (II)", "#e69f00"), "nothing": ("nothing (III)", "#0072b2")}
-BANDS = ("all", "mid")  # before filtering, after it
+MARKERS = {"all": ("all candidates", "o", "#000000"), "mid": ("mid band", "D", style.BANDS["mid"])}  # before filtering, after it
 
 
 def matched(features: Path, negatives: Path, words: list[str], sample_ids: list[str]) -> dict[str, str]:
@@ -82,8 +82,9 @@ def pairs(path: Path, sources: Path, sample_ids: list[str], labels: dict[str, st
 
 
 def _caption(context: str | None, matched_label: str | None) -> str:
-    """The labels in the prompt, and after an arrow the negative label that the outlier is nearest to; broken into short lines."""
-    words = [word.removeprefix("the ") for word in (context or "–").split(", ")]
+    """The labels in the prompt, each on a line of its own, and after an arrow the negative label that the outlier is nearest to."""
+    first, *others = [word.removeprefix("the ") for word in (context or "–").split(", ")]
+    words = [first, *(f"+ {word}" for word in others)]
     words += [f"→ {matched_label.removeprefix('the ')}"] if matched_label else []
     return "\n".join(textwrap.fill(word, LINE) for word in words)
 
@@ -122,7 +123,7 @@ def types(table: pd.DataFrame, diversity: pd.DataFrame) -> bytes:
         table: reports/tables/types.csv.
         diversity: reports/tables/diversity.csv.
     """
-    table = table[table.band.isin(BANDS)].reset_index(drop=True)
+    table = table[table.band.isin(MARKERS)].reset_index(drop=True)
     diversity = table[["method", "band"]].merge(diversity, on=["method", "band"], how="left")
     names = [row.method if row.band == "all" else f"{row.band} band" for row in table.itertuples()]
     rows = np.arange(len(table))
@@ -139,14 +140,13 @@ def types(table: pd.DataFrame, diversity: pd.DataFrame) -> bytes:
         axes[0].invert_yaxis()
         axes[0].set(xlim=(0, 100), xlabel="share of candidates, %", title="recognised by CLIP as")
         for ax, name in zip(axes[1:], ("across", "within"), strict=True):
-            for band, marker in zip(BANDS, ("o", "D"), strict=True):
+            for band, (label, marker, colour) in MARKERS.items():
                 chosen = (table.band == band).to_numpy()
-                ax.plot(
-                    diversity[name][chosen], rows[chosen], marker, ms=4, color=style.PALETTE[1] if band == "all" else style.BANDS["mid"]
-                )
+                ax.plot(diversity[name][chosen], rows[chosen], marker, ms=4, color=colour, label=label)
             ax.set(title=f"{name} classes", xlabel="diversity (cosine)")
             ax.margins(x=0.15)
         for ax in axes:
             ax.grid(axis="y", visible=False)
-        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        found = [ax.get_legend_handles_labels() for ax in axes[:2]]
+        drawn.legend(*(left + right for left, right in zip(*found, strict=True)), loc="outside lower center", ncols=5)
         return style.svg(drawn)

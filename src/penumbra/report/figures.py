@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from penumbra.report import style
 
@@ -9,18 +10,20 @@ SPIKE = 3  # times the greatest density of the second highest group, at which a 
 OVERLAP = 1.6  # height of the greatest density of a panel, in distances of two that lie above one another
 SATURATED = ("neglabel",)  # scores that end in 0 and 1, where most images may be
 LEAST = 0.25  # percent of ID rejected at which ROC curves begin
+LABELS = {"id": "ID", "near": "near OOD", "far": "far OOD"}
 DISTANCES = {"l2": "L2", "cosine": "1 − cosine", "mse": "mean squared", "unit_l2": "L2 of unit vectors"}
 
 
 def bands(table: pd.DataFrame) -> bytes:
-    """FPR95 and AUROC of each detector on near and far OOD, mean and standard deviation over seeds."""
+    """FPR95 and AUROC of each detector on near and far OOD, mean and standard deviation over seeds, bars cut off at 0 and 100."""
     names = list(table.detector)
     with style.figure(1, 2, 0.8 + 0.3 * len(names), sharey=True) as (drawn, axes):
         for ax, metric, label in zip(axes, ("fpr95_id_tpr", "auroc"), ("FPR95 (ID positive), %", "AUROC, %"), strict=True):
             for group, shift in (("near", -0.13), ("far", 0.13)):
                 mean, std = (100 * table[f"{group}_{metric}_{moment}"] for moment in ("mean", "std"))
                 rows = np.arange(len(names)) + shift
-                ax.errorbar(mean, rows, xerr=std.fillna(0), fmt="o", ms=4.5, color=style.GROUPS[group], capsize=2, label=f"{group} OOD")
+                bars = np.minimum(std.fillna(0), [mean, 100 - mean])
+                ax.errorbar(mean, rows, xerr=bars, fmt="o", ms=4.5, color=style.GROUPS[group], capsize=2, label=f"{group} OOD")
             ax.set_xlabel(label)
             ax.grid(axis="y", visible=False)
         axes[0].set_yticks(range(len(names)), names)
@@ -65,8 +68,9 @@ def energy(plot: pd.DataFrame) -> bytes:
             shown = plot[plot.detector == detector]
             score = next(name for name in scores if shown[name].notna().all())
             for group, curve in shown.groupby("group", sort=False):
-                ax.fill_between(curve[score], curve.density, step="mid", color=style.GROUPS[group], alpha=0.25, lw=0)
-                ax.step(curve[score], curve.density, where="mid", color=style.GROUPS[group], lw=1, label=group)
+                if group == "id":
+                    ax.fill_between(curve[score], curve.density, step="mid", color=style.GROUPS[group], alpha=0.3, lw=0)
+                ax.step(curve[score], curve.density, where="mid", color=style.GROUPS[group], lw=1.1, label=LABELS.get(group, group))
             *_, second, highest = [0, *sorted(shown.groupby("group").density.max())]
             ax.set(title=detector, xlabel=score, ylim=(0, 1.05 * min(highest, SPIKE * second or highest)))
             if score in SATURATED:
@@ -74,13 +78,11 @@ def energy(plot: pd.DataFrame) -> bytes:
             ax.set_yticks([])
             ax.minorticks_off()
             ax.grid(visible=False)
-        handles, labels = axes[0].get_legend_handles_labels()
         for ax in axes[len(detectors) :]:
             ax.axis("off")
         place = axes[-1] if len(detectors) < len(axes) else axes[0]
-        place.legend(
-            handles, [{"id": "ID"}.get(label, f"{label} OOD") for label in labels], loc="center" if place is not axes[0] else "best"
-        )
+        where = "center" if place is not axes[0] else "best"
+        place.legend(*axes[0].get_legend_handles_labels(), loc=where, title="further right: more OOD")
         return style.svg(drawn)
 
 
@@ -132,17 +134,19 @@ def confidence(plot: pd.DataFrame, chosen: str, mid: dict[str, tuple[float, floa
 def distances(table: pd.DataFrame) -> bytes:
     """Feature distance of candidates from their source image by band, mean and standard deviation of the random draw."""
     table = table[table.drawn == "random"]
-    colours = style.colours(["", *table.method.unique()])
+    methods = list(table.method.unique())
+    colours, step = style.colours(["", *methods]), min(0.14, 0.8 / len(methods))
     with style.figure(1, len(DISTANCES), 2.4) as (drawn, axes):
         for ax, (name, label) in zip(axes, DISTANCES.items(), strict=True):
-            for place, (method, rows) in enumerate(table[table.distance == name].groupby("method", sort=False)):
+            for method, rows in table[table.distance == name].groupby("method", sort=False):
                 rows = rows[rows["count"] > 0]
-                where = [list(style.BANDS).index(band) + 0.14 * place - 0.07 for band in rows.band]
+                shift = step * (methods.index(method) - (len(methods) - 1) / 2)
+                where = [list(style.BANDS).index(band) + shift for band in rows.band]
                 ax.errorbar(
                     where, rows["mean"], yerr=rows["std"].fillna(0), fmt="o", ms=4.5, capsize=2, color=colours[method], label=method
                 )
             ax.set_xticks(range(3), style.BANDS)
-            ax.set(title=label, xlim=(-0.4, 2.4), ylim=(0, None))
+            ax.set(title=label, xlim=(-0.5, 2.5), ylim=(0, None))
         axes[0].set_ylabel("distance in feature space")
         drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         return style.svg(drawn)
@@ -151,21 +155,16 @@ def distances(table: pd.DataFrame) -> bytes:
 def shift(plot: pd.DataFrame) -> bytes:
     """Mean calibrated P(OOD) of shifted ID test images by kind and strength of the shift; strength 0 is unshifted."""
     kinds, strokes = list(plot.kind.unique()), style.strokes(plot.detector.unique())
-    with style.figure(1, len(kinds), 2.6, sharey=True) as (drawn, axes):
-        for ax, kind in zip(axes, kinds, strict=True):
+    rows, columns = -(-len(kinds) // 2), min(len(kinds), 2)
+    with style.figure(rows, columns, 0.8 + 2.1 * rows, sharey=True) as (drawn, axes):
+        for ax in axes[len(kinds) :]:
+            ax.axis("off")
+        for ax, kind in zip(axes, kinds, strict=False):
             for detector, curve in plot[plot.kind == kind].groupby("detector", sort=False):
                 ax.plot(curve.strength, curve.confidence_mean, **strokes[detector], marker="o", ms=2.5, label=detector)
-                std = curve.confidence_std.fillna(0)
-                ax.fill_between(
-                    curve.strength,
-                    curve.confidence_mean - std,
-                    curve.confidence_mean + std,
-                    color=strokes[detector]["color"],
-                    alpha=0.1,
-                    lw=0,
-                )
-            ax.set(title=kind, xlabel="strength", ylim=(0, 1), xticks=range(0, int(plot.strength.max()) + 1, 2))
-        axes[0].set_ylabel("mean calibrated P(OOD)")
+            ax.set(title=kind, xlabel="strength", ylim=(0, 1), xticks=range(int(plot.strength.max()) + 1))
+        for ax in axes[::columns]:
+            ax.set_ylabel("mean calibrated P(OOD)")
         drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
         return style.svg(drawn)
 
@@ -195,7 +194,10 @@ def strengths(plot: pd.DataFrame) -> bytes:
                 ax.step(curve.energy, top, where="mid", lw=0.9, color=colour)
             names = {-1: "ID train"} | ({0: "all"} if panel == "balanced" else {})
             ax.set_yticks(range(len(strengths)), [names.get(strength, f"{strength:g}") for strength in strengths])
-            ax.set(title=f"{guidance} guidance: {panel}", ylim=(0, None), xlabel="energy under the classifier")
+            over_all = panel == "balanced"
+            ax.set(title=f"{guidance} guidance: {'all' if over_all else panel}", ylabel="" if over_all else panel)
+            ax.set(ylim=(0, None), xlabel="energy under the classifier")
+            ax.tick_params(axis="x", labelbottom=True)
             ax.tick_params(axis="y", length=0)
             ax.spines["left"].set_visible(False)
             ax.grid(axis="x", visible=False)
@@ -244,7 +246,8 @@ def edits(table: pd.DataFrame) -> bytes:
 def unified(table: pd.DataFrame) -> bytes:
     """AUROC of the unified score against a and against k, near and far OOD (GOOD, Fig. 6 b and c).
 
-    What falls far below all else in its panel, as distances do once k passes the images of a class, is an arrow at the lower edge.
+    What falls far below all else in its panel, as distances do once k passes the images of a class, is a number over an arrow at the
+    lower edge, below which its line goes on.
 
     Args:
         table: rows near and far of one detector in tables/unified.csv, with a headline point for each mode first.
@@ -257,25 +260,19 @@ def unified(table: pd.DataFrame) -> bytes:
             group, along = ("near", "far")[place // 2], ("a", "k")[place % 2]
             part = table[table.set == group]
             lowest = _lowest(100 * part.auroc_mean[part[along].notna()])
-            below: dict[float, list[tuple[float, str]]] = {}
-            ax.axhline(100 * headline.auroc_mean["energy", group], color=style.GROUPS["id"], ls="--", lw=1, label="energy")
+            of_energy = 100 * headline.auroc_mean["energy", group]
+            points = [(np.nan, of_energy, "")]
+            ax.axhline(of_energy, color=style.GROUPS["id"], ls="--", lw=1, label="energy")
             for mode in ["knn", *modes] if along == "k" else [mode for mode in modes if mode != "fixed"]:
                 other = "k" if along == "a" else "a"
                 fixed = headline[other][mode, group]
                 curve = part[(part["mode"] == mode) & ((part[other] == fixed) | (part[other].isna() & pd.isna(fixed)))].sort_values(along)
                 values = 100 * curve.auroc_mean
-                ax.plot(curve[along], values.where(values >= lowest), marker="o", ms=3, color=colours[mode], label=mode)
-                for x, value in zip(curve[along][values < lowest], values[values < lowest], strict=True):
-                    below.setdefault(x, []).append((value, colours[mode]))
-            for x, found in below.items():
-                for row, (value, colour) in enumerate(sorted(found)):
-                    ax.annotate(
-                        f"↓{value:.0f}", (x, 0.02 + 0.09 * row), xycoords=ax.get_xaxis_transform(), color=colour, ha="center", fontsize=6.5
-                    )
-            values = sorted(part[along].dropna().unique())
+                ax.plot(curve[along], values, marker="o", ms=3, color=colours[mode], label=mode)
+                points += [(x, value, colours[mode]) for x, value in zip(curve[along], values, strict=True)]
             ax.set(title=f"{group} OOD", xlabel=along, xscale="log")
-            if below:
-                ax.set_ylim(min(ax.get_ylim()[0], lowest) - 0.4 * (ax.get_ylim()[1] - lowest), None)
+            _cut(ax, pd.DataFrame(points, columns=["x", "value", "colour"]), lowest)
+            values = sorted(part[along].dropna().unique())
             ax.set_xticks(values, [f"{value:g}" for value in values], rotation=45)
             ax.minorticks_off()
             ax.ticklabel_format(axis="y", useOffset=False)
@@ -285,23 +282,48 @@ def unified(table: pd.DataFrame) -> bytes:
 
 
 def _lowest(values: pd.Series) -> float:
-    """The value below which a panel is cut off: as far under the median as three times the greatest is above it."""
+    """The value that a panel need not reach below: as far under the median as three times the greatest is above it."""
     return values.median() - 3 * max(values.max() - values.median(), 1)
+
+
+def _cut(ax: Axes, points: pd.DataFrame, lowest: float) -> None:
+    """End a panel a little under the points that it must show, and write at its edge what is below.
+
+    Args:
+        ax: the panel, with its scale of x set.
+        points: columns x (none: a line across, always shown), value, colour.
+        lowest: points below it need not be shown.
+    """
+    spare = (points.value < lowest) & points.x.notna()
+    if not spare.any():
+        return
+    floor, top = points.value[~spare].min(), points.value.max()
+    edge = floor - 0.5 * max(top - floor, 1)
+    ax.set_ylim(edge, top + 0.05 * (top - edge))
+    for x, below in points[points.value < edge].groupby("x"):
+        texts = [("↓", "#555555"), *((f"{row.value:.0f}", row.colour) for row in below.sort_values("value").itertuples())]
+        for row, (text, colour) in enumerate(texts):
+            ax.annotate(text, (x, 0.01 + 0.08 * row), xycoords=ax.get_xaxis_transform(), color=colour, ha="center", fontsize=6.5)
 
 
 def score_histograms(plot: pd.DataFrame) -> bytes:
     """Energy, kNN and unified score of ID test images and each OOD test set, scaled to [0, 1] (GOOD, Fig. 8)."""
     scores, sets = list(plot.score.unique()), list(plot.set.unique())
-    with style.figure(len(scores), len(sets), 0.3 + 1.25 * len(scores), sharex=True) as (drawn, axes):
+    with style.figure(len(scores), len(sets), 0.6 + 1.25 * len(scores), sharex=True) as (drawn, axes):
         for place, ax in enumerate(axes):
             score, name = scores[place // len(sets)], sets[place % len(sets)]
             for group, curve in plot[(plot.score == score) & (plot.set == name)].groupby("group", sort=False):
                 ax.fill_between(curve.position, curve.density, step="mid", color=style.GROUPS[group], alpha=0.3, lw=0)
-                ax.step(curve.position, curve.density, where="mid", lw=0.9, color=style.GROUPS[group])
+                ax.step(curve.position, curve.density, where="mid", lw=0.9, color=style.GROUPS[group], label=LABELS.get(group, group))
             ax.set(yticks=[], ylim=(0, None), xticks=[0, 0.5, 1])
             ax.grid(visible=False)
             if place < len(sets):
                 ax.set_title(name)
             if place % len(sets) == 0:
                 ax.set_ylabel(score)
+            if place >= len(sets) * (len(scores) - 1):
+                ax.set_xlabel("score, scaled")
+        found = [pair for ax in axes for pair in zip(*ax.get_legend_handles_labels(), strict=True)]
+        handles = {label: handle for handle, label in found}
+        drawn.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles))
         return style.svg(drawn)

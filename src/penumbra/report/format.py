@@ -37,6 +37,11 @@ def percent(mean: float, std: float = float("nan")) -> str:
     return f"{100 * mean:.1f}" if pd.isna(std) else f"{100 * mean:.1f} ± {100 * std:.1f}"
 
 
+def plain(mean: float, std: float = float("nan"), digits: int = 3) -> str:
+    """A plain number, with its spread where it has one."""
+    return number(mean, digits) if pd.isna(std) else f"{number(mean, digits)} ± {number(std, digits)}"
+
+
 def measures(
     frame: pd.DataFrame, index: list[str], columns: Mapping[str, tuple[str, bool]], text: Mapping[str, str] | None = None
 ) -> Table:

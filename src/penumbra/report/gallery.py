@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
+from matplotlib.patches import Patch
 from PIL import Image
 
 from penumbra.report import style
@@ -63,7 +64,7 @@ def pairs(selection: pd.DataFrame, candidates: pd.DataFrame, outliers: Path, sou
 def figure(shown: list[Pair], columns: int = 12) -> bytes:
     """SVG of the gallery: source above, candidate below it with its severity, framed in the colour of its band."""
     rows = -(-len(shown) // columns)
-    with style.figure(2 * rows, columns, 1.35 * rows) as (drawn, axes):
+    with style.figure(2 * rows, columns, 0.45 + 1.35 * rows) as (drawn, axes):
         for ax in axes:
             ax.axis("off")
         for place, pair in enumerate(shown):
@@ -79,4 +80,6 @@ def figure(shown: list[Pair], columns: int = 12) -> bytes:
                 for spine in ax.spines.values():
                     spine.set(visible=True, color=style.BANDS[pair.band] if level else "#bbbbbb", linewidth=1.6 if level else 0.6)
             ax.set_title(f"{pair.confidence:.2f}", pad=2, fontsize=7)
+        frames = [Patch(facecolor="none", edgecolor=colour, linewidth=1.6, label=f"{band} band") for band, colour in style.BANDS.items()]
+        drawn.legend(handles=frames, loc="outside lower center", ncols=len(frames), title="number: severity, the calibrated P(OOD)")
         return style.svg(drawn)

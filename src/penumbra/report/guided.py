@@ -3,7 +3,8 @@
 import pandas as pd
 
 from penumbra.report.content import Block, Results
-from penumbra.report.format import Table, count, measures, number, percent
+from penumbra.report.format import Table, count, measures, number, percent, plain
+from penumbra.report.mosaic import GRIDS, SHOWN
 
 UNIFIED = {
     "fpr95_id_tpr": ("FPR95, ID positive ↓", False),
@@ -57,20 +58,28 @@ def good(results: Results) -> list[Block]:
     blocks = []
     for method in of_kind(results, "good"):
         setting = results.params.synthesize[method]
-        same = "All samples of a class here start from the same noise, so that they differ by the strength alone."
+        same = (
+            "All samples of a class here start from the same noise, so that they differ by the strength alone. "
+            f"At most {GRIDS} classes where rho and mu vary apart, at most {SHOWN} where they do not."
+        )
         blocks += drawn(
             results,
             f"{method}-strengths",
             f"{method}: samples of “{setting.prompt}” by strength of guidance (GOOD, Fig. 3). {same}",
         )
-        cams = "Grad-CAM: where the classifier looks for the class that it predicts (GOOD, Fig. 5)."
+        cams = (
+            "Grad-CAM: where the classifier looks for the class that it predicts, from dark to yellow, each map scaled to its own "
+            "greatest value (GOOD, Fig. 5)."
+        )
         blocks += drawn(results, f"{method}-cams", f"{method}: samples at the strength in the middle. {cams}")
     known = "ID train" in set(results.tables["strengths"].guidance)
-    beside = "grey: ID training images, on which the classifier is surer than on any other" if known else "ID energies are not known here"
+    trained = "grey: ID training images, whose energies are as a rule lower than those of ID images that the classifier has not seen"
+    beside = trained if known else "ID energies are not known here"
     blocks += drawn(
         results,
         "strengths",
-        f"Energy of samples under the classifier that guided them, by rho, by mu and over all strengths (GOOD, Fig. 4); {beside}.",
+        "Energy of samples under the classifier that guided them, by rho, by mu and over all strengths (GOOD, Fig. 4), the strongest "
+        f"guidance on top; higher energy: more OOD; {beside}.",
     )
     blocks += drawn(
         results, "strength-grid", "Mean energy and mean distance to the k-th neighbour of the samples of each strength (GOOD, Fig. 7)."
@@ -83,8 +92,8 @@ def good(results: Results) -> list[Block]:
                 row.guidance,
                 *("" if pd.isna(value) else f"{value:g}" for value in (row.rho, row.mu)),
                 count(row.images),
-                _spread(row.energy_mean, row.energy_std, 2),
-                _spread(row.knn_mean, row.knn_std, 3),
+                plain(row.energy_mean, row.energy_std, 2),
+                plain(row.knn_mean, row.knn_std, 3),
             ]
             for row in diagonal.rename(columns={"count": "images"}).itertuples()
         ]
@@ -96,10 +105,6 @@ def good(results: Results) -> list[Block]:
 
 def _grids(table: pd.DataFrame) -> list[str]:
     return [name for name, part in table.dropna(subset="rho").groupby("guidance") if part.rho.nunique() < len(part)]
-
-
-def _spread(mean: float, std: float, digits: int) -> str:
-    return number(mean, digits) if pd.isna(std) else f"{number(mean, digits)} ± {number(std, digits)}"
 
 
 def sona(results: Results) -> list[Block]:
@@ -181,7 +186,8 @@ def unified(results: Results) -> list[Block]:
     blocks = [Block(_explanation(results), table=_by_detector(wide.assign(mode=wide["mode"].map(MODES)), columns))]
     caption = (
         f"{', '.join(curved[:1])}: AUROC against a (at k = {results.params.score.knn_k}) and against k (at a = {setting.a:g}), mean over "
-        "seeds (GOOD, Fig. 6 b and c). Dashed: the energy alone. Arrows: AUROCs far below the panel."
+        "seeds (GOOD, Fig. 6 b and c). Dashed: the energy alone. Numbers over an arrow: AUROCs below the panel. Where k exceeds the "
+        "training images of a class, even an ID image has its k-th neighbour in another class, and the distance tells little."
     )
     return blocks + drawn(results, "unified", caption)
 
@@ -194,7 +200,8 @@ def _explanation(results: Results) -> str:
         "per-set is the paper's mode and no fair comparison: it looks at the whole test set, and it is told which images of it are the "
         "OOD set (labels leak), so that every OOD set gets a w of its own. mixture sees ID and OOD test images together without labels; "
         "it still needs the whole test set. id-only takes bounds and histogram from ID validation and judges each image by itself: "
-        "a deployed detector can do that. Bold: the best mean of its detector, whatever the mode may look at."
+        "a deployed detector can do that. The paper compares with the energy alone; a gain over it may be no more than that of kNN alone, "
+        "so compare with that row too where the table has it. Bold: the best mean of its detector, whatever the mode may look at."
     )
 
 

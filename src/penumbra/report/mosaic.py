@@ -95,7 +95,7 @@ def strengths(candidates: pd.DataFrame, path: Path) -> bytes:
             labels = part.label.unique()
             for place in np.unique(np.linspace(0, len(labels) - 1, GRIDS).round().astype(int)):
                 cells = part[part.label == labels[place]].pivot(index="rho", columns="mu", values="sample_id")
-                panels.append((f"{guidance}, class {labels[place]}", cells, ("rho", "mu")))
+                panels.append((f"{guidance} guidance\nclass {labels[place]}", cells, ("rho", "mu")))
         else:
             part = part[part.label.isin(part.label.unique()[:SHOWN])]
             panels.append((f"{guidance} guidance", part.pivot(index="label", columns="rho", values="sample_id"), ("class", "rho = mu")))
@@ -107,7 +107,7 @@ def strengths(candidates: pd.DataFrame, path: Path) -> bytes:
             tiles = [[tile(found[name]) if name in found else None for name in row] for row in table.to_numpy()]
             show(ax, tiles, [f"{value:g}" for value in table.index], [f"{value:g}" for value in table.columns])
             ax.tick_params(labelsize=6.5)
-            ax.set(xlabel=f"{title}: {across}", ylabel=down)
+            ax.set(xlabel=f"{title}\n{across} →", ylabel=down)
         return style.svg(drawn)
 
 
@@ -115,7 +115,7 @@ def heatmaps(candidates: pd.DataFrame, path: Path) -> bytes:
     """Samples above their Grad-CAM, for each guidance (GOOD, Fig. 5), at the strengths in the middle, of as many classes as fit.
 
     Args:
-        candidates: columns sample_id, label, guidance, rho, mu.
+        candidates: columns sample_id, label, predicted, guidance, rho, mu.
         path: data/outliers/METHOD.parquet; columns cam (values >= 0, row by row) and cam_size.
     """
     picked = {guidance: _middle(part) for guidance, part in first_copies(candidates).groupby("guidance", sort=False)}
@@ -123,13 +123,14 @@ def heatmaps(candidates: pd.DataFrame, path: Path) -> bytes:
     table = ds.dataset(path).to_table(["sample_id", "cam", "cam_size", "image"], filter=ds.field("sample_id").isin(ids))
     found = {row["sample_id"]: row for row in table.to_pylist()}
     columns = max(len(part) for part in picked.values())
-    with style.figure(len(picked), 1, 0.3 + (2 * style.WIDTH * 0.93 / columns + 0.25) * len(picked)) as (drawn, axes):
+    with style.figure(len(picked), 1, 0.3 + (2 * style.WIDTH * 0.93 / columns + 0.35) * len(picked)) as (drawn, axes):
         for ax, (guidance, part) in zip(axes, picked.items(), strict=True):
             rows = [found[name] for name in part.sample_id]
             plain = [tile(row["image"]["bytes"]) for row in rows]
             heat = [overlay(one, np.reshape(row["cam"], (row["cam_size"], -1))) for one, row in zip(plain, rows, strict=True)]
-            show(ax, [plain, heat], ["sample", "Grad-CAM"], [f"{label}" for label in part.label])
-            ax.set_xlabel(f"{guidance} guidance, rho = {part.rho.iloc[0]:g}, mu = {part.mu.iloc[0]:g}: class")
+            across = [f"class {row.label}\npredicted {row.predicted}" for row in part.itertuples()]
+            show(ax, [plain, heat], ["sample", "Grad-CAM"], across)
+            ax.set_xlabel(f"{guidance} guidance, rho = {part.rho.iloc[0]:g}, mu = {part.mu.iloc[0]:g}")
         return style.svg(drawn)
 
 
@@ -171,7 +172,7 @@ def edits(candidates: pd.DataFrame, path: Path, sources: Path) -> bytes | None:
     rows = [[[tile(real[row.source_id])], *_way(found[row.sample_id])] for row in shown.itertuples()]
     masks = max(len(row[1]) for row in rows)
     tiles = [[*source, *_filled(mask, masks), *([None] * (FRAMES - len(way))), *way, outlier] for source, mask, way, outlier in rows]
-    names = [*(TERMS if masks == len(TERMS) else [""] * masks), *([""] * (FRAMES - 1)), "path →", "outlier"]
+    names = [*(TERMS if masks == len(TERMS) else [""] * masks), "path", *(["→"] * (FRAMES - 1)), "outlier"]
     labels = [f"{row.word}, {row.stop}" for row in shown.itertuples()]
     with style.figure(1, 1, 0.5 + 0.78 * style.WIDTH * len(tiles) / (2 + masks + FRAMES)) as (drawn, axes):
         show(axes[0], tiles, labels, ["ID", *names])

@@ -4,7 +4,7 @@ import pandas as pd
 
 from penumbra.report import clip, guided
 from penumbra.report.content import Block, Results, Section
-from penumbra.report.format import Table, count, measures, number, percent, yaml
+from penumbra.report.format import Table, count, measures, number, percent, plain, yaml
 from penumbra.stage import Params
 
 HEADLINE = {
@@ -22,6 +22,26 @@ METRICS = {
     "aupr_out": ("AUPR-out ↑", True),
 }
 
+SOURCES = {  # what the sources are that come with the libraries
+    "digits": "scikit-learn's handwritten digits, 8 × 8 pixels, resized",
+    "glyphs": "characters drawn with matplotlib's fonts",
+    "photos": "patches of scikit-learn's two photographs, china and flower, so that all of them show two scenes",
+}
+LAST = {  # columns of data/models/MODEL/history.csv in words
+    "vqgan_loss": "loss",
+    "codes_used": "share of codes in use",
+    "val_loss": "validation loss",
+    "val_error": "mean absolute error of decoded validation images",
+    "val_accuracy": "validation accuracy",
+    "val_knn_accuracy": "k-NN accuracy on validation images",
+    "val_perplexity": "validation perplexity",
+}
+STRONGEST = {  # kind of shift -> its greatest strength in words
+    "rotation": "{:g} degrees",
+    "blur": "by {:g} of the side",
+    "contrast": "{:g} of it lost",
+    "noise": "{:g} of the range",
+}
 PIPELINES = {  # what is trained where none is imported, and what its samples are
     "diffusion": ("latent diffusion pipeline", "by caption, and without one (unconditional)"),
     "inpainting": (
@@ -49,9 +69,18 @@ def prepare(results: Results) -> Section:
     caption = (
         f"Examples of each set, {size} × {size} pixels. Models learn from ID and world; what is chosen is chosen "
         "on validation ID and calibration OOD; near, far and shifted images are only ever scored. "
-        "The strength of a shift grows from left to right."
+        f"The strength of a shift grows from left to right.{_sources(results)}"
     )
     return Section("prepare", "The images", [Block(caption, sets=results.sets)])
+
+
+def _sources(results: Results) -> str:
+    """A sentence on the sources of SOURCES that the experiment has; nothing where it has none."""
+    setting = results.params.prepare
+    specs = [setting.id, *(spec for group in ("near", "far", "calibration", "world") for spec in setting[group].values())]
+    used = {spec.source for spec in specs}
+    said = [f"{source}: {text}" for source, text in SOURCES.items() if source in used]
+    return f" Sources: {'; '.join(said)}." if said else ""
 
 
 def pretrain(results: Results) -> Section:
@@ -61,7 +90,9 @@ def pretrain(results: Results) -> Section:
         networks = history.groupby("model", sort=False) if "model" in history else [(model, history)]  # MAGE and its tokenizer
         for network, epochs in networks:
             last = epochs.iloc[-1].drop(["epoch", "model"], errors="ignore").dropna()
-            rows.append([model, network, count(len(epochs)), ", ".join(f"{name} {value:.4g}" for name, value in last.items())])
+            rows.append(
+                [model, network, count(len(epochs)), ", ".join(f"{LAST.get(name, name)} {value:.4g}" for name, value in last.items())]
+            )
     table = Table(["model", "network", "epochs", "the last one"], rows)
     blocks = [Block("Trained here, on this experiment's own images, or imported as published.", table=table)]
     for model, (trained, shown) in PIPELINES.items():
@@ -90,7 +121,7 @@ def synthesize(results: Results) -> Section:
     """What each kind of guidance did, and the galleries."""
     blocks = guided.minority(results) + guided.good(results) + guided.sona(results)
     for method, pairs in results.galleries.items():
-        text = f"{method}: {len(pairs)} candidates, evenly spaced over the ranks of their severity. The severity is the calibrated P(OOD)."
+        text = f"{method}: {len(pairs)} candidates, evenly spaced over the ranks of their severity, the P(OOD) of the bands below."
         blocks.append(Block(text, gallery=pairs))
     return Section("synthesize", "The candidates", blocks)
 
@@ -160,14 +191,14 @@ def calibrate(results: Results) -> Section:
         for row in table.to_dict("records")
     ]
     header = ["calibrator", *(name.upper() for name in scores), "keeps low", "mid", "high"]
+    methods = " and ".join(table.method.unique())
     caption = (
         "Validation ID against calibration OOD, cross-fitted; lower is better. "
-        "A calibrator is monotone, so it moves no ROC curve by itself: "
-        "what it changes is which candidates lie between the bounds of the mid band, in the last three columns."
+        "A calibrator is monotone, so it moves no ROC curve by itself, but for ties where P(OOD) rounds to 0 or 1 or its map is flat: "
+        "what it changes is which candidates lie between the bounds of the mid band, in the last three columns"
+        f"{f' (candidates of {methods} alone)' if methods else ''}."
     )
-    reliability = (
-        "Reliability: share of OOD among images of equal predicted P(OOD), cross-fitted; the area of a dot is the number of images."
-    )
+    reliability = f"Reliability of {' and '.join(f'{method}-all' for method in table.method.unique())}: share of OOD among images of equal predicted P(OOD), cross-fitted; the area of a dot is the number of images."
     blocks = [Block(caption, table=Table(header, rows)), *guided.drawn(results, "reliability", reliability)]
     return Section("calibrate", "The calibration", blocks)
 
@@ -178,9 +209,14 @@ def filter_(results: Results) -> Section:
     samples = results.params.benchmark.distance_samples
     distances = (
         f"Feature distance of candidates from their source image, mean and standard deviation of {samples} random candidates of each band "
-        "(Bad-OOD, Table 11: high 0.334, mid 0.138, low 0.104). The paper does not say which distance it averages, so all four are shown."
+        "(Bad-OOD, Table 11: high 0.334, mid 0.138, low 0.104). The paper does not say which distance it averages, so all four are shown. "
+        "Candidates without a source image have no distance."
     )
-    bands = f"Calibrated P(OOD) of all candidates. Bounds of the mid band: {bounds}."
+    judges = " or ".join(f"{method}-all" for method in results.tables["calibrators"].method.unique())
+    bands = (
+        f"P(OOD) of all candidates, whatever their method, by the initial detector {judges} (seed {min(results.params.train.seeds)}) "
+        f"and its calibration; in the scores and results below it is each detector's own. Bounds of the mid band: {bounds}."
+    )
     return Section("filter", "The bands", guided.drawn(results, "confidence", bands) + guided.drawn(results, "distances", distances))
 
 
@@ -197,9 +233,12 @@ def score(results: Results) -> Section:
                 row.append(percent(part.auroc_mean.get(row[0], float("nan"))))
     caption = (
         f"Distribution of the {headline_score(results)} of test images, all seeds together; one half percent is cut off on each side, "
-        "and so are the tops of spikes."
+        "and so are the tops of spikes. Grey fill: ID; further right: more OOD."
     )
-    aurocs = f"AUROC in percent by score, mean over seeds. k = {results.params.score.knn_k} for knn; confidence is the calibrated P(OOD)."
+    aurocs = (
+        f"AUROC in percent by score, mean over seeds. k = {results.params.score.knn_k} for knn; "
+        "confidence is P(OOD) by each detector's own calibration."
+    )
     blocks = [
         Block(caption, figure="energy"),
         Block(aurocs, table=Table(header, rows)),
@@ -212,13 +251,16 @@ def score(results: Results) -> Section:
 def benchmark(results: Results) -> Section:
     """The results: bands, test sets, ROC, covariate shift, claims."""
     params = results.params
-    seeds = len(params.train.seeds)
+    seeds, shift = len(params.train.seeds), params.prepare.shift
+    strongest = ", ".join(f"{kind} {STRONGEST[kind].format(amount)}" for kind, amount in shift.kinds.items())
     how = f"{headline_score(results)}, mean ± sample standard deviation over {seeds} training seeds, in percent"
     blocks = [
-        Block(f"FPR95 and AUROC by detector: {how}; near and far are means over their test sets.", figure="bands"),
         Block(
-            f"The bands of Bad-OOD, Table 2, and the Gaussian row of Table 7, beside the paper's numbers (ImageNet-100): {how}. "
-            "FPR95: ID positive; AUPR: OOD positive.",
+            f"FPR95 and AUROC by detector: {how}; near and far are means over their test sets; error bars end at 0 and 100.", figure="bands"
+        ),
+        Block(
+            "The bands of Bad-OOD, Table 2, ID alone (Table 1) and the Gaussian row of Table 7, beside the paper's numbers "
+            f"(ImageNet-100): {how}. FPR95: ID positive; AUPR: OOD positive.",
             table=_bands(results),
         ),
         Block(
@@ -232,14 +274,16 @@ def benchmark(results: Results) -> Section:
         ),
         *guided.unified(results),
         Block(
-            "Mean calibrated P(OOD) of shifted ID test images; strength 0 is unshifted; shaded: standard deviation over seeds.",
+            f"Mean P(OOD) of shifted ID test images over {seeds} training seeds, by each detector's own calibration; strength 0 is "
+            f"unshifted, {shift.strengths} is {strongest}.",
             figure="shift",
         ),
         Block(
-            "Claims of the papers that this experiment can test. The rule was fixed before the first run: a claim held if the one claimed "
-            "better is better by more than the pooled spread s = √((s₁² + s₂²) / 2), did not hold if it is worse by more than s, "
-            "and is within spread in between. Where a measure has no spread, the sign decides. First the claims about training: what "
-            "detectors learn from which outliers.",
+            "Claims of the papers that this experiment can test, and questions of our own (no paper). The rule was fixed before the first "
+            "run: a claim held if the one claimed better is better by more than the pooled spread s = √((s₁² + s₂²) / 2), did not hold if "
+            "it is worse by more than s, and is within spread in between. FPR95, AUROC and confidence, the mean P(OOD), are in percent, "
+            "± the sample standard deviation over training seeds; distances, energies and shares are ± the standard error. "
+            "Where a measure has no spread, the sign decides. First the claims about training: what detectors learn from which outliers.",
             table=_claims(results.tables["claims"]),
         ),
     ]
@@ -281,7 +325,7 @@ def _once(rows: list[list[str]]) -> list[list[str]]:
 def _claims(table: pd.DataFrame) -> Table:
     rows = []
     for row in table.to_dict("records"):
-        share = percent if row["spread"] == "seeds" else lambda mean, std=float("nan"): number(mean)
+        share = percent if row["spread"] == "seeds" else plain
         digits = [share(row[name]) for name in ("paper_better", "paper_worse")]
         ours = [share(row[name], row[f"{name}_std"]) for name in ("better", "worse")]
         rows.append(
@@ -301,7 +345,9 @@ def report(results: Results) -> Section:
     """The DAG, cost, parameters and versions."""
     blocks = [
         Block(
-            "The stages of dvc.yaml; a line runs down from what writes a file to what reads it, implied lines are left out.", figure="dag"
+            "The stages of dvc.yaml, a colour for each step; a line runs down from what writes a file to what reads it, implied lines are "
+            "left out. Wide ranks go on below, shifted.",
+            figure="dag",
         )
     ]
     if results.cost is not None:
@@ -319,6 +365,11 @@ def report(results: Results) -> Section:
         for stage, used in results.versions.items()
         if used
     ]
-    blocks.append(Block("Versions of the libraries that made each artifact.", table=Table(["stage", "versions"], versions)))
+    blocks.append(
+        Block(
+            "Versions of the libraries that made this page and the Parquet files that it reads.",
+            table=Table(["stage", "versions"], versions),
+        )
+    )
     blocks.append(Block("The parameters of the experiment.", code=yaml(results.params)))
     return Section("report", "How this was made", blocks)

@@ -26,6 +26,7 @@ FILLS = {  # one tint for each step
     "report": "#f4efc9",
 }
 NODE_WIDTH, NODE_HEIGHT, GAP, RISE = 138, 24, 10, 62
+WIDEST, STEP = 7, 34  # boxes of a rank side by side; between the rows of a rank
 Stages = Mapping[str, tuple[Set[str], Set[str]]]  # name -> paths read, paths written
 
 
@@ -77,14 +78,19 @@ def draw(found: Stages) -> bytes:
     """SVG of the DAG."""
     before = edges(found)
     rows = layout(before)
-    width = max((len(row) for row in rows), default=1) * (NODE_WIDTH + GAP) + GAP
-    centre = {}
-    for level, row in enumerate(rows):
-        start = (width - len(row) * (NODE_WIDTH + GAP) + GAP) / 2
-        centre |= {name: (start + NODE_WIDTH / 2 + index * (NODE_WIDTH + GAP), 20 + level * RISE) for index, name in enumerate(row)}
+    pitch = NODE_WIDTH + GAP
+    width = max((min(len(row), WIDEST) for row in rows), default=1) * pitch + GAP
+    centre, top = {}, 20
+    for row in rows:
+        parts = -(
+            -len(row) // WIDEST
+        )  # rows of a rank, shifted against one another: lines from the upper can pass between boxes of the lower
+        middle = (len(row) - 1) / 2
+        centre |= {name: (width / 2 + (place - middle) / parts * pitch, top + place % parts * STEP) for place, name in enumerate(row)}
+        top += (parts - 1) * STEP + RISE
     lines = [_edge(centre[parent], centre[name]) for name in before for parent in sorted(before[name])]
     boxes = [_node(name, *centre[name]) for row in rows for name in row]
-    height = 40 + RISE * (len(rows) - 1)
+    height = top - RISE + 20
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="10.5">'
     return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *lines, *boxes, "</svg>\n"]).encode()
