@@ -198,7 +198,11 @@ def calibrate(results: Results) -> Section:
         "what it changes is which candidates lie between the bounds of the mid band, in the last three columns"
         f"{f' (candidates of {methods} alone)' if methods else ''}."
     )
-    reliability = f"Reliability of {' and '.join(f'{method}-all' for method in table.method.unique())}: share of OOD among images of equal predicted P(OOD), cross-fitted; the area of a dot is the number of images."
+    judges = " and ".join(f"{method}-all" for method in table.method.unique())
+    reliability = (
+        f"Reliability of {judges}: share of OOD among images of equal predicted P(OOD), cross-fitted; the area of a dot is the number "
+        "of images."
+    )
     blocks = [Block(caption, table=Table(header, rows)), *guided.drawn(results, "reliability", reliability)]
     return Section("calibrate", "The calibration", blocks)
 
