@@ -1,6 +1,7 @@
 # How the stages of dvc.yaml run: commands, threads, memory, logs. What they read and write comes from dvc.yaml, by step name.
 import os
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
@@ -10,8 +11,6 @@ sys.path.insert(0, f"{workflow.basedir}/src")  # the code of this checkout,
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [f"{workflow.basedir}/src", os.environ.get("PYTHONPATH", "")]
 )  # in the jobs too
-
-from pathlib import Path
 
 from penumbra.errors import PenumbraError
 from penumbra.params import validate

@@ -13,8 +13,8 @@ for model in dag.items("pretrain"):
             f"logs/pretrain/{model}.log",
         benchmark:
             f".penumbra/benchmarks/pretrain/{model}.tsv"
-        threads: 2 if model == "diffusion" else 1  # as its `main` sets up torch
         priority: 2 if model == "diffusion" else 1  # most other stages stand on the models
+        threads: 2 if model == "diffusion" else 1  # as its `main` sets up torch
         resources:
             gpu=1,
             mem_mb=4000,
