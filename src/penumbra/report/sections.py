@@ -178,6 +178,11 @@ def headline_score(results: Results) -> str:
     return f"{first} score" + "".join(f" ({', '.join(names[score])}: {score})" for score in others)
 
 
+def initial_detectors(calibrators: pd.DataFrame) -> str:
+    """The initial detectors in words: METHOD-all of each method that has a calibration."""
+    return " and ".join(f"{method}-all" for method in calibrators.method.unique())
+
+
 def calibrate(results: Results) -> Section:
     """How well each calibrator turns the score into a probability (the role of Bad-OOD, Table 6)."""
     table = results.tables["calibrators"]
@@ -192,13 +197,13 @@ def calibrate(results: Results) -> Section:
     ]
     header = ["calibrator", *(name.upper() for name in scores), "keeps low", "mid", "high"]
     methods = " and ".join(table.method.unique())
+    judges = initial_detectors(table)
     caption = (
         "Validation ID against calibration OOD, cross-fitted; lower is better. "
         "A calibrator is monotone, so it moves no ROC curve by itself, but for ties where P(OOD) rounds to 0 or 1 or its map is flat: "
         "what it changes is which candidates lie between the bounds of the mid band, in the last three columns"
         f"{f' (candidates of {methods} alone)' if methods else ''}."
     )
-    judges = " and ".join(f"{method}-all" for method in table.method.unique())
     reliability = (
         f"Reliability of {judges}: share of OOD among images of equal predicted P(OOD), cross-fitted; the area of a dot is the number "
         "of images."
@@ -216,7 +221,7 @@ def filter_(results: Results) -> Section:
         "(Bad-OOD, Table 11: high 0.334, mid 0.138, low 0.104). The paper does not say which distance it averages, so all four are shown. "
         "Candidates without a source image have no distance."
     )
-    judges = " or ".join(f"{method}-all" for method in results.tables["calibrators"].method.unique())
+    judges = initial_detectors(results.tables["calibrators"])
     bands = (
         f"P(OOD) of all candidates, whatever their method, by the initial detector {judges} (seed {min(results.params.train.seeds)}) "
         f"and its calibration; in the scores and results below it is each detector's own. Bounds of the mid band: {bounds}."

@@ -6,6 +6,7 @@ DVC lets no stage depend on dvc.yaml, so the drawing that the report and README.
 
 from collections.abc import Mapping, Set
 from html import escape
+from math import ceil
 from pathlib import Path
 
 from penumbra.artifacts.files import replace
@@ -82,9 +83,8 @@ def draw(found: Stages) -> bytes:
     width = max((min(len(row), WIDEST) for row in rows), default=1) * pitch + GAP
     centre, top = {}, 20
     for row in rows:
-        parts = -(
-            -len(row) // WIDEST
-        )  # rows of a rank, shifted against one another: lines from the upper can pass between boxes of the lower
+        # rows of a rank are shifted against one another, so that lines from the upper can pass between boxes of the lower
+        parts = ceil(len(row) / WIDEST)
         middle = (len(row) - 1) / 2
         centre |= {name: (width / 2 + (place - middle) / parts * pitch, top + place % parts * STEP) for place, name in enumerate(row)}
         top += (parts - 1) * STEP + RISE

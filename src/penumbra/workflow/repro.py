@@ -73,12 +73,9 @@ def certain(stages: Mapping[str, Any], left: Mapping[str, plan.Planned], before:
     """
     found = list(due)
     for name, each in left.items():
-        gone = any(not reason.startswith((*plan.FILES, plan.VALUES)) for reason in each.reasons)
-        if (
-            (gone or each.reasons and not stages[name].outs_cached())
-            and before[name] & set(found)
-            and before[name] & left.keys() <= set(found)
-        ):
+        follows = before[name] & set(found) and before[name] & left.keys() <= set(found)
+        changed = any(not reason.startswith((*plan.FILES, plan.VALUES)) for reason in each.reasons)
+        if follows and (changed or each.reasons and not stages[name].outs_cached()):
             found.append(name)
     return found
 
@@ -201,9 +198,9 @@ def _agree(contract: Contract, names: set[str]) -> None:
         return
     if any(not os.access(path, os.W_OK) for entry in clean for path in entry.outputs):
         return print("Outputs are read-only links to DVC's cache. Snakemake alone refuses these; dvc and penumbra do not.", file=sys.stderr)
-    allowed = execute.rules(clean)
     if Path(".snakemake/metadata").exists() and AGREED.exists() and AGREED.read_text() == _state(clean):
         return
+    allowed = execute.rules(clean)
     command = execute.snakemake("--touch", "--forceall", "--allowed-rules", *allowed, "--", *(entry.outputs[0] for entry in clean))
     if subprocess.run(command, capture_output=True).returncode:
         raise PenumbraError("Snakemake could not record what is up to date. `snakemake -n` says why; DVC's record is complete.")
