@@ -123,11 +123,17 @@ def _dispatch(options: argparse.Namespace) -> None:
 
 def step(name: str, item: str | None, part: tuple[int, int] | None) -> None:
     """Run one step in this process."""
-    from penumbra.workflow import closure, contract, libraries
+    from penumbra.workflow import contract
 
-    stage = contract.load().stage(name, item, part)
-    libraries.check_installed(stage.versions)
-    module = importlib.import_module(closure.entry(name, item))
+    loaded = contract.load()
+    entry = loaded.of(name, item)
+    if name == "code":
+        from penumbra.workflow import code
+
+        return code.write(loaded)
+    from penumbra.workflow.code import checked
+
+    module = importlib.import_module(loaded.program(entry))
     start = time.monotonic()
-    module.main(stage)
-    print(f"{stage.name}: worked {time.monotonic() - start:.2f} s", file=sys.stderr)
+    module.main(loaded.stage(entry, part, checked(loaded, entry)))
+    print(f"{entry.name}: worked {time.monotonic() - start:.2f} s", file=sys.stderr)

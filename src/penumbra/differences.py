@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-PLACES = (("synthesize",), ("train", "recipes"))  # where such sections may stand
+PLACES = (
+    *(("synthesize", method) for method in ("badood", "good", "sona", "synood", "negatives")),
+    *(("train", "recipes", kind) for kind in ("scratch", "classifier", "reconstruction", "clip", "repainting")),
+)  # the sections whose entries may be like one another
 
 
 def expand(params: dict[str, Any]) -> dict[str, Any]:
@@ -37,6 +40,22 @@ def inherited(params: dict[str, Any], loc: Sequence[str | int]) -> bool:
             if isinstance(section, dict) and "like" in section:
                 return not _has(section, loc[len(place) + 1 :])
     return False
+
+
+def taken_over(params: dict[str, Any], loc: Sequence[str]) -> dict[str, Any]:
+    """What a section has from the one that it is like, without what it says itself; empty where it is like none."""
+    section = _at(params, loc)
+    base = _at(params, (*loc[:-1], section["like"])) if isinstance(section, dict) and "like" in section else None
+    return _rest(base, section) if isinstance(base, dict) else {}
+
+
+def _rest(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    rest = {}
+    for key, value in base.items():
+        both = isinstance(value, dict) and isinstance(changes.get(key), dict)
+        if key not in changes or both:
+            rest[key] = _rest(value, changes[key]) if both else value
+    return rest
 
 
 def _at(params: Any, place: Sequence[str]) -> Any:

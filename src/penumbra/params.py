@@ -36,12 +36,13 @@ BOUNDS = {
     "less_than_equal": "at most {le:g}",
     "literal_error": "{expected}",
     "too_short": "a list or section of {min_length} at least",
+    "too_long": "a list or section of {max_length} at most",
 }
-ALTERNATIVES = (("synthesize",), ("train", "recipes"))  # sections whose entries are of several kinds, told apart by a key
+ALTERNATIVES = tuple(("train", "recipes", kind) for kind in ("scratch", "classifier", "reconstruction"))  # entries of several types
 
 
-def validate(path: str | os.PathLike) -> dict[str, Any]:
-    """The content of params.yaml, nested as in the file, `like` replaced by what it stands for.
+def validate(path: str | os.PathLike) -> Experiment:
+    """The parameters, `like` replaced by what it stands for.
 
     Raises:
         PenumbraError: one line per problem: key, value, what is allowed.
@@ -51,13 +52,14 @@ def validate(path: str | os.PathLike) -> dict[str, Any]:
     problems = [_line((*place, "like"), given, f"must be one of {', '.join(names)}") for place, names in unlike(given)]
     if not problems:
         try:
-            found = [(key.split("."), allowed) for key, allowed in faults(Experiment.model_validate(content))]
+            experiment = Experiment.model_validate(content)
+            found = [(key.split("."), allowed) for key, allowed in faults(experiment)]
             problems = [_line(loc, content, allowed) for loc, allowed in found if not inherited(given, loc)]
         except ValidationError as error:
             problems = list(_lines(error, content, given))
     if problems:
         raise PenumbraError("\n".join(f"{Path(path).name}: {problem}" for problem in problems))
-    return content
+    return experiment
 
 
 def load(path: str | os.PathLike) -> dict[str, Any]:

@@ -4,9 +4,9 @@ What two keys together must satisfy is in `consistency`.
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
@@ -17,7 +17,7 @@ Calibrator = Literal["beta", "temperature", "platt", "isotonic"]
 BANDS = ("low", "mid", "high")
 
 Text = Annotated[str, MinLen(1)]
-Natural = Annotated[int, Ge(0)]
+Natural = Annotated[int, Ge(0), Lt(2**63)]
 Count = Annotated[int, Ge(1)]
 Odd = Annotated[int, Ge(1), AfterValidator(lambda value: _require(value % 2 == 1, value, "an odd number"))]
 NotNegative = Annotated[float, Ge(0)]
@@ -41,9 +41,9 @@ def _distinct(values: list) -> list:
     return _require(len(set(values)) == len(values), values, "a list without repetitions")
 
 
-def _bands(value: Any) -> Any:
-    some = isinstance(value, list) and value and all(band in BANDS for band in value) and len(set(value)) == len(value)
-    return _require(value in (None, "all", "random") or some, value, f"null, all, random, or a list of {', '.join(BANDS)}")
+def _bands(value: list[str]) -> list[str]:
+    some = all(band in BANDS for band in value) and value == sorted(set(value), key=BANDS.index) and len(value) < len(BANDS)
+    return _require(value in (["all"], ["random"]) or some, value, "[all], [random], or one or two of [low, mid, high], in this order")
 
 
 def _range(value: list[float]) -> list[float]:
@@ -63,7 +63,7 @@ Item = Annotated[str, _named("[a-z0-9][a-z0-9-]*", "small letters, digits and -"
 Names = Annotated[list[Text], MinLen(1), AfterValidator(_distinct)]
 Range = Annotated[list[Positive], AfterValidator(_range)]
 Interval = Annotated[list[Share], AfterValidator(_interval)]
-Bands = Annotated[Any, AfterValidator(_bands)]
+Bands = Annotated[list[Text], MinLen(1), AfterValidator(_bands)]
 
 
 Template = Annotated[Text, AfterValidator(lambda value: _require(value.count("{}") == 1, value, "text with one {}, the place of the name"))]
@@ -71,13 +71,17 @@ Templates = Annotated[list[Template], MinLen(1), AfterValidator(_distinct)]
 
 
 class Section(BaseModel):
-    """A mapping with exactly these keys, of exactly these types."""
+    """A mapping with exactly these keys, of exactly these types; values are attributes, and items too."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+    def __getitem__(self, key: str) -> Any:
+        return getattr(self, key)
 
 
 class Common(Section):
     seed: Natural
+    kernels: Literal["portable", "native"]
     image_size: Annotated[int, Ge(8)]
 
 
@@ -273,13 +277,15 @@ class Inpainting(Optimised):
 
 
 class Pretrain(Section):
-    encoder: Encoder
-    rdm: RepresentationDiffusion
-    mage: Mage
-    classifier: Classifier
-    diffusion: Diffusion
-    clip: Clip
-    inpainting: Inpainting
+    """Each model by the name of its preset; empty where no method of the experiment needs it."""
+
+    encoder: Annotated[dict[Item, Encoder], MaxLen(1)]
+    rdm: Annotated[dict[Item, RepresentationDiffusion], MaxLen(1)]
+    mage: Annotated[dict[Item, Mage], MaxLen(1)]
+    classifier: Annotated[dict[Item, Classifier], MaxLen(1)]
+    diffusion: Annotated[dict[Item, Diffusion], MaxLen(1)]
+    clip: Annotated[dict[Item, Clip], MaxLen(1)]
+    inpainting: Annotated[dict[Item, Inpainting], MaxLen(1)]
 
 
 class Contexts(Section):
@@ -306,12 +312,14 @@ class Negatives(Section):
 
 
 class Extract(Section):
-    contexts: Contexts
-    negatives: Negatives
+    """By the names of presets; empty where no method of the experiment needs it."""
+
+    contexts: Annotated[dict[Item, Contexts], MaxLen(1)]
+    negatives: Annotated[dict[Item, Negatives], MaxLen(1)]
 
 
 class BadOod(Section):
-    method: Literal["badood"]
+    method: ClassVar[str] = "badood"
     guidance: Literal["minority", "gaussian"]
     per_image: Count
     scales: Annotated[list[NotNegative], MinLen(1), AfterValidator(_distinct)]
@@ -351,7 +359,7 @@ class Strengths(Section):
 
 
 class Good(Section):
-    method: Literal["good"]
+    method: ClassVar[str] = "good"
     prompt: Template
     steps: Count
     guidance_scale: NotNegative
@@ -372,7 +380,7 @@ class Good(Section):
 
 
 class Sona(Section):
-    method: Literal["sona"]
+    method: ClassVar[str] = "sona"
     edit: Literal["sona", "sega", "sdedit"]
     prompt: Template
     words: Literal["random", "close", "far", "file"]
@@ -397,15 +405,15 @@ class Sona(Section):
 
 
 class SynOod(Section):
-    method: Literal["synood"]
-    prompts: Literal["contexts", "negatives"]
+    method: ClassVar[str] = "synood"
+    prompts: ClassVar[str] = "contexts"
     prompt: Template
     characters: Count
     per_class: Count | None
     strength: Annotated[float, Gt(0), Le(1)]
     steps: Count
     guidance_scale: NotNegative
-    iterations: Natural
+    iterations: Count
     step_size: NotNegative
     loss: Literal["energy", "hinge", "uniform"]
     margin: float
@@ -418,10 +426,25 @@ class SynOod(Section):
     illustrated: Natural
 
 
+class SynOodNegatives(SynOod):
+    """SynOOD prompted by negative labels; with strength 1 and one iteration plain text-to-image."""
+
+    prompts: ClassVar[str] = "negatives"
+
+
+class Control(Section):
+    """What a pipeline's autoencoder keeps of ID images."""
+
+    method: ClassVar[str] = "control"
+    pipeline: Literal["diffusion", "inpainting"]
+    posterior: Literal["mean", "sample"]
+    jpeg: Annotated[int, Ge(1), Le(100)] | None
+    splits: Annotated[list[Literal["train", "test"]], MinLen(1), AfterValidator(_distinct)]
+
+
 class Recipe(ResNetRecipe):
     """A detector and how it is trained."""
 
-    start: Literal["scratch", "classifier"]
     nesterov: bool
     beta: NotNegative
     crop_padding: Natural
@@ -477,14 +500,30 @@ class ClipRecipe(Section):
     mcm_temperature: Positive
 
 
+Recipes = dict[Item, Annotated[EnergyRecipe | UniformRecipe, Field(discriminator="loss")]]
+
+
+class RecipeKinds(Section):
+    """Recipes by what they need beside images and outliers (`equip` provides it)."""
+
+    scratch: Recipes
+    classifier: Recipes
+    reconstruction: Recipes
+    clip: dict[Item, ClipRecipe]
+    repainting: dict[Item, ClipRecipe]
+
+
 class Detector(Section):
-    recipe: Name
+    """A synthesiser (`none`: no outliers), which of its candidates, and how a detector learns from them."""
+
+    method: Item
     bands: Bands
+    recipe: Item
 
 
 class Train(Section):
     seeds: Annotated[list[Natural], MinLen(1), AfterValidator(_distinct)]
-    recipes: Annotated[dict[Name, Annotated[EnergyRecipe | UniformRecipe | ClipRecipe, Field(discriminator="loss")]], MinLen(1)]
+    recipes: RecipeKinds
     detectors: Annotated[dict[Item, Detector], MinLen(1)]
 
 
@@ -496,6 +535,9 @@ class Calibrate(Section):
 
 
 class Filter(Section):
+    """Bounds of the mid band, by the calibrated confidence of a detector."""
+
+    judge: Item
     mid: Interval
 
 
@@ -544,7 +586,15 @@ class Report(Section):
     gallery: Count
 
 
-Synthesis = Annotated[BadOod | Good | Sona | SynOod, Field(discriminator="method")]
+class Synthesize(Section):
+    """Methods, and under each its variants by name."""
+
+    badood: dict[Item, BadOod]
+    good: dict[Item, Good]
+    sona: dict[Item, Sona]
+    synood: dict[Item, SynOod]
+    negatives: dict[Item, SynOodNegatives]
+    control: dict[Literal["reconstruction", "repainting"], Control]
 
 
 class Experiment(Section):
@@ -554,10 +604,22 @@ class Experiment(Section):
     prepare: Prepare
     pretrain: Pretrain
     extract: Extract
-    synthesize: dict[Item, Synthesis]
+    synthesize: Synthesize
     train: Train
     calibrate: dict[Item, Calibrate]
     filter: dict[Item, Filter]
     score: Score
     benchmark: Benchmark
     report: Report
+
+    @property
+    def methods(self) -> dict[str, BadOod | Good | Sona | SynOod]:
+        """Every variant of every method that makes outliers, by its name."""
+        kinds = ("badood", "good", "sona", "synood", "negatives")
+        return {name: variant for kind in kinds for name, variant in self.synthesize[kind].items()}
+
+    @property
+    def recipes(self) -> dict[str, Recipe | ClipRecipe]:
+        """Every recipe by its name."""
+        kinds = self.train.recipes
+        return {name: recipe for kind in type(kinds).model_fields for name, recipe in kinds[kind].items()}

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,65 @@ from typing import Any
 from penumbra.errors import PenumbraError
 
 
-class Params(dict):
-    """Nested parameters with attribute access. A key that the stage does not declare does not exist here."""
+class Params:
+    """Declared parameters by attribute and by item: sections of the schema's types below the names of params.yaml.
 
-    def __init__(self, content: dict, where: str = ""):
-        super().__init__({key: Params(value, f"{where}{key}.") if isinstance(value, dict) else value for key, value in content.items()})
+    A key that the stage does not declare does not exist here.
+    """
+
+    def __init__(self, content: Mapping[str, Any], where: str = ""):
+        self._content = {key: Params(value, f"{where}{key}.") if isinstance(value, Mapping) else value for key, value in content.items()}
         self._where = where
 
     def __getattr__(self, key: str) -> Any:
+        if key.startswith("_"):  # asked by copy and pickle
+            raise AttributeError(key)
         return self[key]
 
-    def __missing__(self, key: str) -> Any:
-        raise PenumbraError(f"params.yaml: {self._where}{key} is read but this stage does not declare it in dvc.yaml.")
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._content:
+            raise PenumbraError(f"params.yaml: {self._where}{key} is read but this stage does not declare it in dvc.yaml.")
+        return self._content[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._content
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._content)
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """Names and values; of sections that are mappings of names."""
+        return self._content.items()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Params) and self.plain() == other.plain()
+
+    __hash__ = None
+
+    def beside(self, **more: Mapping[str, Any]) -> "Params":
+        """These and more, which are put into the sections of the same names."""
+        return Params(_joined(self._content, more))
+
+    def plain(self) -> dict[str, Any]:
+        """Nested dictionaries, lists and numbers."""
+        return {key: _plain(value) for key, value in self._content.items()}
+
+
+def _joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    joined = {key: dict(value._content) if isinstance(value, Params) else value for key, value in first.items()}
+    for key, value in second.items():
+        both = isinstance(value, Mapping) and isinstance(joined.get(key), Mapping)
+        joined[key] = _joined(joined[key], value) if both else value
+    return joined
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Params):
+        return value.plain()
+    return value.model_dump() if hasattr(value, "model_dump") else value
 
 
 @dataclass(frozen=True)
@@ -31,9 +78,10 @@ class Stage:
 
     Attributes:
         step: the verb ("train").
-        item: the matrix item ("badood-mid"), or None.
-        params: declared parameters, nested as in params.yaml.
+        item: what of it ("badood-mid"), or None.
+        params: declared parameters, nested as in params.yaml; methods, recipes and presets without the kind they stand under.
         versions: version of each library that the stage depends on.
+        code: digest of what its program means.
         reads: declared inputs by name; the name is the path below data/ (or reports/) without suffix ("images/train").
         writes: declared outputs by the same kind of name.
         scratch_root: undeclared folder for the finished units of an unfinished job.
@@ -48,17 +96,17 @@ class Stage:
     writes: dict[str, Path] = field(default_factory=dict)
     scratch_root: Path = Path(".penumbra/scratch")
     part: tuple[int, int] | None = None
-    code: tuple[Path, ...] = ()
+    code: str = ""
 
     @property
     def name(self) -> str:
-        """The DVC name of the stage."""
+        """What messages call it."""
         return f"{self.step}@{self.item}" if self.item else self.step
 
     @property
     def provenance(self) -> dict:
         """How the stage's artifacts are made; every artifact carries it."""
-        return {"stage": self.name, "params": self.params, "versions": self.versions}
+        return {"stage": self.name, "params": self.params.plain(), "versions": self.versions}
 
     def read(self, name: str) -> Path:
         """The input of that name; a folder name ("outliers") stands for its only file."""
@@ -68,28 +116,15 @@ class Stage:
         """The output of that name; without a name, the only output."""
         return self._find(self.writes, name, "writes")
 
-    def one_of(self, start: str, but: str = "") -> str | None:
-        """The name of the input that begins with `start` and is not `but`; None if there is none.
-
-        Raises:
-            PenumbraError: there are several.
-        """
-        names = [name for name in self.reads if name.startswith(start) and name != but]
-        if len(names) > 1:
-            raise PenumbraError(f"dvc.yaml: stage {self.name} must read one file of data/{start}*, not {', '.join(sorted(names))}.")
-        return names[0] if names else None
-
-    def must_read(self, name: str, given: bool, needed: bool, since: str) -> None:
-        """Check that the stage reads what its parameters ask for, and nothing that none of them does.
-
-        Raises:
-            PenumbraError: an input is missing, or nothing would look at it.
-        """
-        if given != needed:
-            raise PenumbraError(f"dvc.yaml: stage {self.name} {'must' if needed else 'must not'} read data/{name}, since {since}.")
+    def within(self, folder: str, names: Iterable[str], suffix: str = ".parquet") -> dict[str, Path]:
+        """Files of an input folder by name: those of `names` that lie there. What else lies there is of no stage any more."""
+        paths = {name: self.read(folder) / f"{name}{suffix}" for name in names}
+        return {name: path for name, path in paths.items() if path.exists()}
 
     def _find(self, paths: dict[str, Path], name: str, verb: str) -> Path:
         found = [path for key, path in paths.items() if key == name or key.startswith(f"{name}/") or not name]
+        if name in paths:
+            found = [paths[name]]
         if len(found) != 1:
             raise PenumbraError(f"dvc.yaml: stage {self.name} {verb} {len(found)} files named {name!r}; it declares {sorted(paths)}.")
         return found[0]
@@ -98,8 +133,9 @@ class Stage:
     def scratch(self) -> Path:
         """Folder for finished units, keyed by the content of everything that determines them."""
         if "scratch" not in self.__dict__:
-            digest = hashlib.blake2b(json.dumps(self.provenance, sort_keys=True).encode(), digest_size=16)
-            for path in sorted({*self.reads.values(), *self.code}):
+            made_by = json.dumps([self.provenance, self.code], sort_keys=True)
+            digest = hashlib.blake2b(made_by.encode(), digest_size=16)
+            for path in sorted(set(self.reads.values())):
                 for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                     if file.is_file():
                         with open(file, "rb") as handle:

@@ -12,7 +12,7 @@ from penumbra.stage import Stage
 
 
 def main(stage: Stage) -> None:
-    """Write data/calibration/METHOD.json (Bad-OOD Algorithm 1): maps fitted on all images, measures cross-fitted."""
+    """Write data/calibration/DETECTOR.json (Bad-OOD Algorithm 1): maps fitted on all images, measures cross-fitted."""
     device = setup()
     p, seed = stage.params.calibrate[stage.item], stage.params.common.seed
     detector = initial_detector(stage.read("detectors"), device)

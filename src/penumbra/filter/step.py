@@ -7,14 +7,16 @@ from penumbra.artifacts.images import read_table
 from penumbra.artifacts.tables import read_json, write_parquet
 from penumbra.calibrators import Calibrator
 from penumbra.errors import PenumbraError
-from penumbra.filter.bands import bands, histogram, suggestion
+from penumbra.filter.bands import BANDS, bands, histogram, suggestion
 from penumbra.models.inference import initial_detector
 from penumbra.runtime import setup
 from penumbra.stage import Stage
 
 
 def main(stage: Stage) -> None:
-    """Write data/selections/METHOD.parquet (Bad-OOD eq. 8).
+    """Write data/selections/METHOD.parquet (Bad-OOD eq. 8), and in data/selections/METHOD/ the candidates of each band.
+
+    `random` lists all, of which a detector takes as many as the mid band holds.
 
     Raises:
         PenumbraError: no candidate is in the mid band.
@@ -28,7 +30,11 @@ def main(stage: Stage) -> None:
     frame = select(sample_ids, score, calibration, stage.params.filter[stage.item].mid)
     if not (frame.band == "mid").any():
         raise PenumbraError(_empty(stage, frame.confidence.to_numpy()))
-    write_parquet(stage.write(), frame, stage.provenance)
+    write_parquet(stage.write(f"selections/{stage.item}"), frame, stage.provenance)
+    columns = frame[["sample_id", "band", "confidence"]]
+    for band in BANDS:
+        write_parquet(stage.write(f"selections/{stage.item}/{band}"), columns[columns.band == band].reset_index(drop=True), stage.provenance)
+    write_parquet(stage.write(f"selections/{stage.item}/random"), columns, stage.provenance)
     stage.finish()
 
 

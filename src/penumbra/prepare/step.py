@@ -89,7 +89,8 @@ class Files:
         self._rows: Counter[str] = Counter()
         self._writers = {}
         for name, sections in SECTIONS.items():
-            used = {"common": stage.params.common, "prepare": {section: stage.params.prepare[section] for section in sections}}
+            given = stage.provenance["params"]
+            used = {"common": given["common"], "prepare": {section: given["prepare"][section] for section in sections}}
             provenance = stage.provenance | {"params": used, "classes": classes}
             temporary = stack.enter_context(replace(stage.write(f"images/{name}")))
             self._writers[name] = stack.enter_context(ImageWriter(temporary, COLUMNS, provenance))

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from penumbra.artifacts.features import read_features
@@ -25,27 +23,16 @@ def score_seed(stage: Stage, directory: Path, device: torch.device) -> pd.DataFr
     detector = ClipDetector.from_pretrained(directory).to(device)
     images, _ = read_features(stage.read("features/clip"))
 
-    def ask(name: str, rows: NDArray[np.bool_] | None) -> Outputs:
-        kind, _, section = name.partition("/")
+    def ask(name: str) -> Outputs:
         ids = read_table(stage.read(name), ["sample_id"])["sample_id"].to_pylist()
-        features = images[section] if kind == "images" else _probe_features(stage.read(f"features/clip-{section}"), ids, name)
+        features = images[name.removeprefix("images/")]
         if len(ids) != len(features):
             raise PenumbraError(
                 f"data/features: hold {len(features)} rows for {len(ids)} images of {name}. Run `dvc repro` to make them again."
             )
-        if rows is not None:
-            features, ids = features[torch.tensor(rows)], np.asarray(ids)[rows].tolist()
         return _outputs(detector, features.to(device), "/".join(directory.parts[-2:]), ids)
 
     return score_frame(stage, ask)
-
-
-def _probe_features(path: Path, sample_ids: list[str], images: str) -> Tensor:
-    """Features of round trips, checked to be in the order of their file."""
-    tensors, given = read_features(path)
-    if given != sample_ids:
-        raise PenumbraError(f"{path}: holds other images than data/{images}. Run `dvc repro` to make it again.")
-    return tensors["features"]
 
 
 @torch.no_grad()

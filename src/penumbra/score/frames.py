@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from torch import Tensor
 
 from penumbra.artifacts.images import read_table
@@ -34,24 +33,21 @@ class Outputs(NamedTuple):
     more: dict[str, Tensor]
 
 
-Ask = Callable[[str, NDArray[np.bool_] | None], Outputs]  # outputs for the images of a read; of those in a mask alone, if there is one
+Ask = Callable[[str], Outputs]  # outputs for the images of a read
 
 
 def score_frame(stage: Stage, ask: Ask) -> pd.DataFrame:
-    """Scores of all test images by one detector; then those of ID validation and of the probe.
+    """Scores of all test images by one detector; then those of ID validation.
 
     The confidence is P(OOD), calibrated on this detector's own log-odds of ID validation and calibration OOD.
     """
     p = stage.params.score
-    bank = ask("images/train", None).features
-    validation = ask("images/val", None)
-    held_out = [outputs.log_odds.numpy() for outputs in (validation, ask("images/calibration", None))]
+    bank = ask("images/train").features
+    validation = ask("images/val")
+    held_out = [outputs.log_odds.numpy() for outputs in (validation, ask("images/calibration"))]
     calibrator = fit(p.calibrator, np.concatenate(held_out), np.repeat([False, True], [len(part) for part in held_out]))
-    parts = [(_keys(stage.read(name)), ask(name, None)) for name in TESTS]
+    parts = [(_keys(stage.read(name)), ask(name)) for name in TESTS]
     parts.append((_keys(stage.read("images/val")).assign(group="val", set="id-val"), validation))
-    if probe := stage.one_of("outliers/"):  # ID test images that a generator encoded and decoded, and changed no further
-        rows, mask = _probe(stage.read(probe))
-        parts.append((rows, ask(probe, mask)))
     frames = []
     for frame, outputs in parts:
         logits = outputs.logits
@@ -67,11 +63,3 @@ def score_frame(stage: Stage, ask: Ask) -> pd.DataFrame:
 
 def _keys(path: Path) -> pd.DataFrame:
     return read_table(path, KEYS).to_pandas()
-
-
-def _probe(path: Path) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
-    """Rows of the ID test images, and which of the file they are; those of training images are no test of anything."""
-    table = read_table(path, ["sample_id", "label", "split"]).to_pandas()
-    test = (table.split == "test").to_numpy()
-    rows = table[test].reset_index(drop=True).assign(set="id-reconstructed", group="reconstruction", strength=0)
-    return rows[list(KEYS)], test

@@ -12,11 +12,9 @@ if TYPE_CHECKING:
 
 
 def main(stage: Stage) -> None:
-    """Write data/scores/DETECTOR.parquet: for each seed rows of test, ood, shifted, ID validation and the probe.
+    """Write data/scores/DETECTOR.parquet: for each seed rows of test, ood, shifted and ID validation.
 
-    Higher = more OOD. ID validation (group "val") and ID test images that a generator only encoded and decoded (group
-    "reconstruction", where the stage reads such a file of outliers/) are neither ID nor OOD test images: the unified score
-    and the probe of the benchmark use them.
+    Higher = more OOD. ID validation (group "val") is neither ID nor OOD test images: the unified score uses it.
     """
     run(stage, _score_seed)
 

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from penumbra.models.inference import Inference
 from penumbra.score.frames import Outputs, score_frame
@@ -17,8 +15,8 @@ def score_seed(stage: Stage, directory: Path, device: torch.device) -> pd.DataFr
     """Scores of all images by one saved detector, each from one forward pass; the confidence is by the energy."""
     detector = Inference(directory, device)
 
-    def ask(name: str, rows: NDArray[np.bool_] | None) -> Outputs:
-        logits, features = detector.outputs(stage.read(name), rows)
+    def ask(name: str) -> Outputs:
+        logits, features = detector.outputs(stage.read(name))
         return Outputs(logits, features, energy(logits), {})
 
     return score_frame(stage, ask)

@@ -21,6 +21,7 @@ def run(
     size: int,
     columns: dict[str, pa.DataType],
     load: Callable[[], Callable[[Sequence[C]], Iterable[Row]]],
+    output: str = "outliers",
 ) -> bool:
     """Make the blocks that are left to this process; without a part, write data/outliers/METHOD.parquet of all blocks.
 
@@ -30,6 +31,7 @@ def run(
         columns: name -> Arrow type of the provenance columns.
         load: loads the models and returns what makes the rows of one block; not called where nothing is left to make, so that
             assembling needs no model and no torch.
+        output: the folder of data/ that the file is written to; of outliers, the selection of all of them is written, too.
 
     Returns:
         Whether the file is written (`stage.finish()` is left to the caller).
@@ -43,8 +45,18 @@ def run(
                 writer.add(row.pop("image"), **row)
     if stage.part is not None:
         return False
-    with replace(stage.write()) as temporary, ImageWriter(temporary, columns, stage.provenance) as writer:
+    sample_ids = []
+    with replace(stage.write(output)) as temporary, ImageWriter(temporary, columns, stage.provenance) as writer:
         for unit in blocks:
             for row in pq.read_table(stage.scratch / unit).to_pylist():
+                sample_ids.append(row["sample_id"])
                 writer.add(row.pop("image")["bytes"], **row)
+    if output == "outliers":
+        write_selection(stage, sample_ids)
     return True
+
+
+def write_selection(stage: Stage, sample_ids: list[str]) -> None:
+    """Write the selection `all`: column sample_id [N]. Those of bands are filter's."""
+    with replace(stage.write("selections")) as temporary:
+        pq.write_table(pa.table({"sample_id": pa.array(sample_ids, pa.string())}), temporary, compression="zstd")

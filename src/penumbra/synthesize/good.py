@@ -70,7 +70,7 @@ def plan(guidances: dict[str, Params], classes: int) -> list[Candidate]:
 
 def _report(stage: Stage) -> None:
     """One line per strength on stderr, and a warning where more strength does not mean further out."""
-    frame = pq.read_table(stage.write(), columns=["guidance", "rho", "mu", "energy", "knn"]).to_pandas()
+    frame = pq.read_table(stage.write("outliers"), columns=["guidance", "rho", "mu", "energy", "knn"]).to_pandas()
     for guidance, rows in frame.groupby("guidance", sort=False):
         section = stage.params.synthesize[stage.item].guidances[guidance]
         level = "energy" if section.energy > 0 or not section.knn else "knn"

@@ -61,7 +61,7 @@ def _sources(stage: Stage, p: Params) -> list[Source]:
 
 def _report(stage: Stage) -> None:
     """One line on stderr: how far the outliers are from their sources."""
-    frame = read_table(stage.write(), ["stop", "displacement", "distance_cosine"]).to_pandas()
+    frame = read_table(stage.write("outliers"), ["stop", "displacement", "distance_cosine"]).to_pandas()
     mean = frame.mean()
     print(
         f"{stage.name}: {len(frame)} images, {mean.stop:.1f} steps, displacement {mean.displacement:.2f}, "

@@ -14,7 +14,6 @@ from penumbra.artifacts.vocabulary import captions, lines, vocabulary
 from penumbra.guidance.partial import edited
 from penumbra.guidance.semantic import Edit
 from penumbra.models.latent import LatentDiffusion
-from penumbra.models.moco import MoCoEncoder
 from penumbra.noise import SampleNoise
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
@@ -39,14 +38,6 @@ class Texts:
     names: list[str]
     words: list[str]
     pools: list[Tensor]
-
-
-@dataclass(frozen=True)
-class Models:
-    """The frozen models, on one device."""
-
-    diffusion: LatentDiffusion
-    encoder: MoCoEncoder
 
 
 @dataclass(frozen=True)
@@ -96,9 +87,9 @@ def edit_of(p: Params) -> Edit:
 
 
 @torch.no_grad()
-def edit_batch(models: Models, batch: Batch, p: Params, seed: int) -> Outliers:
-    """Edit B images (p: params.yaml, synthesize.METHOD)."""
-    model, size = models.diffusion, batch.pixels.shape[1]
+def edit_batch(model: LatentDiffusion, batch: Batch, p: Params, seed: int) -> Outliers:
+    """Edit B images (p: params.yaml, synthesize.METHOD). Distances are those of the autoencoder's latents."""
+    size = batch.pixels.shape[1]
     edit, shape = edit_of(p), model.latent_shape
 
     def noise(purpose: str) -> Tensor:
@@ -117,7 +108,7 @@ def edit_batch(models: Models, batch: Batch, p: Params, seed: int) -> Outliers:
     made = torch.from_numpy(pixels).to(model.device).permute(0, 3, 1, 2).float() / 255
     measured = {
         "displacement": torch.linalg.vector_norm((latents - clean).flatten(1), dim=1),
-        **distances(models.encoder.represent(made), models.encoder.represent(source)),
+        **distances(encoded(model, resized(made, model.image_size), None).flatten(1), clean.flatten(1)),
     }
     return Outliers(
         pixels,
@@ -134,7 +125,7 @@ def draw_stops(sample_ids: Sequence[str], stop: Sequence[int], seed: int) -> Ten
     return low + (uniform.double() * (high - low + 1)).long()
 
 
-def _rows(models: Models, texts: Texts, block: Sequence[Source], stage: Stage) -> Iterator[dict]:
+def _rows(model: LatentDiffusion, texts: Texts, block: Sequence[Source], stage: Stage) -> Iterator[dict]:
     p, seed = stage.params.synthesize[stage.item], stage.params.common.seed
     for start in range(0, len(block), size := inference_batch(BLOCK)):
         sources = block[start : start + size]
@@ -150,7 +141,7 @@ def _rows(models: Models, texts: Texts, block: Sequence[Source], stage: Stage) -
             "ood": [p.prompt.format(word) if word else "" for word in drawn],
         }
         shown = [row for row, source in enumerate(sources) if source.shown]
-        made = edit_batch(models, Batch(_pixels(stage, sources), ids, stops, prompts, shown), p, seed)
+        made = edit_batch(model, Batch(_pixels(stage, sources), ids, stops, prompts, shown), p, seed)
         for row, source in enumerate(sources):
             yield {
                 "image": encode(made.pixels[row]),
@@ -197,10 +188,6 @@ def _texts(stage: Stage, model: LatentDiffusion, p: Params) -> Texts:
 
 def open_blocks(stage: Stage) -> Callable[[Sequence[Source]], Iterator[dict]]:
     """Load the models; returns what makes the rows of a block."""
-    device = setup()
-    models = Models(
-        LatentDiffusion.load(stage.read("models/diffusion"), device),
-        MoCoEncoder.from_pretrained(stage.read("models/encoder")).to(device),
-    )
-    texts = _texts(stage, models.diffusion, stage.params.synthesize[stage.item])
-    return lambda block: _rows(models, texts, block, stage)
+    model = LatentDiffusion.load(stage.read("models/diffusion"), setup())
+    texts = _texts(stage, model, stage.params.synthesize[stage.item])
+    return lambda block: _rows(model, texts, block, stage)

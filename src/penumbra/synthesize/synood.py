@@ -90,8 +90,6 @@ def contexts(stage: Stage, images: Sequence[Image], p: Params) -> list[str]:
     Raises:
         PenumbraError: there is no row or no negative label for an image.
     """
-    if not p.iterations:
-        return [""] * len(images)
     if p.prompts == "negatives":
         path = stage.read("features/negatives")
         words = [negative.word for negative in read_negative_labels(path)]
@@ -127,7 +125,7 @@ def plan(stage: Stage, p: Params) -> list[Source]:
 def _report(stage: Stage) -> None:
     """How the energy went and how far the outliers are from their sources, on stderr; warnings where the loss does not do its work."""
     p = stage.params.synthesize[stage.item]
-    frame = read_table(stage.write(), ["energies", "loss", "displacement", "distance_cosine"]).to_pandas()
+    frame = read_table(stage.write("outliers"), ["energies", "loss", "displacement", "distance_cosine"]).to_pandas()
     every = np.stack(frame.energies)
     energies, losses = every.mean(0), np.stack(frame.loss).mean(0)
     print(

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from penumbra.artifacts.images import decode, encode, read_pixel_rows
 from penumbra.guidance.diffusion import classifier_free
-from penumbra.guidance.skip import Judge, OodLoss, Repainted, denoised, judge_images, repaint, start_latents, timesteps_left
+from penumbra.guidance.skip import Judge, OodLoss, Repainted, denoised, repaint, start_latents, timesteps_left
 from penumbra.models.inpainting import InpaintingDiffusion
-from penumbra.models.moco import MoCoEncoder
 from penumbra.models.resnet import ResNet
 from penumbra.noise import SampleNoise
 from penumbra.runtime import inference_batch, setup
@@ -31,7 +30,6 @@ class Models:
 
     diffusion: InpaintingDiffusion
     classifier: ResNet
-    encoder: MoCoEncoder
 
 
 @dataclass(frozen=True)
@@ -82,16 +80,9 @@ def repaint_latents(models: Models, clean: Tensor, noise: Tensor, prompts: Seque
     return repaint(denoise, judge_of(models, p), noise, p.iterations, p.step_size)
 
 
-def unpainted(models: Models, clean: Tensor, p: Params) -> Repainted:
-    """What the decoder makes of clean latents [B, C, h, w] as they are, judged like a run."""
-    u = clean / models.diffusion.vae.config.scaling_factor
-    judged = judge_images(judge_of(models, p), u)
-    return Repainted(judged, [u], judged.energy[:, None], judged.loss[:, None])
-
-
 @torch.no_grad()
 def outliers_of(models: Models, pixels: np.ndarray, sources: Sequence[Source], p: Params, seed: int) -> Outliers:
-    """Repaint uint8 pixels [B, S, S, 3] (p: params.yaml, synthesize.METHOD)."""
+    """Repaint uint8 pixels [B, S, S, 3] (p: params.yaml, synthesize.METHOD). Distances are those of the autoencoder's latents."""
     model, size, scaling = models.diffusion, pixels.shape[1], models.diffusion.vae.config.scaling_factor
 
     def noise(purpose: str) -> Tensor:
@@ -101,15 +92,12 @@ def outliers_of(models: Models, pixels: np.ndarray, sources: Sequence[Source], p
 
     source = images_of(pixels, model.device)
     clean = encoded(model, resized(source, model.image_size), noise("posterior") if p.posterior == "sample" else None)
-    if p.iterations:
-        made = repaint_latents(models, clean, noise("forward"), [source.prompt for source in sources], p)
-    else:
-        made = unpainted(models, clean, p)
+    made = repaint_latents(models, clean, noise("forward"), [source.prompt for source in sources], p)
     images = [encode(image, jpeg=p.jpeg) for image in to_pixels(made.last.images, size, model.name)]
     kept = images_of(np.stack([decode(image) for image in images]), model.device)
     measured = {
         "displacement": torch.linalg.vector_norm((scaling * made.inputs[-1] - clean).flatten(1), dim=1),
-        **distances(models.encoder.represent(kept), models.encoder.represent(source)),
+        **distances(encoded(model, resized(kept, model.image_size), None).flatten(1), clean.flatten(1)),
     }
     shown = [row for row, source in enumerate(sources) if source.shown]
     strips = {row: draw_pixels(model, scaling * torch.stack([u[row] for u in made.inputs]), size) for row in shown}
@@ -171,7 +159,6 @@ def open_blocks(stage: Stage, sources: Sequence[Source]) -> Callable[[Sequence[S
     models = Models(
         InpaintingDiffusion.load(stage.read("models/inpainting"), device),
         ResNet.from_pretrained(stage.read("models/classifier")).to(device),
-        MoCoEncoder.from_pretrained(stage.read("models/encoder")).to(device),
     )
     models.diffusion.tokens(
         list(dict.fromkeys(source.prompt for source in sources))

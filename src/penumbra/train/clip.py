@@ -1,15 +1,13 @@
-"""train@clip, train@clip-METHOD: CLIP with negative labels as it is, or what SynOOD trains of it on outliers, for each training seed."""
+"""train@DETECTOR of a recipe of CLIP: CLIP with negative labels as it is, or what SynOOD trains of it on outliers, for each training seed."""
 
 from collections.abc import Mapping
 
 from penumbra.stage import Stage
 from penumbra.train.assembly import run
-from penumbra.train.clip_inputs import check_inputs
 
 
 def main(stage: Stage) -> None:
     """Write data/detectors/DETECTOR: seed-K/{config.json, model.safetensors} of a ClipDetector, and history.csv."""
-    check_inputs(stage)
     run(stage, _train_seeds)
 
 

@@ -1,46 +1,54 @@
 """The units of train of CLIP detectors: one for each training seed, written into the stage's scratch folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from penumbra.artifacts.features import read_features
 from penumbra.artifacts.files import replace
-from penumbra.artifacts.images import read_table
+from penumbra.artifacts.images import iter_pixels, read_table
 from penumbra.artifacts.negatives import TextFeatures, read_negatives
 from penumbra.errors import PenumbraError
+from penumbra.models.clip import Clip
 from penumbra.models.clip_detector import ClipDetector
 from penumbra.noise import generator
-from penumbra.runtime import setup
+from penumbra.runtime import inference_batch, setup
 from penumbra.scores import grouped
 from penumbra.seeds import derive
 from penumbra.stage import Stage
-from penumbra.train.clip_inputs import CONTROL, IMAGES, LABELS, outliers_name
 from penumbra.train.clip_loop import Features, Setting, train_detector
+from penumbra.train.inputs import REPAINTING, check_trainable, chosen, selected
+from penumbra.train.pool import draw
 
+IMAGES, LABELS = "features/clip", "features/negatives"
+BATCH = 256
 Made = tuple[Tensor, Tensor]  # features [N, D] of synthetic images, and the row of images/train that each was made from [N]; -1 for none
 
 
 def train_seeds(stage: Stage, seeds: Mapping[str, int]) -> None:
     """Write a folder {config.json, model.safetensors, history.csv} for each unit; `seeds` has the training seed of each."""
     device = setup()
-    chosen = stage.params.train.detectors[stage.item]
-    p, common_seed = stage.params.train.recipes[chosen.recipe], stage.params.common.seed
+    detector, p = chosen(stage)
+    common_seed = stage.params.common.seed
     labels = read_negatives(stage.read(LABELS))
     train, val = _id_images(stage, labels)
-    setting = Setting(stage.item, chosen.recipe, p, common_seed, _to(val, device))
-    outliers = _outliers(stage, len(train)) if p.project or p.tune else None
-    round_trips = _round_trips(stage, len(train)) if outliers is not None and p.control else None
+    setting = Setting(stage.item, detector.recipe, p, common_seed, _to(val, device))
+    clip = Clip.load(stage.read("models/clip"), device) if p.project or p.tune else None
+    outliers = _outliers(stage, clip, device) if clip else None
+    round_trips = _round_trips(stage, clip, device) if clip and REPAINTING in stage.reads else None
+    chosen_rows, count = selected(stage)
     for unit, seed in seeds.items():
         images, candidates = train, None
         if outliers is not None:
-            rows = pool(len(outliers[0]), p.outliers, generator(common_seed, "train/pool", seed))
+            draws = generator(common_seed, "train/pool", seed)
+            rows = draw(chosen_rows, count, draws)
+            rows = rows[pool(len(rows), p.outliers, draws)]
             images, candidates = beside(train, outliers[1][rows], round_trips), outliers[0][rows].to(device)
-        detector = build(labels, stage, seed).to(device)
-        detector, history = train_detector(detector, setting, seed, _to(images, device), candidates, stage.scratch / f"{unit}.pt")
+        network, history = train_detector(build(labels, stage, seed).to(device), setting, seed, _to(images, device), candidates, stage.scratch / f"{unit}.pt")
         with replace(stage.scratch / unit) as folder:
-            detector.save_pretrained(folder, stage.provenance)
+            network.save_pretrained(folder, stage.provenance)
             history.write(folder / "history.csv")
 
 
@@ -50,7 +58,7 @@ def build(labels: TextFeatures, stage: Stage, seed: int) -> ClipDetector:
     Raises:
         PenumbraError: there are fewer negative labels than groups.
     """
-    p, common_seed = stage.params.train.recipes[stage.params.train.detectors[stage.item].recipe], stage.params.common.seed
+    p, common_seed = chosen(stage)[1], stage.params.common.seed
     order = grouped(len(labels.negatives), p.groups, generator(common_seed, "train/clip/groups", seed))
     torch.manual_seed(derive(common_seed, "train/clip", seed))
     settings = {"project": p.project, "residual": p.residual, "mcm_temperature": p.mcm_temperature}
@@ -105,39 +113,45 @@ def _id_images(stage: Stage, labels: TextFeatures) -> tuple[Features, Features]:
     return train, val
 
 
-def _outliers(stage: Stage, train: int) -> Made:
-    """Features of the outliers, and what they were made from.
+def _outliers(stage: Stage, clip: Clip, device: torch.device) -> Made:
+    """Features of all candidates, and what they were made from.
 
     Raises:
-        PenumbraError: there is none; some were made from test images.
+        PenumbraError: some were made from test images.
     """
-    path = stage.read(outliers_name(stage))
-    tensors, _ = read_features(path)
-    if not len(tensors["features"]):
-        raise PenumbraError(f"{path}: holds no outlier. See synthesize.{path.stem.removeprefix('clip-')}.")
-    if tensors["test"].any():
-        method = path.stem.removeprefix("clip-")
-        raise PenumbraError(
-            f"{path}: holds edited test images, on which no detector may train. Take test out of synthesize.{method}.splits."
-        )
-    return tensors["features"], _sources(path, tensors["source"], train)
+    check_trainable(stage)
+    path = stage.read(f"outliers/{chosen(stage)[0].method}")
+    return _features(path, clip, device), _sources(stage, path)
 
 
-def _round_trips(stage: Stage, train: int) -> Made:
+def _round_trips(stage: Stage, clip: Clip, device: torch.device) -> Made:
     """Features of what the autoencoder keeps of training images, and which these are.
 
     Raises:
         PenumbraError: there is none.
     """
-    path = stage.read(CONTROL)
-    tensors, _ = read_features(path)
-    rows = tensors["test"] == 0
+    path = stage.read(REPAINTING)
+    rows = torch.tensor([split == "train" for split in read_table(path, ["split"])["split"].to_pylist()])
     if not rows.any():
-        raise PenumbraError(f"{path}: holds no round trip of a training image. Put train into synthesize.control.splits.")
-    return tensors["features"][rows], _sources(path, tensors["source"][rows], train)
+        raise PenumbraError(f"{path}: holds no round trip of a training image. Put train into synthesize.control.repainting.splits.")
+    return _features(path, clip, device)[rows], _sources(stage, path, rows.tolist())
 
 
-def _sources(path: object, sources: Tensor, train: int) -> Tensor:
-    if int(sources.max()) >= train:
-        raise PenumbraError(f"{path}: names row {int(sources.max())} of images/train, which has {train}. Run `dvc repro`.")
-    return sources.long()
+def _features(path: Path, clip: Clip, device: torch.device) -> Tensor:
+    """Raw features [N, D], on the CPU, of the images of a file."""
+    images = (torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255 for pixels in iter_pixels(path, inference_batch(BATCH)))
+    return torch.cat([clip.embed_images(batch).cpu() for batch in images])
+
+
+def _sources(stage: Stage, path: Path, wanted: Sequence[bool] | None = None) -> Tensor:
+    """Row of images/train that each image was made from [N]; -1 for none.
+
+    Raises:
+        PenumbraError: a training image that does not exist is named.
+    """
+    ids = read_table(path, ["source_id"])["source_id"].to_pylist()
+    ids = ids if wanted is None else [source_id for source_id, want in zip(ids, wanted, strict=True) if want]
+    row_of = {sample_id: row for row, sample_id in enumerate(read_table(stage.read("images/train"), ["sample_id"])["sample_id"].to_pylist())}
+    if unknown := [source_id for source_id in ids if source_id and source_id not in row_of]:
+        raise PenumbraError(f"{path}: source_id {unknown[0]} is no image of images/train. Run `dvc repro` to make it again.")
+    return torch.tensor([row_of[source_id] if source_id else -1 for source_id in ids])

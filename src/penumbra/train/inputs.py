@@ -1,30 +1,60 @@
-"""Which files a detector reads: what its bands and its recipe need, and no more that could reach it."""
+"""What a detector is trained on besides ID images: the candidates of its method that its bands name, and the recipe's own needs."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from penumbra.artifacts.images import read_table
+from penumbra.errors import PenumbraError
 from penumbra.stage import Stage
 
-CLASSIFIER, RECONSTRUCTION = "models/classifier", "outliers/reconstruction"
+CLASSIFIER, RECONSTRUCTION, REPAINTING = "models/classifier", "controls/reconstruction", "controls/repainting"
 
 
-def outliers_name(stage: Stage) -> str | None:
-    """The read that holds the candidates of the detector's method; reconstructed ID images are none. None if there is not one."""
-    return stage.one_of("outliers/", RECONSTRUCTION)
+def chosen(stage: Stage) -> tuple[Any, Any]:
+    """The detector's line of params.yaml, and its recipe."""
+    detector = stage.params.train.detectors[stage.item]
+    return detector, stage.params.train.recipes[detector.recipe]
 
 
-def check_inputs(stage: Stage) -> None:
-    """dvc.yaml gives the stage what its detector needs.
+def selected(stage: Stage) -> tuple[list[int], int]:
+    """Rows of data/outliers/METHOD.parquet that the bands name, in ascending order, and how many of them a training seed takes.
+
+    With bands [random] all rows may be taken, and as many as the mid band holds are.
 
     Raises:
-        PenumbraError: a file is missing, or nothing would look at it.
+        PenumbraError: selection and candidates do not belong together, or the bands hold none.
     """
-    detector = stage.params.train.detectors[stage.item]
-    recipe, where = stage.params.train.recipes[detector.recipe], f"train.recipes.{detector.recipe}"
-    bands = f"train.detectors.{stage.item}.bands is {detector.bands}"
-    selected = detector.bands not in (None, "all")
-    stage.must_read("outliers", outliers_name(stage) is not None, detector.bands is not None, bands)
-    stage.must_read("selections", stage.one_of("selections/") is not None, selected, bands)
-    stage.must_read(CLASSIFIER, CLASSIFIER in stage.reads, recipe.start == "classifier", f"{where}.start is {recipe.start}")
-    given = RECONSTRUCTION in stage.reads
-    if recipe.loss != "uniform":
-        stage.must_read(RECONSTRUCTION, given, False, f"{where} asks for none")
-    elif recipe.reconstructed:  # else it may be read all the same: recipe paper runs in the DAG of small
-        stage.must_read(RECONSTRUCTION, given, True, f"{where}.reconstructed is true")
+    detector, _ = chosen(stage)
+    path = stage.read(f"outliers/{detector.method}")
+    sample_ids = read_table(path, ["sample_id"])["sample_id"].to_pylist()
+    if detector.method == "none":
+        return [], 0
+    row_of = {sample_id: row for row, sample_id in enumerate(sample_ids)}
+    rows, count = [], 0
+    for band in detector.bands:
+        selection = stage.read(f"selections/{detector.method}/{band}")
+        names = pq.read_schema(selection).names
+        table = read_table(selection, ["sample_id", *(["band"] if "band" in names else [])]).to_pydict()
+        unknown = [sample_id for sample_id in table["sample_id"] if sample_id not in row_of]
+        if unknown:
+            raise PenumbraError(f"{selection}: {unknown[0]} is no candidate of {path}. Run `dvc repro` to make it again.")
+        rows += [row_of[sample_id] for sample_id in table["sample_id"]]
+        count += table["band"].count("mid") if band == "random" else len(table["sample_id"])
+    if not count:
+        wanted = " and ".join(detector.bands)
+        raise PenumbraError(f"{path}: {wanted} holds none of {len(sample_ids)} candidates. Move filter.{detector.method}.mid.")
+    return sorted(rows), count
+
+
+def check_trainable(stage: Stage) -> None:
+    """No candidate was made from a test image.
+
+    Raises:
+        PenumbraError: one was.
+    """
+    method = chosen(stage)[0].method
+    path = stage.read(f"outliers/{method}")
+    if "split" in pq.read_schema(path).names and "test" in read_table(path, ["split"])["split"].to_pylist():
+        raise PenumbraError(f"{path}: holds edited test images, on which no detector may train. Take test out of splits in synthesize.")

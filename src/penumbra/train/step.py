@@ -4,12 +4,10 @@ from collections.abc import Mapping
 
 from penumbra.stage import Stage
 from penumbra.train.assembly import run
-from penumbra.train.inputs import check_inputs
 
 
 def main(stage: Stage) -> None:
     """Write data/detectors/DETECTOR: seed-K/{config.json, model.safetensors} and history.csv."""
-    check_inputs(stage)
     run(stage, _train_seeds)
 
 

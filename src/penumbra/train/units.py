@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
@@ -14,40 +13,34 @@ from penumbra.errors import PenumbraError
 from penumbra.models.resnet import ResNet
 from penumbra.noise import generator
 from penumbra.runtime import setup
-from penumbra.stage import Params, Stage
-from penumbra.train.inputs import CLASSIFIER, RECONSTRUCTION, outliers_name
+from penumbra.stage import Stage
+from penumbra.train.inputs import CLASSIFIER, RECONSTRUCTION, check_trainable, chosen, selected
 from penumbra.train.loop import Images, Setting, train_detector
-from penumbra.train.pool import Bands, choose
-
-
-class Candidates(NamedTuple):
-    """Synthesised outliers [N] and, where a detector selects among them, the band of each."""
-
-    images: Images
-    band: list[str] | None
+from penumbra.train.pool import draw
 
 
 def train_seeds(stage: Stage, seeds: Mapping[str, int]) -> None:
     """Write a folder {config.json, model.safetensors, history.csv} for each unit; `seeds` has the training seed of each."""
     device = setup()
-    chosen = stage.params.train.detectors[stage.item]
-    recipe, common_seed = stage.params.train.recipes[chosen.recipe], stage.params.common.seed
+    detector, recipe = chosen(stage)
+    common_seed = stage.params.common.seed
     setting = Setting(
         item=stage.item,
-        recipe=chosen.recipe,
+        recipe=detector.recipe,
         p=recipe,
         common_seed=common_seed,
         train=_id_images(stage, recipe, device),
         val=_labelled(stage, "images/val", device),
         classes=len(read_provenance(stage.read("images/train"))["classes"]),
-        start=ResNet.from_pretrained(stage.read(CLASSIFIER)) if recipe.start == "classifier" else None,
+        start=ResNet.from_pretrained(stage.read(CLASSIFIER)) if CLASSIFIER in stage.reads else None,
     )
-    candidates = _candidates(stage, chosen.bands, chosen.recipe, device) if chosen.bands is not None else None
+    rows, count = selected(stage)
+    candidates = _candidates(stage, device) if count else None
     for unit, seed in seeds.items():
-        outliers = _select(candidates, chosen.bands, generator(common_seed, "train/pool", seed)) if candidates else None
-        detector, history = train_detector(setting, seed, outliers, stage.scratch / f"{unit}.pt")
+        outliers = _take(candidates, draw(rows, count, generator(common_seed, "train/pool", seed))) if candidates else None
+        network, history = train_detector(setting, seed, outliers, stage.scratch / f"{unit}.pt")
         with replace(stage.scratch / unit) as folder:
-            detector.save_pretrained(folder, stage.provenance)
+            network.save_pretrained(folder, stage.provenance)
             history.write(folder / "history.csv")
 
 
@@ -57,7 +50,7 @@ def _labelled(stage: Stage, name: str, device: torch.device) -> Images:
     return Images(torch.from_numpy(read_pixels(path)).to(device), labels.to(device))
 
 
-def _id_images(stage: Stage, recipe: Params, device: torch.device) -> Images:
+def _id_images(stage: Stage, recipe: Any, device: torch.device) -> Images:
     """ID images to train on; where the recipe says so, what the autoencoder keeps of each follows them as further ID images."""
     images = _labelled(stage, "images/train", device)
     if recipe.loss != "uniform":
@@ -68,7 +61,7 @@ def _id_images(stage: Stage, recipe: Params, device: torch.device) -> Images:
     path = stage.read(RECONSTRUCTION)
     rows = [row for row, split in enumerate(_column(path, "split")) if split == "train"]
     if not rows:
-        raise PenumbraError(f"{path}: holds no reconstructed training image. Put train into synthesize.reconstruction.splits.")
+        raise PenumbraError(f"{path}: holds no reconstructed training image. Put train into synthesize.control.reconstruction.splits.")
     source_ids = _column(path, "source_id")
     sources = _numbers(stage, path, [source_ids[row] or "null" for row in rows])
     pixels = torch.from_numpy(read_pixel_rows(path, rows)).to(device)
@@ -92,41 +85,26 @@ def _column(path: Path, column: str) -> list[str | None]:
     return read_table(path, [column])[column].to_pylist()
 
 
-def _candidates(stage: Stage, bands: Bands, recipe: str, device: torch.device) -> Candidates:
-    name = outliers_name(stage)
-    path = stage.read(name)
-    if "split" in pq.read_schema(path).names and "test" in _column(path, "split"):
-        method = name.removeprefix("outliers/")
-        raise PenumbraError(
-            f"{path}: holds edited test images, on which no detector may train. Take test out of synthesize.{method}.splits."
-        )
+def _candidates(stage: Stage, device: torch.device) -> Images:
+    """All candidates of the method, of which a seed takes some."""
+    check_trainable(stage)
+    path = stage.read(f"outliers/{chosen(stage)[0].method}")
     pixels = torch.from_numpy(read_pixels(path)).to(device)
-    images = Images(pixels, torch.full((len(pixels),), -1, device=device), _partners(stage, path, recipe))
-    if bands == "all":
-        return Candidates(images, None)
-    selection = read_table(stage.read("selections"), ["sample_id", "band"]).to_pydict()
-    band = dict(zip(selection["sample_id"], selection["band"], strict=True))
-    sample_ids = _column(path, "sample_id")
-    missing = [sample_id for sample_id in sample_ids if sample_id not in band]
-    if missing:
-        raise PenumbraError(f"{stage.read('selections')}: has no row for candidate {missing[0]}. Run `dvc repro` to make it again.")
-    return Candidates(images, [band[sample_id] for sample_id in sample_ids])
+    return Images(pixels, torch.full((len(pixels),), -1, device=device), _partners(stage, path))
 
 
-def _partners(stage: Stage, path: Path, recipe: str) -> Tensor | None:
+def _partners(stage: Stage, path: Path) -> Tensor | None:
     """The ID image of each outlier, where the recipe pairs them."""
-    p = stage.params.train.recipes[recipe]
-    if p.loss != "uniform" or not p.paired:
+    detector, recipe = chosen(stage)
+    if recipe.loss != "uniform" or not recipe.paired:
         return None
     sources = _numbers(stage, path, _column(path, "source_id"))
     if not (sources >= 0).any():
-        raise PenumbraError(f"{path}: no outlier names its ID image in source_id. Set train.recipes.{recipe}.paired to false.")
+        raise PenumbraError(f"{path}: no outlier names its ID image in source_id. Set paired of recipe {detector.recipe} to false.")
     return sources
 
 
-def _select(candidates: Candidates, bands: Bands, draws: torch.Generator) -> Images:
-    images = candidates.images
-    rows = torch.from_numpy(choose(bands, candidates.band, len(images), draws))
+def _take(images: Images, rows: Tensor) -> Images:
     on_device = rows.to(images.labels.device)
     sources = None if images.sources is None else images.sources[rows]
     return Images(images.pixels[on_device], images.labels[on_device], sources)

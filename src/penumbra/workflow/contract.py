@@ -1,153 +1,178 @@
-"""dvc.yaml as DVC resolves it: the one source of what each stage reads, writes and depends on.
-
-ablations/dvc.yaml holds the stages that only run when they are asked for; they belong to the same DAG.
-"""
+"""dvc.yaml as DVC resolves it: the one source of what each stage reads, writes and depends on."""
 
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from penumbra.artifacts.files import replace
-from penumbra.differences import expand
+from penumbra.artifacts.recipes import contents, read_recipe
 from penumbra.errors import PenumbraError
+from penumbra.params import validate
+from penumbra.schema import ClipRecipe, Experiment
 from penumbra.stage import Params, Stage
 
-CONTRACT, ABLATIONS = Path("dvc.yaml"), Path("ablations/dvc.yaml")
-PARAMETERS, ENVIRONMENT = Path("params.yaml"), Path("environment.yaml")
+CONTRACT, PARAMETERS, CODE = Path("dvc.yaml"), Path("params.yaml"), Path("code.json")
 RESOLVED = Path(".penumbra/contract.json")
+SOURCE = Path("src/penumbra")
+PRESETS = ("pretrain", "extract")  # steps whose items are kinds: what stands behind the @ is the preset
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One resolved stage of `file`. Paths are relative to the repository; `libraries` are names."""
+    """One resolved stage.
 
-    file: str
-    step: str
-    item: str | None
+    Attributes:
+        name: DVC's: STEP, STEP-KIND, STEP@KEY or STEP-KIND@KEY.
+        data, outputs: paths relative to the repository.
+        params: declared keys of params.yaml.
+        code: declared keys of code.json.
+    """
+
+    name: str
     data: tuple[str, ...]
-    code: tuple[str, ...]
     outputs: tuple[str, ...]
     params: tuple[str, ...]
-    libraries: tuple[str, ...]
+    code: tuple[str, ...]
 
     @property
-    def name(self) -> str:
-        """The name in its file; no two files share one."""
-        return f"{self.step}@{self.item}" if self.item else self.step
+    def step(self) -> str:
+        """The verb."""
+        return self.name.partition("@")[0].partition("-")[0]
 
     @property
-    def address(self) -> str:
-        """What DVC calls it."""
-        return self.name if self.file == CONTRACT.as_posix() else f"{self.file}:{self.name}"
+    def kind(self) -> str | None:
+        """The kind of the step, where kinds read different things."""
+        return self.name.partition("@")[0].partition("-")[2] or None
+
+    @property
+    def item(self) -> str | None:
+        """What the step works on: "rdm", "badood-mid"; None where there is nothing to tell apart."""
+        key = self.name.partition("@")[2]
+        return self.kind if self.step in PRESETS else key or self.kind
+
+    @property
+    def label(self) -> str:
+        """STEP or STEP/ITEM: where logs, benchmarks and receipts of the stage lie."""
+        return f"{self.step}/{self.item}" if self.item else self.step
+
+    @property
+    def key(self) -> str:
+        """Its place in code.json."""
+        return f"{self.step}.{self.item}" if self.item else self.step
 
 
 class Contract:
-    """All stages by name, in the order of their file; `parameters` is params.yaml."""
+    """All stages by name, in the order of dvc.yaml; `experiment` is params.yaml."""
 
-    def __init__(self, stages: dict[str, Entry], params: dict[str, Any], versions: dict[str, str]):
-        self.stages = stages
-        self.parameters = params
-        self._versions = versions
+    def __init__(self, stages: Iterable[Entry], experiment: Experiment):
+        self.stages = {entry.name: entry for entry in stages}
+        self.experiment = experiment
 
-    def entry(self, step: str, item: str | None = None) -> Entry:
-        """The stage of that step and item.
+    def entry(self, name: str) -> Entry:
+        """The stage that DVC calls `name`.
 
         Raises:
             PenumbraError: there is no such stage.
         """
-        name = f"{step}@{item}" if item else step
         if name not in self.stages:
-            near = [other for other in self.stages if other.split("@")[0] == step] or list(self.stages)
+            step = name.partition("@")[0].partition("-")[0]
+            near = [other for other, entry in self.stages.items() if entry.step == step] or list(self.stages)
             raise PenumbraError(f"dvc.yaml: there is no stage {name!r}. Choose one of: {', '.join(near)}.")
         return self.stages[name]
 
-    def items(self, step: str) -> list[str]:
-        """The items of a step."""
-        return [entry.item for entry in self.stages.values() if entry.step == step and entry.item]
+    def of(self, step: str, item: str | None) -> Entry:
+        """The stage of a step and its item.
+
+        Raises:
+            PenumbraError: there is no such stage.
+        """
+        found = [entry for entry in self.stages.values() if (entry.step, entry.item) == (step, item)]
+        if not found:
+            items = [entry.item for entry in self.stages.values() if entry.step == step and entry.item]
+            raise PenumbraError(f"penumbra {step}: there is no {item or 'stage without an item'}. Choose one of: {', '.join(items) or step}.")
+        return found[0]
 
     def before(self, entry: Entry) -> list[Entry]:
         """The stages whose outputs a stage reads."""
-        return [other for other in self.stages.values() if not set(other.outputs).isdisjoint(entry.data)]
+        return [other for other in self.stages.values() if any(_meet(path, out) for path in entry.data for out in other.outputs)]
 
-    def params(self, entry: Entry) -> dict[str, Any]:
-        """The declared parameters, nested as in params.yaml, `like` replaced by what it stands for.
+    def program(self, entry: Entry) -> str:
+        """The module whose `main` a stage runs: that of its kind, of CLIP where its detector is one, or of the step."""
+        if entry.step in ("train", "score") and not entry.kind:
+            recipe = self.experiment.recipes[self.experiment.train.detectors[entry.item].recipe]
+            return f"penumbra.{entry.step}.{'clip' if isinstance(recipe, ClipRecipe) else 'step'}"
+        own = SOURCE / entry.step / f"{entry.kind}.py"
+        return f"penumbra.{entry.step}.{entry.kind if entry.kind and own.exists() else 'step'}"
 
-        Raises:
-            PenumbraError: a declared key does not exist.
-        """
+    def params(self, entry: Entry) -> Params:
+        """The declared parameters as the schema's types; methods, recipes and presets without the kind they stand under."""
         nested: dict[str, Any] = {}
         for key in entry.params:
-            *parents, leaf = key.split(".")
-            source, target = self.parameters, nested
-            try:
-                for parent in parents:
-                    source, target = source[parent], target.setdefault(parent, {})
-                target[leaf] = source[leaf]
-            except (KeyError, TypeError):
-                raise PenumbraError(f"params.yaml: there is no {key}, which stage {entry.name} declares in dvc.yaml. Add it.") from None
-        return expand(nested)
+            place, value = _without_kind(key.split("."), self.experiment)
+            target = nested
+            for parent in place[:-1]:
+                target = target.setdefault(parent, {})
+            target[place[-1]] = value
+        return Params(nested)
 
-    def versions(self, entry: Entry) -> dict[str, str]:
-        """Version of each library that the stage depends on, as environment.yaml says."""
-        return {name: self._versions.get(name, "missing") for name in entry.libraries}
-
-    def stage(self, step: str, item: str | None = None, part: tuple[int, int] | None = None) -> Stage:
-        """What the step is given."""
-        entry = self.entry(step, item)
+    def stage(self, entry: Entry, part: tuple[int, int] | None = None, digests: Mapping[str, Any] | None = None) -> Stage:
+        """What the step is given; `digests` is its entry of code.json."""
+        code = dict(digests or {})
+        params, reads = self.params(entry), {short_name(path): Path(path) for path in entry.data}
+        for name in [name for name in reads if name.startswith("recipes/")]:  # a recipe brings its own inputs
+            kit = reads.pop(name)
+            params = params.beside(train={"recipes": {kit.name: read_recipe(kit)}})
+            reads |= contents(kit)
         return Stage(
-            step=step,
-            item=item,
-            params=Params(self.params(entry)),
-            versions=self.versions(entry),
-            reads={short_name(path): Path(path) for path in entry.data},
+            step=entry.step,
+            item=entry.item,
+            params=params,
+            versions=code.get("libraries", {}),
+            reads=reads,
             writes={short_name(path): Path(path) for path in entry.outputs},
             part=part,
-            code=tuple(Path(path) for path in entry.code),
+            code=code.get("code", ""),
         )
 
-    # What rules/*.smk ask for. Functions of wildcards, because the items of a step differ; or of an item that is given.
 
-    def data(self, step: str, item: str | None = None) -> Callable[[Any], list[str]]:
-        """Input function: the data that a stage reads."""
-        return lambda wildcards: list(self._of(step, item, wildcards).data)
+def _meet(path: str, output: str) -> bool:
+    return path == output or output.startswith(f"{path}/") or path.startswith(f"{output}/")
 
-    def code(self, step: str, item: str | None = None) -> Callable[[Any], list[str]]:
-        """Input function: the source files that a stage imports."""
-        return lambda wildcards: list(self._of(step, item, wildcards).code)
 
-    def declared(self, step: str, item: str | None = None) -> Callable[[Any], dict[str, Any]]:
-        """Params function: parameters and library versions that a stage depends on."""
+def _without_kind(keys: list[str], experiment: Experiment) -> tuple[list[str], Any]:
+    """Where a declared value stands for its step, and the value."""
+    if keys[0] in PRESETS and len(keys) == 2:
+        return keys, next(iter(experiment[keys[0]][keys[1]].values()))
+    if keys[0] in PRESETS:
+        return keys, {kind: value for kind in keys_of(experiment[keys[0]]) for value in experiment[keys[0]][kind].values()}
+    if keys == ["synthesize"]:
+        return keys, dict(experiment.methods)
+    if keys[0] == "synthesize":
+        return [keys[0], keys[2]], experiment.synthesize[keys[1]][keys[2]]
+    if keys == ["train"]:
+        train = experiment.train
+        return keys, {"seeds": train.seeds, "detectors": dict(train.detectors), "recipes": dict(experiment.recipes)}
+    if keys == ["train", "recipes"]:
+        return keys, dict(experiment.recipes)
+    if keys[:2] == ["train", "recipes"]:
+        return [*keys[:2], keys[3]], experiment.train.recipes[keys[2]][keys[3]]
+    value: Any = experiment
+    for key in keys:
+        value = value[key]
+    return keys, value
 
-        def declared(wildcards: Any) -> dict[str, Any]:
-            entry = self._of(step, item, wildcards)
-            values = {"params": self.params(entry), "versions": self.versions(entry)}
-            return json.loads(json.dumps(values, sort_keys=True))  # Snakemake compares their text, and the order of keys means nothing
 
-        return declared
-
-    def outputs(self, step: str) -> list[str]:
-        """Output pattern of a step, with {item} for the item."""
-        entry = next(entry for entry in self.stages.values() if entry.step == step)
-        return [path.replace(entry.item, "{item}") if entry.item else path for path in entry.outputs]
-
-    def everything(self) -> list[str]:
-        """All outputs of the stages that run without being asked for."""
-        return [path for entry in self.standing() for path in entry.outputs]
-
-    def standing(self) -> list[Entry]:
-        """The stages of dvc.yaml itself."""
-        return [entry for entry in self.stages.values() if entry.file == CONTRACT.as_posix()]
-
-    def _of(self, step: str, item: str | None, wildcards: Any) -> Entry:
-        return self.entry(step, item or getattr(wildcards, "item", None))
+def keys_of(section: Any) -> list[str]:
+    """The keys of a section of the schema."""
+    return list(type(section).model_fields)
 
 
 def short_name(path: str) -> str:
-    """Path below data/ or reports/, without suffix."""
+    """Path below data/ (or reports/), without suffix."""
     name = path.removeprefix("data/").removeprefix("reports/")
     return name if Path(path).suffix == "" else str(Path(name).with_suffix(""))
 
@@ -160,52 +185,46 @@ def load() -> Contract:
     processes of a run need not load DVC again.
 
     Raises:
-        PenumbraError: dvc.yaml cannot be read.
+        PenumbraError: dvc.yaml or params.yaml cannot be read, or a value is impossible.
     """
-    key = hashlib.sha256(
-        b"\0".join(path.read_bytes() if path.exists() else b"" for path in (CONTRACT, ABLATIONS, PARAMETERS, ENVIRONMENT, Path(__file__)))
-    )
-    kept = json.loads(RESOLVED.read_text(encoding="utf-8")) if RESOLVED.exists() else {}
-    if kept.get("key") != key.hexdigest():
-        kept = {"key": key.hexdigest(), "stages": _resolved(), "params": _yaml(PARAMETERS), "versions": _yaml(ENVIRONMENT)}
+    experiment = validate(PARAMETERS)  # before DVC makes paths of names
+    key = hashlib.sha256(b"\0".join(path.read_bytes() for path in (CONTRACT, PARAMETERS, Path(__file__)) if path.exists())).hexdigest()
+    kept = _kept()
+    if kept.get("key") != key:
+        kept = {"key": key, "stages": [asdict(entry) for entry in _resolved()]}
         with replace(RESOLVED) as temporary:
             temporary.write_text(json.dumps(kept), encoding="utf-8")
-    entries = [
-        Entry(**{name: tuple(value) if isinstance(value, list) else value for name, value in each.items()}) for each in kept["stages"]
-    ]
-    return Contract({entry.name: entry for entry in entries}, kept["params"], kept["versions"])
+    fields = ({name: tuple(value) if isinstance(value, list) else value for name, value in each.items()} for each in kept["stages"])
+    return Contract([Entry(**each) for each in fields], experiment)
 
 
-def _resolved() -> list[dict[str, Any]]:
+def _kept() -> dict[str, Any]:
+    try:
+        kept = json.loads(RESOLVED.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def _resolved() -> list[Entry]:
     from dvc.exceptions import DvcException
 
     from penumbra.workflow.repository import opened
 
     try:
         with opened() as repo:
-            found = [_entry(stage, repo.root_dir) for stage in repo.index.stages if stage.addressing]
-            return [asdict(entry) for entry in sorted(found, key=lambda entry: entry.file != CONTRACT.as_posix())]
+            return [_entry(stage, repo.root_dir) for stage in repo.index.stages if stage.addressing]
     except DvcException as error:
         raise PenumbraError(f"dvc.yaml: {' '.join(str(error).split())}") from error
 
 
 def _entry(stage: Any, root: str) -> Entry:
-    step, _, item = stage.name.partition("@")
-    files = dict.fromkeys(Path(dep.fs_path).relative_to(root).as_posix() for dep in stage.deps if not hasattr(dep, "params"))
-    keys = {Path(dep.fs_path).name: list(dep.params) for dep in stage.deps if hasattr(dep, "params")}
+    data = dict.fromkeys(Path(dep.fs_path).relative_to(root).as_posix() for dep in stage.deps if not hasattr(dep, "params"))
+    keys = {Path(dep.fs_path).name: tuple(dep.params) for dep in stage.deps if hasattr(dep, "params")}
     return Entry(
-        file=Path(stage.path).relative_to(root).as_posix(),
-        step=step,
-        item=item or None,
-        data=tuple(path for path in files if not path.startswith("src/")),
-        code=tuple(path for path in files if path.startswith("src/")),
+        name=stage.name,
+        data=tuple(data),
         outputs=tuple(Path(out.fs_path).relative_to(root).as_posix() for out in stage.outs),
-        params=tuple(keys.get(PARAMETERS.name, ())),
-        libraries=tuple(sorted(keys.get(ENVIRONMENT.name, ()))),
+        params=keys.get(PARAMETERS.name, ()),
+        code=keys.get(CODE.name, ()),
     )
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    from ruamel.yaml import YAML
-
-    return YAML(typ="safe").load(path.read_text(encoding="utf-8")) if path.exists() else {}

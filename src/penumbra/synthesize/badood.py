@@ -47,8 +47,8 @@ def plan(sources: int, per_image: int, scales: list[float]) -> list[Candidate]:
 def _report(stage: Stage) -> None:
     """One line per scale on stderr, and a warning where the guided samples have left the space that MAGE knows."""
     names = ["scale", "displacement", "norm", "minority_before", "minority_after", "distance_cosine"]
-    frame = pq.read_table(stage.write(), columns=names).to_pandas()
-    expected = (len(pq.ParquetFile(stage.write()).read_row_group(0, ["representation"])["representation"][0]) - 1) ** 0.5
+    frame = pq.read_table(stage.write("outliers"), columns=names).to_pandas()
+    expected = (len(pq.ParquetFile(stage.write("outliers")).read_row_group(0, ["representation"])["representation"][0]) - 1) ** 0.5
     frame["rise"] = frame["minority_after"] - frame["minority_before"]
     for scale, mean in frame.groupby("scale")[["displacement", "norm", "rise", "distance_cosine"]].mean().iterrows():
         print(
@@ -70,7 +70,7 @@ def main(stage: Stage) -> None:
     """
 
     def load() -> Callable[[Sequence[Candidate]], Iterator[dict]]:
-        from penumbra.synthesize.units import open_blocks  # assembling needs no torch
+        from penumbra.synthesize.badood_units import open_blocks  # assembling needs no torch
 
         return open_blocks(stage)
 

@@ -16,7 +16,7 @@ from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Stage
 from penumbra.synthesize.candidates import Streams, draw_images, guide
 from penumbra.synthesize.measures import distances
-from penumbra.synthesize.step import BLOCK, Candidate
+from penumbra.synthesize.badood import BLOCK, Candidate
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,35 @@
+"""data/recipes/RECIPE: a recipe, and what it needs beside images and outliers, laid out as below data/."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from penumbra.artifacts.tables import read_json
+from penumbra.errors import PenumbraError
+
+NAME = "recipe.json"
+
+
+def read_recipe(folder: str | os.PathLike) -> Any:
+    """The recipe, as one of the schema's types.
+
+    Raises:
+        PenumbraError: the folder is not what equip writes.
+    """
+    from pydantic import Field, TypeAdapter, ValidationError
+
+    from penumbra.schema import ClipRecipe, EnergyRecipe, UniformRecipe
+
+    kinds = TypeAdapter(Annotated[EnergyRecipe | UniformRecipe | ClipRecipe, Field(discriminator="loss")])
+    try:
+        return kinds.validate_python(read_json(Path(folder) / NAME))
+    except (OSError, ValueError, ValidationError) as error:
+        raise PenumbraError(f"{folder}: is no recipe of today's params.yaml ({error}). Run `dvc repro` to make it again.") from error
+
+
+def contents(folder: str | os.PathLike) -> dict[str, Path]:
+    """What the recipe needs, by the names that it has below data/: "models/classifier", "features/clip", "controls/repainting"."""
+    found = {}
+    for path in sorted(Path(folder).glob("*/*")):
+        found[path.relative_to(folder).with_suffix("").as_posix()] = path
+    return found

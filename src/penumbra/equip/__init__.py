@@ -1,0 +1,1 @@
+"""equip: a recipe with what it needs beside images and outliers."""

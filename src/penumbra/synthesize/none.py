@@ -1,0 +1,16 @@
+"""synthesize-none: no outliers, so that a detector without any is a line of train.detectors like the others."""
+
+import pyarrow as pa
+
+from penumbra.artifacts.files import replace
+from penumbra.artifacts.images import ImageWriter
+from penumbra.stage import Stage
+from penumbra.synthesize.blocks import write_selection
+
+
+def main(stage: Stage) -> None:
+    """Write data/outliers/none.parquet and its selection, without a row."""
+    columns = {"sample_id": pa.string(), "source_id": pa.string(), "label": pa.int64()}
+    with replace(stage.write("outliers")) as temporary, ImageWriter(temporary, columns, stage.provenance):
+        pass
+    write_selection(stage, [])

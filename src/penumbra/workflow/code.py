@@ -1,0 +1,88 @@
+"""The stage `code`: code.json, what each stage depends on beside data and its own parameters.
+
+For each stage: `code`, the digest of all that its program can run; `libraries`, the versions of those that it calls; and `inherited`,
+the parameters that it has from the section it is `like`. Other stages name their entry as a parameter, so DVC runs again exactly
+those whose entry changed.
+"""
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from penumbra.artifacts.files import replace
+from penumbra.differences import PLACES, taken_over
+from penumbra.errors import PenumbraError
+from penumbra.params import load as read_params
+from penumbra.workflow.contract import CODE, PARAMETERS, Contract, Entry
+from penumbra.workflow.digest import Code, Meaning
+
+SOURCE = Path("src")
+
+
+def entries(contract: Contract) -> dict[str, Any]:
+    """The content of code.json as it would be written now.
+
+    Raises:
+        PenumbraError: a library is not installed.
+    """
+    code, params, found = Code(SOURCE), read_params(PARAMETERS), {}
+    for entry in contract.stages.values():
+        if not entry.code:
+            continue
+        place = found
+        *parents, leaf = entry.key.split(".")
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[leaf] = _described(code.program(contract.program(entry)), _inherited(entry, params))
+    return found
+
+
+def write(contract: Contract) -> None:
+    """Write code.json."""
+    with replace(CODE) as temporary:
+        temporary.write_text(json.dumps(entries(contract), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def checked(contract: Contract, entry: Entry) -> dict[str, Any]:
+    """The entry of a stage in code.json, which must be true.
+
+    Raises:
+        PenumbraError: the code, or the version of a library, is not the one in code.json.
+    """
+    try:
+        recorded: Any = json.loads(CODE.read_text(encoding="utf-8"))
+        for key in entry.key.split("."):
+            recorded = recorded[key]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise PenumbraError(f"{CODE}: has no entry for {entry.name}. Run `penumbra repro`, or `dvc repro code`.") from None
+    now = _described(Code(SOURCE).program(contract.program(entry)), _inherited(entry, read_params(PARAMETERS)))
+    found = {name: now["libraries"].get(name, was) for name, was in recorded["libraries"].items()}
+    if wrong := [f"{name} {found[name]} instead of {was}" for name, was in recorded["libraries"].items() if found[name] != was]:
+        raise PenumbraError(f"{CODE}: installed is {', '.join(wrong)}. Run `make setup`, or `dvc repro --force code` to go on with these.")
+    if now != recorded:
+        raise PenumbraError(f"{CODE}: the code of {entry.name} has changed since it was written. Run `penumbra repro`, or `dvc repro`.")
+    return recorded
+
+
+def installed(name: str) -> str:
+    """The version of a distribution without its local part: torch 2.13.0+cpu and +cu130 are one version.
+
+    Raises:
+        PenumbraError: it is not installed.
+    """
+    try:
+        return version(name).partition("+")[0]
+    except PackageNotFoundError:
+        raise PenumbraError(f"{name} is not installed. Run `make setup`.") from None
+
+
+def _described(meaning: Meaning, inherited: dict[str, Any]) -> dict[str, Any]:
+    found = {"code": meaning.digest, "libraries": {name: installed(name) for name in sorted(meaning.libraries)}}
+    return found | ({"inherited": inherited} if inherited else {})
+
+
+def _inherited(entry: Entry, params: dict[str, Any]) -> dict[str, Any]:
+    places = [tuple(key.split(".")) for key in entry.params]
+    found = {".".join(place): taken_over(params, place) for place in places if place[:-1] in PLACES}
+    return next((values for values in found.values() if values), {})
