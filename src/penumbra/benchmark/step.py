@@ -20,7 +20,7 @@ Frames = dict[str, pd.DataFrame]
 
 
 def main(stage: Stage) -> None:
-    """Write reports/metrics.json, reports/tables/ and reports/plots/."""
+    """Write reports/metrics.json, reports/headline.json, reports/tables/ and reports/plots/."""
     scores = _read_scores(stage)
     score = {name: _headline(stage, frame) for name, frame in scores.items()}
     selections = {name: _read(stage, f"selections/{name}") for name in _items(stage, "selections")}
@@ -72,7 +72,9 @@ def main(stage: Stage) -> None:
     tables |= _recognition(stage, outliers, selections)
     named = ("distances", "calibrators", "shift", "unified", "strengths")
     tables["claims"] = claims.claims_table(headline, all_scores, _losses(outliers), **{name: tables[name] for name in named})
-    write_json(stage.write("metrics"), evaluation.metrics_json(headline, accuracy))
+    results = evaluation.metrics_json(headline, accuracy, evaluation.data_set(stage.params.prepare.id))
+    write_json(stage.write("metrics"), results)
+    write_json(stage.write("headline"), evaluation.headline_json(results))
     for folder, frames in {"tables": tables, "plots": plots}.items():
         for name, frame in frames.items():
             write_csv(stage.write(f"{folder}/{name}"), frame)
