@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from penumbra.errors import PenumbraError
+from penumbra.terminal import reader_may_leave
 
 STEPS = {
     "prepare": "sources named in params.yaml -> data/images/: ID, calibration OOD and every test set",
@@ -69,13 +70,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of the `penumbra` command."""
     if arguments is None:
         _use_checkout()
-    options = parser().parse_args(arguments)
-    try:
-        _dispatch(options)
-    except PenumbraError as error:
-        sys.exit(f"penumbra: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    with reader_may_leave():
+        options = parser().parse_args(arguments)
+        try:
+            _dispatch(options)
+        except PenumbraError as error:
+            sys.exit(f"penumbra: {error}")
+        except KeyboardInterrupt:
+            sys.exit(130)
 
 
 def _use_checkout() -> None:
@@ -98,7 +100,7 @@ def _dispatch(options: argparse.Namespace) -> None:
     if options.command == "headline":
         from penumbra.workflow.headline import headline
 
-        return print(headline(Path("reports/metrics.json")))
+        return print(headline(Path("reports/metrics.json"), Path("params.yaml")))
     if options.command == "contract":
         from penumbra.workflow.mend import check, write
 

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from penumbra.benchmark.claims import COLUMNS, detector_claims
-from penumbra.benchmark.evaluation import data_set, headline_json, id_accuracy
+from penumbra.benchmark.evaluation import headline_json, id_accuracy
+from penumbra.dataset import data_set
 
 
 def test_accuracy_is_the_share_of_id_test_images_whose_class_is_predicted():

@@ -1,8 +1,5 @@
 """Scores of test images -> metrics of every detector, score, test set and seed, and their spread over seeds."""
 
-from collections.abc import Mapping
-from pathlib import PurePath
-
 import numpy as np
 import pandas as pd
 
@@ -12,7 +9,6 @@ from penumbra.errors import PenumbraError
 SCORES = ("msp", "max_logit", "energy", "knn", "confidence")
 CLIP_SCORES = ("mcm", "neglabel")  # further ones, of CLIP detectors
 HEADLINE = {"near_auroc": ("near", "auroc"), "far_auroc": ("far", "auroc"), "near_fpr95": ("near", "fpr95_id_tpr")}
-CLASSES_NAMED = 12  # a data set of more classes is told by their number
 
 
 def is_clip(scores: pd.DataFrame) -> bool:
@@ -77,15 +73,6 @@ def spread(frame: pd.DataFrame, by: list[str], values: list[str]) -> pd.DataFram
     result = frame.groupby(by, sort=False, dropna=False)[values].agg(["mean", "std"])
     result.columns = ["_".join(column) for column in result.columns]
     return result.reset_index()
-
-
-def data_set(section: Mapping) -> str:
-    """What ID is, in words, from the parameters prepare.id: "digits: 0, 1, 2", "folder birds", "imglist imagenet: 1000 classes"."""
-    name = section["source"] if section["path"] is None else f"{section['source']} {PurePath(section['path']).name}"
-    classes = section["classes"]
-    if classes is None:
-        return name
-    return f"{name}: {', '.join(classes) if len(classes) <= CLASSES_NAMED else f'{len(classes)} classes'}"
 
 
 def metrics_json(headline: pd.DataFrame, accuracy: pd.DataFrame, data: str) -> dict:

@@ -13,6 +13,7 @@ from penumbra.artifacts.images import read_table
 from penumbra.artifacts.tables import read_json, write_csv, write_json
 from penumbra.benchmark import bands, calibrators, claims, curves, evaluation, guided, recognition, shift, unified
 from penumbra.benchmark.metrics import METRICS
+from penumbra.dataset import data_set
 from penumbra.errors import PenumbraError
 from penumbra.stage import Stage
 
@@ -72,7 +73,7 @@ def main(stage: Stage) -> None:
     tables |= _recognition(stage, outliers, selections)
     named = ("distances", "calibrators", "shift", "unified", "strengths")
     tables["claims"] = claims.claims_table(headline, all_scores, _losses(outliers), **{name: tables[name] for name in named})
-    results = evaluation.metrics_json(headline, accuracy, evaluation.data_set(stage.params.prepare.id))
+    results = evaluation.metrics_json(headline, accuracy, data_set(stage.params.prepare.id))
     write_json(stage.write("metrics"), results)
     write_json(stage.write("headline"), evaluation.headline_json(results))
     for folder, frames in {"tables": tables, "plots": plots}.items():
