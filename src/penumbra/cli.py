@@ -59,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     contract.add_argument("--write", action="store_true", help="mend dvc.yaml and environment.yaml in place")
     add("cost", "gather seconds and peak memory of the last runs into reports/plots/cost.csv", "penumbra cost")
     add("headline", "print the headline table of reports/metrics.json", "penumbra headline")
+    compare = add("compare", "compare the parameters and results of two runs, one row a detector", "penumbra compare HEAD~1 HEAD")
+    compare.add_argument("first", nargs="?", default="HEAD", metavar="A", help="git revision, DVC experiment or workspace (default: HEAD)")
+    compare.add_argument("second", nargs="?", default="workspace", metavar="B", help="the same (default: workspace)")
     for name, text in STEPS.items():
         step = add(name, text, f"penumbra {name}   (`dvc repro` does this when it is due)")
         step.add_argument("item", nargs="?", metavar="ITEM", help="item of the step in dvc.yaml")
@@ -101,6 +104,10 @@ def _dispatch(options: argparse.Namespace) -> None:
         from penumbra.workflow.headline import headline
 
         return print(headline(Path("reports/metrics.json"), Path("params.yaml")))
+    if options.command == "compare":
+        from penumbra.workflow.compare import compare
+
+        return print(compare(options.first, options.second))
     if options.command == "contract":
         from penumbra.workflow.mend import check, write
 
