@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from penumbra.errors import PenumbraError
+from penumbra.terminal import reader_may_leave
 
 STEPS = {
     "prepare": "sources named in params.yaml -> data/images/: ID, calibration OOD and every test set",
@@ -58,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     contract.add_argument("--write", action="store_true", help="mend dvc.yaml and environment.yaml in place")
     add("cost", "gather seconds and peak memory of the last runs into reports/plots/cost.csv", "penumbra cost")
     add("headline", "print the headline table of reports/metrics.json", "penumbra headline")
+    compare = add("compare", "compare the parameters and results of two runs, one row a detector", "penumbra compare HEAD~1 HEAD")
+    compare.add_argument("first", nargs="?", default="HEAD", metavar="A", help="git revision, DVC experiment or workspace (default: HEAD)")
+    compare.add_argument("second", nargs="?", default="workspace", metavar="B", help="the same (default: workspace)")
     for name, text in STEPS.items():
         step = add(name, text, f"penumbra {name}   (`dvc repro` does this when it is due)")
         step.add_argument("item", nargs="?", metavar="ITEM", help="item of the step in dvc.yaml")
@@ -69,13 +73,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of the `penumbra` command."""
     if arguments is None:
         _use_checkout()
-    options = parser().parse_args(arguments)
-    try:
-        _dispatch(options)
-    except PenumbraError as error:
-        sys.exit(f"penumbra: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    with reader_may_leave():
+        options = parser().parse_args(arguments)
+        try:
+            _dispatch(options)
+        except PenumbraError as error:
+            sys.exit(f"penumbra: {error}")
+        except KeyboardInterrupt:
+            sys.exit(130)
 
 
 def _use_checkout() -> None:
@@ -98,7 +103,11 @@ def _dispatch(options: argparse.Namespace) -> None:
     if options.command == "headline":
         from penumbra.workflow.headline import headline
 
-        return print(headline(Path("reports/metrics.json")))
+        return print(headline(Path("reports/metrics.json"), Path("params.yaml")))
+    if options.command == "compare":
+        from penumbra.workflow.compare import compare
+
+        return print(compare(options.first, options.second))
     if options.command == "contract":
         from penumbra.workflow.mend import check, write
 

@@ -15,6 +15,7 @@ from penumbra.artifacts.images import read_table
 from penumbra.artifacts.tables import read_json, write_csv, write_json
 from penumbra.benchmark import ablations, bands, calibrators, claims, curves, evaluation, guided, recognition, shift, unified
 from penumbra.benchmark.metrics import METRICS
+from penumbra.dataset import data_set
 from penumbra.errors import PenumbraError
 from penumbra.stage import Stage
 
@@ -67,7 +68,7 @@ def main(stage: Stage) -> None:
     tables["claims"] = claims.claims_table(headline, all_scores, _losses(found.outliers), **{name: tables[name] for name in named})
     if len(stage.params.benchmark.ablations):
         tables["ablations"] = ablations.table(stage, found.scores)
-    content = evaluation.metrics_json(headline, accuracy)
+    content = evaluation.metrics_json(headline, accuracy, data_set(stage.params.prepare.id))
     write_json(stage.write("metrics"), content)
     write_json(stage.write("headline"), evaluation.headline_json(content))
     for folder, frames in {"tables": tables, "plots": plots}.items():
