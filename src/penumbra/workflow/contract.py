@@ -96,6 +96,10 @@ class Contract:
             raise PenumbraError(f"penumbra {step}: there is no {item or 'stage without an item'}. Choose one of: {', '.join(items) or step}.")
         return found[0]
 
+    def of_step(self, step: str) -> list[Entry]:
+        """The stages of a step."""
+        return [entry for entry in self.stages.values() if entry.step == step]
+
     def before(self, entry: Entry) -> list[Entry]:
         """The stages whose outputs a stage reads."""
         return [other for other in self.stages.values() if any(_meet(path, out) for path in entry.data for out in other.outputs)]
