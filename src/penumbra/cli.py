@@ -4,7 +4,6 @@ import argparse
 import importlib
 import os
 import sys
-import time
 from pathlib import Path
 
 from penumbra.errors import PenumbraError
@@ -123,11 +122,10 @@ def _dispatch(options: argparse.Namespace) -> None:
 
 def step(name: str, item: str | None, part: tuple[int, int] | None) -> None:
     """Run one step in this process."""
-    from penumbra.workflow import closure, contract, libraries
+    from penumbra.workflow import closure, contract, libraries, receipt
 
-    stage = contract.load().stage(name, item, part)
+    dag = contract.load()
+    stage = dag.stage(name, item, part)
     libraries.check_installed(stage.versions)
-    module = importlib.import_module(closure.entry(name, item))
-    start = time.monotonic()
-    module.main(stage)
-    print(f"{stage.name}: worked {time.monotonic() - start:.2f} s", file=sys.stderr)
+    with receipt.kept(dag, stage):
+        importlib.import_module(closure.entry(name, item)).main(stage)

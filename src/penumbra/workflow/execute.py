@@ -1,20 +1,21 @@
 """`penumbra run`: Snakemake for some stages alone. DVC has decided that they run; nothing else may."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from penumbra.errors import PenumbraError
-from penumbra.workflow import cost
+from penumbra.workflow import cost, receipt
 from penumbra.workflow.contract import Contract, Entry
 
 WORKFLOW_PROFILE = Path("profiles/default")
 WITH_PARTS = ("synthesize", "train", "score")  # steps with a part rule
 RULE_PER_ITEM = ("pretrain", "extract", "benchmark", "report")
-WORKED = ": worked "  # in the last line of a step that finished
 RECORD_SECONDS = 60.0  # a killed run loses the record of stages that finished since
 TAIL = 15  # lines of a failed job's log to show
 
@@ -56,7 +57,7 @@ def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object
         meanwhile: called every RECORD_SECONDS.
 
     Raises:
-        PenumbraError: a job failed; the message has the end of its log.
+        PenumbraError: a job failed, and the message has the end of its log; or what a stage depends on changed since it ran.
     """
     entries = [contract.entry(*name.partition("@")[::2]) for name in names]
     calls: list[list[Entry]] = []
@@ -67,34 +68,49 @@ def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object
         else:
             calls.append(chosen)
     for entry in entries:  # what is there afterwards is of this run
+        receipt.discard(entry.name)
         for file in (*_logs([entry]), *cost.measurements(entry.name)):
             file.unlink()
     for chosen in calls:
         allowed = rules(chosen)
         # the parts are forced too: a marker that a killed run left must not pass for a finished part
         command = snakemake("--force", "--forcerun", *allowed, "--allowed-rules", *allowed, "--", *(entry.outputs[0] for entry in chosen))
-        process = subprocess.Popen(command)
-        try:
-            while process.returncode is None:
-                try:
-                    process.wait(RECORD_SECONDS)
-                except subprocess.TimeoutExpired:
-                    meanwhile()
-        except KeyboardInterrupt:
-            raise  # Snakemake has had it too
-        except BaseException:
-            process.terminate()
-            raise
-        finally:
-            process.wait()  # Snakemake takes away what is half done
-        if process.returncode:
+        if _called(command, meanwhile):
             raise PenumbraError(_failure(chosen))
+    if faults := [found for entry in entries if (found := receipt.fault(contract, entry))]:
+        raise PenumbraError("\n".join(faults))
 
 
-def finished(entry: Entry) -> bool:
-    """Whether the last job of a stage came to its end in the run that goes on, or went last."""
-    log = Path("logs") / (f"{entry.step}/{entry.item}.log" if entry.item else f"{entry.step}.log")
-    return log.exists() and WORKED in _tail(log)
+def _called(command: Sequence[str], meanwhile: Callable[[], object]) -> int:
+    """The exit status of a command of Snakemake, which is ended with its jobs if this process is."""
+    process = subprocess.Popen(command)
+    try:
+        while process.returncode is None:
+            try:
+                process.wait(RECORD_SECONDS)
+            except subprocess.TimeoutExpired:
+                meanwhile()
+    except KeyboardInterrupt:
+        raise  # Snakemake and its jobs have had it too
+    except BaseException:
+        _end(process)
+        raise
+    finally:
+        process.wait()  # Snakemake takes away what is half done
+    return process.returncode
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Have Snakemake start nothing more, and its jobs end now: it waits for them."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        jobs = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        process.terminate()  # for where SIGINT is ignored, as in the background of a script
+        for job in jobs:
+            with suppress(psutil.NoSuchProcess):
+                job.terminate()
 
 
 def _logs(entries: Sequence[Entry]) -> list[Path]:
@@ -102,9 +118,15 @@ def _logs(entries: Sequence[Entry]) -> list[Path]:
     return [log for entry in entries for log in Path("logs").glob(f"{entry.step}/{entry.item}.*" if entry.item else f"{entry.step}.log")]
 
 
+def _receipt(entry: Entry, log: Path) -> Path:
+    """The receipt of the job that wrote a log: x.0.log is of part 0."""
+    part = log.suffixes[-2].removeprefix(".") if len(log.suffixes) > 1 else None
+    return receipt.path(entry.name, int(part) if part else None)
+
+
 def _failure(entries: Sequence[Entry]) -> str:
-    """The stages that failed, and the end of the log of each of their jobs that does not end with what a finished step says."""
-    failed = {entry.name: [log for log in sorted(_logs([entry])) if WORKED not in _tail(log)] for entry in entries}
+    """The stages that failed, and the end of the log of each of their jobs that left no receipt."""
+    failed = {entry.name: [log for log in sorted(_logs([entry])) if not _receipt(entry, log).exists()] for entry in entries}
     names = [name for name, logs in failed.items() if logs]
     if not names:
         return "Snakemake failed; its message is above."

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from penumbra.errors import PenumbraError
 from penumbra.workflow import plan
+from penumbra.workflow.commit import commit
 from penumbra.workflow.contract import Contract
 from penumbra.workflow.repository import opened
-from penumbra.workflow.repro import commit
 
 
 def record(contract: Contract, names: Sequence[str]) -> None:
@@ -38,7 +38,8 @@ def record(contract: Contract, names: Sequence[str]) -> None:
         if real:
             lines = "\n".join(f"  {stage}: {reason}" for reason, stage in real.items())
             raise PenumbraError(f"not recorded, because results may differ. Run `dvc repro`.\n{lines}")
-        commit(list(chosen))
+        if faults := commit(list(chosen)):
+            raise PenumbraError("\n".join(faults.values()))
         for stage in chosen:
             print(f"recorded {stage.addressing}")
         if not chosen:
