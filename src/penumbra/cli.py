@@ -1,8 +1,11 @@
 """The command line: one sub-command for each step, and the commands that run, plan, check and record the DAG."""
 
 import argparse
+import errno
 import importlib
 import os
+import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -20,6 +23,7 @@ STEPS = {
     "benchmark": "all scores -> reports/metrics.json, reports/tables, reports/plots",
     "report": "tables, plots and outliers -> reports/report.html, reports/figures",
 }
+FULL = 2**20  # bytes of free space below which a disk counts as full
 OVERVIEW = """\
 Penumbra synthesises outliers, keeps the ones that teach, trains detectors on them and scores the result.
 
@@ -47,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         )
 
     run = add("run", "run stages alone through Snakemake, as dvc.yaml's commands do", "penumbra run train@badood-mid")
-    run.add_argument("stages", nargs="+", metavar="STAGE", help="name in dvc.yaml")
+    run.add_argument("stages", nargs="*", metavar="STAGE", help="names in dvc.yaml (default: the one whose command this is, in DVC)")
     repro = add("repro", "run what changed in parallel, and record it with DVC", "penumbra repro --dry benchmark")
     repro.add_argument("stages", nargs="*", metavar="STAGE", help="names in dvc.yaml; what they need is run first (default: all)")
     repro.add_argument("--dry", action="store_true", help="only say what will run and why, what may run, and the recorded seconds")
@@ -68,6 +72,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of the `penumbra` command."""
     if arguments is None:
         _use_checkout()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores the latter
+                signal.signal(number, _end)
     options = parser().parse_args(arguments)
     try:
         _dispatch(options)
@@ -75,6 +82,34 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"penumbra: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if (line := _explained(error)) is None:
+            raise
+        sys.exit(f"penumbra: {line}")
+
+
+def _explained(error: Exception) -> str | None:
+    """One line on what no program can mend, with its remedy; None for what may be a fault of ours."""
+    if type(error).__module__.partition(".")[0] in ("dvc", "dvc_data", "dvc_objects"):
+        return " ".join(f"DVC: {error}".split())
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    where = getattr(error, "filename", None) or Path.cwd()
+    if full or shutil.disk_usage(".").free < FULL:  # libraries have errors of their own for it
+        return f"{where}: the disk is full. Free some space and run again; finished work is kept."
+    if not isinstance(error, OSError):
+        return None
+    remedies = {
+        errno.EROFS: "the file system is read-only. Work where it can be written, or mount it so.",
+        errno.EACCES: "permission is denied. Change its owner or mode (`ls -ld` shows them), and run again.",
+        errno.EPERM: "this is not permitted. Change its owner or mode (`ls -ld` shows them), and run again.",
+    }
+    return f"{where}: {remedies[error.errno]}" if error.errno in remedies else None
+
+
+def _end(number: int, frame: object) -> None:
+    """Leave through every `finally`: no half-written file and no job stays behind."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def _use_checkout() -> None:
@@ -108,16 +143,27 @@ def _dispatch(options: argparse.Namespace) -> None:
 
         return record(contract.load(), options.stages)
     from penumbra.params import validate
-    from penumbra.workflow import contract
+    from penumbra.workflow import contract, lockfiles
 
     validate(Path("params.yaml"))
+    mend = options.command == "repro" and not options.dry
+    lockfiles.check(mend=mend)  # without which dvc.yaml is not read
+    dag = contract.load()
+    lockfiles.check(dag.stages, mend)
     if options.command == "run":
         from penumbra.workflow.execute import run
 
-        return run(contract.load(), options.stages)
+        return run(dag, options.stages or [_asked()])
     from penumbra.workflow.repro import repro
 
-    return repro(contract.load(), options.stages, options.dry)
+    return repro(dag, options.stages, options.dry)
+
+
+def _asked() -> str:
+    """The stage whose command this is, as DVC tells it; without the file that it puts before those of ablations/dvc.yaml."""
+    if "DVC_STAGE" not in os.environ:
+        raise PenumbraError("name a stage: `penumbra run STAGE`. Only DVC, which runs this as the command of a stage, need not.")
+    return os.environ["DVC_STAGE"].rpartition(":")[2]
 
 
 def step(name: str, item: str | None, part: tuple[int, int] | None) -> None:

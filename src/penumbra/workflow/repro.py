@@ -7,13 +7,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from penumbra.artifacts.files import replace
 from penumbra.errors import PenumbraError
 from penumbra.workflow import commit, execute, plan, receipt
+from penumbra.workflow.alone import alone
 from penumbra.workflow.contract import CONTRACT, ENVIRONMENT, PARAMETERS, Contract, Entry
 from penumbra.workflow.repository import opened
 
@@ -30,10 +31,10 @@ def repro(contract: Contract, targets: Sequence[str], dry: bool) -> None:
     that run whatever comes out, as all do after a clone, do not wait for waves: Snakemake has them in one go.
 
     Raises:
-        PenumbraError: no such stage, or a stage failed; what was finished is recorded.
+        PenumbraError: no such stage, another process is at this, or a stage failed; what was finished is recorded.
     """
     addresses = [contract.entry(*name.partition("@")[::2]).address for name in targets]
-    with opened() as repo:
+    with nullcontext() if dry else alone(), opened() as repo:
         known = [CONTRACT.as_posix(), *addresses]
         planned = plan.plan(repo, known)
         wanted = {stage.addressing for stage in plan.ordered(repo, addresses)}
