@@ -59,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     record.add_argument("stages", nargs="*", metavar="STAGE", help="names in dvc.yaml (default: all that changed)")
     contract = add("contract", "compare dvc.yaml's code and libraries with what the steps import", "penumbra contract --write")
     contract.add_argument("--write", action="store_true", help="mend dvc.yaml and environment.yaml in place")
+    doctor = add("doctor", "find and mend what killed runs and a failing disk leave behind", "penumbra doctor --verify")
+    doctor.add_argument("--verify", action="store_true", help="hash every object of DVC's cache again, and move the damaged away")
+    doctor.add_argument("--mend", action="store_true", help="bring back the last good dvc.lock where one was cut")
     add("cost", "gather seconds and peak memory of the last runs into reports/plots/cost.csv", "penumbra cost")
     add("headline", "print the headline table of reports/metrics.json", "penumbra headline")
     for name, text in STEPS.items():
@@ -137,6 +140,10 @@ def _dispatch(options: argparse.Namespace) -> None:
         from penumbra.workflow.mend import check, write
 
         return write() if options.write else check()
+    if options.command == "doctor":
+        from penumbra.workflow.doctor import doctor
+
+        return doctor(options.verify, options.mend)
     if options.command == "record":
         from penumbra.workflow import contract
         from penumbra.workflow.record import record

@@ -31,7 +31,7 @@ def toy(tmp_path, monkeypatch):
     (tmp_path / "dvc.yaml").write_text(
         "stages:\n"
         "  first: {cmd: cp params.yaml one, params: [first], outs: [one]}\n"
-        "  second: {cmd: cp one two; cp one three, deps: [one], outs: [two, three]}\n"
+        "  second: {cmd: (cat one; echo 2) > two; mkdir -p folder; cat one two > folder/file, deps: [one], outs: [two, folder]}\n"
     )
     with Repo.init(str(tmp_path), no_scm=True) as repo:
         repo.reproduce()
