@@ -160,7 +160,12 @@ def _dispatch(options: argparse.Namespace) -> None:
     if options.command == "run":
         from penumbra.workflow.execute import run
 
-        return run(dag, options.stages or [_asked()])
+        names = options.stages or [_asked()]
+        if "DVC_STAGE" in os.environ:
+            from penumbra.workflow.progress import announce
+
+            announce(dag, names[0])
+        return run(dag, names)
     from penumbra.workflow.repro import repro
 
     return repro(dag, options.stages, options.dry)

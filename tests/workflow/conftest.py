@@ -27,7 +27,7 @@ def toy(tmp_path, monkeypatch):
     from dvc.repo import Repo
 
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text("first: {text: a, more: 1}\n")
+    (tmp_path / "params.yaml").write_text("first: {text: a, more: 1, rate: 0.5}\n")
     (tmp_path / "dvc.yaml").write_text(
         "stages:\n"
         "  first: {cmd: cp params.yaml one, params: [first], outs: [one]}\n"

@@ -86,4 +86,4 @@ def folders() -> Iterator[str]:
             except OSError as error:
                 yield f"{folder}/ cannot be written: {error.strerror}. Change its owner or mode, or what it is mounted from."
             if (free := shutil.disk_usage(folder).free) < SPACE:
-                yield f"{folder}/ has {free / 2**20:.0f} MiB of free space left. Free some; `dvc gc -w` removes what dvc.lock does not name."
+                yield f"{folder}/ has {free / 2**20:.0f} MiB of free space left. Free some; `dvc gc -w` removes what no dvc.lock names."

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from penumbra.errors import PenumbraError
 from penumbra.workflow import cost, receipt
 from penumbra.workflow.contract import Contract, Entry
@@ -16,6 +18,7 @@ from penumbra.workflow.contract import Contract, Entry
 WORKFLOW_PROFILE = Path("profiles/default")
 WITH_PARTS = ("synthesize", "train", "score")  # steps with a part rule
 RULE_PER_ITEM = ("pretrain", "extract", "benchmark", "report")
+PARTS_PAY = 60.0  # seconds of work from which parts are worth it, each of which loads torch anew
 RECORD_SECONDS = 60.0  # a killed run loses the record of stages that finished since
 TAIL = 15  # lines of a failed job's log to show
 
@@ -31,14 +34,34 @@ def rules(entries: Sequence[Entry]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def snakemake(*arguments: str) -> list[str]:
-    """Command line of Snakemake with the profiles of this machine (`PENUMBRA_PROFILE`: a folder, or a name in profiles/)."""
+def profile() -> Path:
+    """The folder of this machine's profile (`PENUMBRA_PROFILE`: a folder, or a name in profiles/)."""
     site = os.environ.get("PENUMBRA_PROFILE", "local")
     folder = Path(site) if os.sep in site else Path("profiles") / site
     if not (folder / "config.yaml").exists():
         raise PenumbraError(f"PENUMBRA_PROFILE: there is no {folder}/config.yaml. Name a folder of profiles/, or a path to one.")
-    profiles = ["--profile", str(folder), "--workflow-profile", str(WORKFLOW_PROFILE)]
+    return folder
+
+
+def snakemake(*arguments: str) -> list[str]:
+    """Command line of Snakemake with the profiles of this machine."""
+    profiles = ["--profile", str(profile()), "--workflow-profile", str(WORKFLOW_PROFILE)]
     return [sys.executable, "-m", "snakemake", *profiles, "--nolock", "--quiet", "all", *arguments]
+
+
+def shards(stage: str) -> list[str]:
+    """Options that have a stage which runs alone use every core, in parts: where it works for long, and the profile does not say.
+
+    A profile without `cores` is of a cluster, and says.
+    """
+    with (profile() / "config.yaml").open(encoding="utf-8") as file:
+        settings = YAML(typ="safe").load(file) or {}
+    given = settings.get("config", [])
+    cores = os.cpu_count() if settings.get("cores") == "all" else settings.get("cores", 1)
+    known = cost.measured(stage) or cost.recorded().get(stage)
+    if cores == 1 or any(each.startswith("shards=") for each in given) or known and known[0] < PARTS_PAY:
+        return []
+    return ["--config", *given, f"shards={cores}"]
 
 
 def closed(contract: Contract, entries: Sequence[Entry]) -> bool:
@@ -67,6 +90,7 @@ def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object
             calls[-1] += chosen
         else:
             calls.append(chosen)
+    options = shards(entries[0].name) if len(entries) == 1 else []
     for entry in entries:  # what is there afterwards is of this run
         receipt.discard(entry.name)
         for file in (*_logs([entry]), *cost.measurements(entry.name)):
@@ -74,8 +98,8 @@ def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object
     for chosen in calls:
         allowed = rules(chosen)
         # the parts are forced too: a marker that a killed run left must not pass for a finished part
-        command = snakemake("--force", "--forcerun", *allowed, "--allowed-rules", *allowed, "--", *(entry.outputs[0] for entry in chosen))
-        if _called(command, meanwhile):
+        forced = ["--force", "--forcerun", *allowed, "--allowed-rules", *allowed]
+        if _called(snakemake(*options, *forced, "--", *(entry.outputs[0] for entry in chosen)), meanwhile):
             raise PenumbraError(_failure(chosen))
     if faults := [found for entry in entries if (found := receipt.fault(contract, entry))]:
         raise PenumbraError("\n".join(faults))

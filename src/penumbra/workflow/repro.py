@@ -40,7 +40,7 @@ def repro(contract: Contract, targets: Sequence[str], dry: bool) -> None:
         wanted = {stage.addressing for stage in plan.ordered(repo, addresses)}
         chosen = [each for each in planned if each.name in wanted]
         if dry:
-            return print(plan.table(chosen))
+            return print(plan.table(plan.with_cached(repo, chosen)))
         _run_all(contract, repo, chosen)
         changed = {each.name for each in planned} - wanted
         _agree(contract, {stage.name for stage in plan.ordered(repo, known) if stage.addressing not in changed})
