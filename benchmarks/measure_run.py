@@ -11,7 +11,6 @@ import csv
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,6 @@ from ruamel.yaml import YAML
 HERE = Path(__file__).parent
 INTERVAL = 0.5  # seconds between looks at the process tree: a look costs 15 ms of a core
 STEPS = ("prepare", "pretrain", "extract", "synthesize", "train", "calibrate", "filter", "score", "benchmark", "report")
-WORKED = re.compile(r"^\S+: worked ([\d.]+) s$", re.MULTILINE)  # what each job of a step says at its end
 
 
 @dataclass
@@ -93,14 +91,10 @@ def measure(command: list[str], folder: Path) -> Watch:
 
 
 def worked_seconds(folder: Path, stage: str) -> float:
-    """Wall time in which at least one job of the stage was at its step's own work; from the last line and the time of each of its logs."""
-    step, _, item = stage.partition("@")
-    logs = (folder / "logs" / step).glob(f"{item}.*") if item else [folder / f"logs/{step}.log"]
-    spans = []
-    for log in logs:
-        for seconds in WORKED.findall(log.read_text(errors="replace"))[-1:]:
-            end = log.stat().st_mtime
-            spans.append((end - float(seconds), end))
+    """Wall time in which at least one job of the stage was at its step's own work, as the receipts of its jobs say."""
+    receipts = folder / ".penumbra/receipts"
+    jobs = [json.loads(file.read_text()) for file in (receipts / f"{stage}.json", *receipts.glob(f"{stage}.*.json")) if file.exists()]
+    spans = [(job["ended"] - job["seconds"], job["ended"]) for job in jobs]
     total, covered = 0.0, 0.0
     for start, end in sorted(spans):
         total += max(0.0, end - max(start, covered))

@@ -137,7 +137,9 @@ def _guided(stage: Stage, found: Found) -> tuple[Frames, Frames]:
     """What guidance made of candidates, and whether detectors see the autoencoder: tables and plots."""
     good = {name: frame for name, frame in found.outliers.items() if _kind(stage, name) == "good"}
     edited = {name: frame for name, frame in found.outliers.items() if _kind(stage, name) == "sona"}
-    id_energy = guided.energy_of_features(stage.read("features") / "classifier.safetensors", stage.read("models") / "classifier") if good else None
+    id_energy = (
+        guided.energy_of_features(stage.read("features") / "classifier.safetensors", stage.read("models") / "classifier") if good else None
+    )
     strengths = (guided.strengths_table(name, frame, id_energy) for name, frame in good.items())
     densities = (guided.strengths_density(name, frame, id_energy, max(stage.params.benchmark.bins // 2, 1)) for name, frame in good.items())
     probe = _concat(

@@ -207,7 +207,9 @@ def strengths(plot: pd.DataFrame) -> bytes:
 def gridded(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of tables/strengths.csv of guidances whose rho and mu vary apart."""
     strengths = table.dropna(subset="rho")
-    apart = strengths.groupby(["method", "guidance"]).rho.transform("nunique") < strengths.groupby(["method", "guidance"]).rho.transform("size")
+    apart = strengths.groupby(["method", "guidance"]).rho.transform("nunique") < strengths.groupby(["method", "guidance"]).rho.transform(
+        "size"
+    )
     return strengths[apart]
 
 

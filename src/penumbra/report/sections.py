@@ -161,7 +161,9 @@ def _recipe(recipe: Any) -> str:
     if recipe.loss == "clip":
         return _clip_recipe(recipe)
     loss = {"energy": "energy uncertainty", "uniform": "outliers to uniform"}[recipe.loss]
-    more = f" + {recipe.information_weight:g} × {recipe.information} between pairs" if getattr(recipe, "information", "none") != "none" else ""
+    more = (
+        f" + {recipe.information_weight:g} × {recipe.information} between pairs" if getattr(recipe, "information", "none") != "none" else ""
+    )
     return (
         f"{recipe.architecture} of width {recipe.width}, {recipe.epochs} epochs, batches of {recipe.batch_size}, "
         f"cross-entropy + {recipe.beta:g} × {loss}{more}"

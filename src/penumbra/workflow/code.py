@@ -38,10 +38,12 @@ def entries(contract: Contract) -> dict[str, Any]:
     return found
 
 
-def write(contract: Contract) -> None:
-    """Write code.json."""
-    with replace(CODE) as temporary:
-        temporary.write_text(json.dumps(entries(contract), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+def write(content: dict[str, Any]) -> None:
+    """Write code.json, unless it says the same."""
+    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+    if not CODE.exists() or CODE.read_text(encoding="utf-8") != text:
+        with replace(CODE) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 def checked(contract: Contract, entry: Entry) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from penumbra.artifacts.files import replace
 from penumbra.workflow import contract
 
 BENCHMARKS = Path(".penumbra/benchmarks")
-COST = Path("reports/plots/cost.csv")
+COST = Path(".penumbra/cost.csv")
+PUBLISHED = Path("benchmarks/cost.csv")  # of the measured run
 
 
 def gather() -> None:
@@ -20,17 +21,19 @@ def gather() -> None:
 
 
 def recorded() -> dict[str, tuple[float, float]]:
-    """Seconds and peak memory in MiB by stage, as reports/plots/cost.csv has them."""
-    if not COST.exists():
-        return {}
-    with COST.open(newline="") as file:
-        return {row["stage"]: (float(row["seconds"]), float(row["memory_mib"])) for row in csv.DictReader(file)}
+    """Seconds and peak memory in MiB by stage, of the last runs here, else of the measured run that is published."""
+    found = {}
+    for file, memory, unit in ((PUBLISHED, "peak_gib", 1024), (COST, "memory_mib", 1)):
+        if file.exists():
+            with file.open(newline="") as table:
+                found |= {row["stage"]: (float(row["seconds"]), unit * float(row[memory])) for row in csv.DictReader(table)}
+    return found
 
 
 def measurements(stage: str) -> list[Path]:
     """Snakemake's benchmark file of each job of a stage."""
-    step, _, item = stage.partition("@")
-    return list((BENCHMARKS / step).glob(f"{item}.*tsv")) if item else list(BENCHMARKS.glob(f"{step}.tsv"))
+    label = contract.label(stage)
+    return [file for file in (BENCHMARKS / label).parent.glob(f"{Path(label).name}.*tsv")]
 
 
 def measured(stage: str) -> tuple[float, float] | None:

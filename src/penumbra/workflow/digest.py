@@ -228,7 +228,12 @@ def _read(path: Path, name: str) -> Module:
         names = _defines(statement)
         for each in names:
             module.found.setdefault(each, []).append(statement)
-        if not names and not isinstance(statement, ast.Import | ast.ImportFrom) and not _is_text(statement) and not _only_for_types(statement):
+        if (
+            not names
+            and not isinstance(statement, ast.Import | ast.ImportFrom)
+            and not _is_text(statement)
+            and not _only_for_types(statement)
+        ):
             module.effects.append(statement)
     return module
 
