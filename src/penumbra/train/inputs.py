@@ -1,6 +1,5 @@
 """What a detector is trained on besides ID images: the candidates of its method that its bands name, and the recipe's own needs."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pyarrow.parquet as pq
