@@ -8,7 +8,7 @@ def job(stage, threads=1, gpu=0, mem_mb=2000, runtime=60, priority=0, parts=1):
             name:
                 f"{execute.rule(stage)}_part"
             input:
-                [*stage.data],
+                dag.inputs(stage),
             output:
                 temp(touch(marker)),
             log:
@@ -32,7 +32,7 @@ def job(stage, threads=1, gpu=0, mem_mb=2000, runtime=60, priority=0, parts=1):
         name:
             execute.rule(stage)
         input:
-            [*stage.data, *expand(marker, part=range(parts) if parts > 1 else [])],
+            [*dag.inputs(stage), *expand(marker, part=range(parts) if parts > 1 else [])],
         output:
             [path if "." in path else directory(path) for path in stage.outputs],
         log:

@@ -114,6 +114,17 @@ class Contract:
         """The stages of a step."""
         return [entry for entry in self.stages.values() if entry.step == step]
 
+    def inputs(self, entry: Entry) -> list[str]:
+        """What a stage reads, as Snakemake must name it: in place of a folder that stages write into, what they write."""
+        found = []
+        for path in entry.data:
+            within = [out for other in self.stages.values() for out in other.outputs if out.startswith(f"{path}/")]
+            found += within or ([path] if not path.startswith("data/") or self._writer(path) else [])
+        return list(dict.fromkeys(found))
+
+    def _writer(self, path: str) -> bool:
+        return any(path in entry.outputs for entry in self.stages.values())
+
     def before(self, entry: Entry) -> list[Entry]:
         """The stages whose outputs a stage reads."""
         return [other for other in self.stages.values() if any(_meet(path, out) for path in entry.data for out in other.outputs)]
