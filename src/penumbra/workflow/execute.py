@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from penumbra.workflow import code, cost, receipt
 from penumbra.workflow.contract import CODE, Contract, Entry, dig
 
 WORKFLOW_PROFILE = Path("profiles/default")
+PARTS = Path(".penumbra/parts")
 PARTS_PAY = 60.0  # seconds of work from which parts are worth it, each of which loads torch anew
 RECORD_SECONDS = 60.0  # a killed run loses the record of stages that finished since
 TAIL = 15  # lines of a failed job's log to show
@@ -102,9 +104,8 @@ def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object
         receipt.discard(entry.name)
         for file in (*_logs([entry]), *cost.measurements(entry.name)):
             file.unlink()
-    allowed = rules(entries)
-    # the parts are forced too: a marker that a killed run left must not pass for a finished part
-    forced = ["--force", "--forcerun", *allowed, "--allowed-rules", *allowed]
+        shutil.rmtree(PARTS / entry.label, ignore_errors=True)  # a marker of a killed run must not pass for a finished part
+    forced = ["--force", "--forcerun", *map(rule, entries), "--allowed-rules", *rules(entries)]
     if _called(snakemake(*options, *forced, "--", *(entry.outputs[0] for entry in entries)), meanwhile):
         raise PenumbraError(_failure(entries))
     if faults := [found for entry in entries if (found := receipt.fault(entry))]:
