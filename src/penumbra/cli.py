@@ -33,6 +33,8 @@ Penumbra synthesises outliers, keeps the ones that teach, trains detectors on th
   dvc repro               run what changed and what follows from it, one stage after the other
   penumbra repro          the same with Snakemake, in parallel; `--dry` says what would run, why and for how long
   dvc exp run -S KEY=V    the same with another parameter, kept as an experiment
+  penumbra configure KEY=V   only change params.yaml, comments and all
+  penumbra compare A B    two runs side by side
 """
 
 
@@ -66,6 +68,9 @@ def parser() -> argparse.ArgumentParser:
     compare = add("compare", "compare the parameters and results of two runs, one row a detector", "penumbra compare HEAD~1 HEAD")
     compare.add_argument("first", nargs="?", default="HEAD", metavar="A", help="git revision, DVC experiment or workspace (default: HEAD)")
     compare.add_argument("second", nargs="?", default="workspace", metavar="B", help="the same (default: workspace)")
+    configure = add("configure", "compose params.yaml without running anything", "penumbra configure 'filter.badood.mid=[0.35,0.55]'")
+    configure.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="also +KEY=VALUE, ~KEY, GROUP=OPTION; none: list the groups")
+    configure.add_argument("--output", type=Path, default=Path("params.yaml"), metavar="FILE", help="instead of params.yaml")
     for name, text in STEPS.items():
         step = add(name, text, f"penumbra {name}   (`dvc repro` does this when it is due)")
         step.add_argument("item", nargs="?", metavar="ITEM", help="item of the step in dvc.yaml")
@@ -143,6 +148,10 @@ def _dispatch(options: argparse.Namespace) -> None:
         from penumbra.workflow.compare import compare
 
         return print(compare(options.first, options.second))
+    if options.command == "configure":
+        from penumbra.workflow.configure import configure
+
+        return print(configure(options.overrides, options.output))
     if options.command == "doctor":
         from penumbra.workflow.doctor import doctor
 

@@ -164,7 +164,7 @@ def test_every_declared_key_exists(declared):
 
 
 def test_a_step_declares_nothing_of_another_step_but_what_it_shows(declared):
-    """A section belongs to its step; benchmark names the bands and their bounds, report shows everything."""
+    """A section belongs to its step; benchmark names the data set, the bands and their bounds, report shows everything."""
     foreign = {
         (stage, key)
         for stage, keys in declared.keys().items()
@@ -172,6 +172,7 @@ def test_a_step_declares_nothing_of_another_step_but_what_it_shows(declared):
         if key.split(".")[0] not in ("common", stage.split("@")[0]) and stage.split("@")[0] != "report"
     }
     assert foreign <= {
+        *(("benchmark", f"prepare.id.{key}") for key in ("source", "path", "classes")),
         ("benchmark", "filter"),
         ("benchmark", "score"),
         ("benchmark@ablations", "score"),

@@ -95,7 +95,7 @@ def test_two_revisions_by_any_name_of_git(project):
     project.write("common: {seed: 1}\n", metrics(auroc=0.8))
     project.commit()
     text = project.compare("first", "HEAD").stdout
-    assert "  filter       {badood: {mid: [0.3, 0.5]}} -> (absent)\n  common.seed  0 -> 1\n" in text
+    assert "  filter       {badood: {mid: ...  0.5]}} -> (absent)\n  common.seed  0 -> 1\n" in text
     assert "-10±1*" in row(text, "none")
     assert "+10±1*" in row(project.compare("HEAD", "HEAD~1").stdout, "none")
 
@@ -186,4 +186,4 @@ def test_only_real_differences_count():
 
 
 def test_a_long_value_is_shortened_in_its_middle():
-    assert changes.text(list(range(100))) == "[0, 1, 2, 3, 4, 5, ... 98, 99]"
+    assert changes.text(list(range(100))) == "[0, 1, 2, 3, 4 ... 98, 99]"

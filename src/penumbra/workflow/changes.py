@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-WIDTH = 100  # columns of a terminal
-LONGEST = 30  # characters of a value
+KEYS, LONGEST = 40, 26  # characters of the keys' column and of a value: two of these and a key are a line of 100
 ABSENT = "(absent)"
 
 Change = tuple[str, Any, Any]  # dotted key, old value, new value; ABSENT where there is none
@@ -31,10 +30,10 @@ def same(one: Any, other: Any) -> bool:
     return kinds[0] == kinds[1] and one == other
 
 
-def lines(found: list[Change], most: int | None = None) -> list[str]:
+def lines(found: list[Change], most: int) -> list[str]:
     """A line `key  old -> new` for each change, the first `most` of them."""
-    shown = found if most is None or len(found) <= most else found[:most]
-    width = min(max((len(key) for key, _, _ in shown), default=0), WIDTH - 2 * LONGEST - 8)
+    shown = found[:most]
+    width = min(max((len(key) for key, _, _ in shown), default=0), KEYS)
     rest = [f"  ... and {len(found) - len(shown)} more"] if len(shown) < len(found) else []
     return [f"  {key:{width}}  {text(old)} -> {text(new)}" for key, old, new in shown] + rest
 
