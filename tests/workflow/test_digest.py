@@ -149,22 +149,11 @@ def test_a_template_beside_the_code_counts(package):
     assert len({before.digest, with_page.digest, meaning(package).digest}) == 3
 
 
+# every module of a step with a `main`
 PROGRAMS = {
-    f"{step}.{name}"
-    for step, names in {
-        "prepare": ["step"],
-        "pretrain": ["encoder", "rdm", "mage", "classifier", "diffusion", "inpainting", "clip"],
-        "extract": ["encoder", "classifier", "clip", "candidates", "contexts", "negatives"],
-        "synthesize": ["none", "badood", "good", "sona", "synood", "negatives", "control"],
-        "equip": ["step"],
-        "train": ["step", "clip"],
-        "calibrate": ["step"],
-        "filter": ["step"],
-        "score": ["step", "clip", "control"],
-        "benchmark": ["step"],
-        "report": ["step"],
-    }.items()
-    for name in names
+    f"{path.parent.name}.{path.stem}"
+    for path in (ROOT / "src/penumbra").glob("*/*.py")
+    if path.parent.name != "workflow" and "\ndef main(stage: Stage)" in path.read_text()
 }
 
 

@@ -20,6 +20,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 PACKAGE = "penumbra"
+ITSELF = "itself "
 Place = tuple[str, str]  # module, and name in it; "" for what runs when it is imported, "*" for everything in it
 
 
@@ -58,6 +59,8 @@ class Code:
         Raises:
             KeyError: there is no such function.
         """
+        if self._module(module) is None:
+            raise KeyError(module)
         found = self._meaning((module, name))
         imported = self._imported(found.modules)
         effects = [self._meaning((each, "")) for each in sorted(imported) if self._module(each).effects]
@@ -68,11 +71,14 @@ class Code:
         return Meaning(_hash(*parts), libraries, found.modules)
 
     def _meaning(self, place: Place) -> Meaning:
-        """Of a place. A definition that leads back to itself stands for itself by its name, and is kept only where it is whole."""
+        """Of a place. A definition that leads back to itself stands for itself by its name.
+
+        Such a digest depends on where one comes in, so it is kept only where that is always the same.
+        """
         if place in self._known:
             return self._known[place]
         if place in self._reading:
-            return Meaning(f"itself {place[1]}", recursive=frozenset([place]))
+            return Meaning(f"{ITSELF}{place[1]}", recursive=frozenset([place]))
         self._reading.append(place)
         reader = _Reader(self, place[0])
         text = "".join(reader.text(statement) for statement in self._statements(place))
@@ -84,7 +90,8 @@ class Code:
             frozenset([place[0]]).union(*(each.modules for each in met)),
             frozenset().union(*(each.recursive for each in met)) - {place},
         )
-        if not found.recursive:
+        through_others = any(place in each.recursive and not each.digest.startswith(ITSELF) for each in met)
+        if not found.recursive and not through_others:
             self._known[place] = found
         return found
 
