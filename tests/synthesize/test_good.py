@@ -201,7 +201,7 @@ def test_a_classifier_of_other_classes_is_an_error(models, tmp_path):
 def test_features_of_another_classifier_are_an_error(models, tmp_path):
     stage = make_stage(models, tmp_path)
     write_features(tmp_path / "other.safetensors", {"features": torch.rand(12, 31)}, list("abcdefghijkl"), {})
-    with pytest.raises(PenumbraError, match="has 31 features for each image, and the classifier makes 32"):
+    with pytest.raises(PenumbraError, match="has 31 features for each image, and the classifier makes 64"):
         good.main(replace(stage, reads=stage.reads | {"features/classifier": tmp_path / "other.safetensors"}))
 
 
