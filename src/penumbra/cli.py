@@ -123,10 +123,12 @@ def _dispatch(options: argparse.Namespace) -> None:
 
 def step(name: str, item: str | None, part: tuple[int, int] | None) -> None:
     """Run one step in this process."""
+    from penumbra import kernels
     from penumbra.workflow import closure, contract, libraries
 
     stage = contract.load().stage(name, item, part)
     libraries.check_installed(stage.versions)
+    kernels.use(stage.params["common"]["kernels"])  # before the step imports numpy or torch
     module = importlib.import_module(closure.entry(name, item))
     start = time.monotonic()
     module.main(stage)

@@ -80,6 +80,7 @@ class Section(BaseModel):
 class Common(Section):
     seed: Natural
     image_size: Annotated[int, Ge(8)]
+    kernels: Literal["portable", "native"]
 
 
 class ImageSource(Section):

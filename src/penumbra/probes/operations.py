@@ -92,16 +92,8 @@ def functions() -> Arrays:
 def sums() -> Arrays:
     """Long sums, means and deviations, running sums and products."""
     x = uniform("x", 300_001) - 0.3
-    yield from (
-        x.sum(),
-        x.mean(),
-        x.std(),
-        x.norm(),
-        x.double().sum(),
-        x.cumsum(0),
-        x[:3000].view(30, 100).sum(0),
-        x[:3000].view(30, 100).var(1),
-    )
+    table = x[:3000].view(30, 100)
+    yield from (x.sum(), x.mean(), x.std(), x.norm(), x.double().sum(), x.cumsum(0), table.sum(0), table.var(1))
     yield (1 - uniform("y", 1000) / 50).cumprod(0)
 
 
