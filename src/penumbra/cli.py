@@ -185,12 +185,14 @@ def _asked() -> str:
 
 def step(name: str, item: str | None, part: tuple[int, int] | None) -> None:
     """Run one step in this process."""
+    from penumbra import kernels
     from penumbra.workflow import code, contract, receipt
 
     dag = contract.load()
     entry = dag.of(name, item)
     if name == "code":
         return code.write(code.entries(dag))
+    kernels.use(dag.experiment.common.kernels)  # before the step imports numpy or torch
     stage = dag.stage(entry, part, code.checked(dag, entry))
     with receipt.kept(dag, entry, stage):
         importlib.import_module(dag.program(entry)).main(stage)

@@ -19,6 +19,7 @@ BANDS = ("low", "mid", "high")
 Text = Annotated[str, MinLen(1)]
 Natural = Annotated[int, Ge(0), Lt(2**63)]
 Count = Annotated[int, Ge(1)]
+Width = Annotated[int, Ge(8)]  # of a ResNet; a narrower one cannot be trained channels last (models/resnet.py)
 Odd = Annotated[int, Ge(1), AfterValidator(lambda value: _require(value % 2 == 1, value, "an odd number"))]
 NotNegative = Annotated[float, Ge(0)]
 Positive = Annotated[float, Gt(0)]
@@ -198,7 +199,7 @@ class ResNetRecipe(Optimised):
     """A ResNet and how it is trained."""
 
     architecture: Architecture
-    width: Count
+    width: Width
     stem_kernel: Odd
     stem_stride: Count
     stem_pool: bool

@@ -58,9 +58,9 @@ def test_a_fine_tuned_detector_is_written_and_stays_near_the_classifier(make_sta
         ({"loss": "uniform"}, ("outliers",), r"must read data/outliers/reconstruction, since train.recipes.own.reconstructed is true"),
         ({"loss": "uniform"}, ("reconstruction",), r"must read data/outliers, since train.detectors.badood-mid.bands is all"),
         (
-            {"start": "classifier", "width": 8},
+            {"start": "classifier", "width": 16},
             ("outliers", "classifier"),
-            r"models/classifier: its width is 4, and that of train.recipes.own is 8.*or set start to scratch",
+            r"models/classifier: its width is 8, and that of train.recipes.own is 16.*or set start to scratch",
         ),
     ],
 )

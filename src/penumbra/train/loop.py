@@ -132,7 +132,7 @@ def build(setting: Setting, seed: int) -> Detector:
                     f"A detector that starts from the classifier has its sizes: make them equal, or set start to scratch."
                 )
         detector.load_state_dict(setting.start.state_dict(), strict=False)  # it has no phi
-    return detector.to(setting.train.pixels.device, memory_format=torch.channels_last)
+    return detector.to(setting.train.pixels.device)
 
 
 Loss = Callable[[Tensor, Tensor, Batch], dict[str, Tensor]]  # of logits, features and the batch
