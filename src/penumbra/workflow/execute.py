@@ -101,13 +101,13 @@ def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object
         forced = ["--force", "--forcerun", *allowed, "--allowed-rules", *allowed]
         if _called(snakemake(*options, *forced, "--", *(entry.outputs[0] for entry in chosen)), meanwhile):
             raise PenumbraError(_failure(chosen))
-    if faults := [found for entry in entries if (found := receipt.fault(contract, entry))]:
+    if faults := [found for entry in entries if (found := receipt.fault(entry))]:
         raise PenumbraError("\n".join(faults))
 
 
 def _called(command: Sequence[str], meanwhile: Callable[[], object]) -> int:
     """The exit status of a command of Snakemake, which is ended with its jobs if this process is."""
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, close_fds=False)  # it holds the lock of `penumbra repro`, too
     try:
         while process.returncode is None:
             try:

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAMLError
+from ruamel.yaml import YAML, YAMLError
 
 from penumbra.artifacts.files import replace
 from penumbra.errors import PenumbraError
 from penumbra.stage import Stage
-from penumbra.workflow.contract import ENVIRONMENT, PARAMETERS, Contract, Entry, _yaml
+from penumbra.workflow.contract import ENVIRONMENT, PARAMETERS, Contract, Entry
 
 RECEIPTS = Path(".penumbra/receipts")
 DIGESTED = 2**26  # bytes; a larger file is the same while its size, time and inode are, a smaller one also if its content is
@@ -47,7 +47,7 @@ def kept(contract: Contract, stage: Stage) -> Iterator[None]:
     began, start = identity(contract, entry), time.monotonic()
     yield
     seconds = time.monotonic() - start
-    if change := difference(contract, entry, began):
+    if change := difference(entry, began):
         stage.finish()
         raise PenumbraError(f"{entry.name}: {change} changed while it ran; its result is not recorded. Run again.")
     with replace(path(stage.name, stage.part and stage.part[0])) as temporary:
@@ -62,25 +62,25 @@ def read(stage: str, part: int | None = None) -> dict[str, Any] | None:
         return None
 
 
-def fault(contract: Contract, entry: Entry) -> str | None:
+def fault(entry: Entry) -> str | None:
     """Why the result of a stage that has run must not be recorded, in one line; None if it may be."""
     receipt = read(entry.name)
     if receipt is None:
         return f"{entry.name}: its job did not come to its end."
-    change = difference(contract, entry, receipt)
+    change = difference(entry, receipt)
     return f"{entry.name}: {change} changed since it ran; its result is not recorded. Run again." if change else None
 
 
 def identity(contract: Contract, entry: Entry) -> dict[str, Any]:
     """Everything that a stage depends on: the values it declares, and its files with size, time, inode and content."""
     files = {file: [*_stat(file), _digest(file)] for name in (*entry.data, *entry.code) for file in _files(name)}
-    return {"values": _values(contract, entry), "files": files}
+    return {"values": _values(entry, contract.parameters), "files": files}
 
 
-def difference(contract: Contract, entry: Entry, began: dict[str, Any]) -> str | None:
+def difference(entry: Entry, began: dict[str, Any]) -> str | None:
     """The first thing that is not as it was when `began` was taken: `params.yaml: KEY`, or a path; None if all is as it was."""
     try:
-        values = _values(Contract(contract.stages, _yaml(PARAMETERS), _yaml(ENVIRONMENT)), entry)
+        values = _values(entry, _yaml(PARAMETERS))
     except YAMLError:
         return PARAMETERS.name
     for file, old in began["values"].items():
@@ -103,14 +103,23 @@ def changed(name: str, old: Any, new: Any) -> str | None:
     return None if json.dumps(old, default=str) == json.dumps(new, default=str) else name
 
 
-def _values(contract: Contract, entry: Entry) -> dict[str, dict[str, Any]]:
-    declared: dict[str, Any] = {}
-    for key in entry.params:
-        value: Any = contract.parameters
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        declared[key] = value
-    return {PARAMETERS.name: declared, ENVIRONMENT.name: contract.versions(entry)}
+def _values(entry: Entry, parameters: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The values that a stage declares, as DVC records them, by file and key."""
+    versions = _yaml(ENVIRONMENT)
+    return {
+        PARAMETERS.name: {key: _at(parameters, key) for key in entry.params},
+        ENVIRONMENT.name: {name: versions.get(name) for name in entry.libraries},
+    }
+
+
+def _at(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
+def _yaml(file: Path) -> dict[str, Any]:
+    return YAML(typ="safe").load(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
 def _files(name: str) -> list[str]:

@@ -114,16 +114,16 @@ def _make(contract: Contract, due: Sequence[Any], sure: Sequence[Any]) -> Sequen
         with suppress(LockError):  # another DVC is at work: a minute later
             records.update()
 
+    failure = ""
     try:
         execute.run(contract, [stage.name for stage in pending], meanwhile)
-    except BaseException:
+    except PenumbraError as error:
+        failure = str(error)
+    finally:
         _patiently(records.update)
-        for fault in records.faults.values():
-            print(f"penumbra: {fault}", file=sys.stderr)
-        raise
-    _patiently(records.update)
-    if records.faults:
-        raise PenumbraError("\n".join(records.faults.values()))
+    lines = [fault for fault in records.faults.values() if fault not in failure] + ([failure] if failure else [])
+    if lines:
+        raise PenumbraError("\n".join(lines))
     return [*restored, *pending]
 
 
@@ -140,7 +140,7 @@ class _Records:
         """Record the stages that have come to their end since the last time."""
         new = [stage for stage in self._pending if stage.name not in self._seen and receipt.path(stage.name).exists()]
         new = [stage for stage in new if all(out.exists for out in stage.outs)]
-        self.faults |= commit.commit(new, lambda stage: receipt.fault(self._contract, self._contract.stages[stage.name]))
+        self.faults |= commit.commit(new, lambda stage: receipt.fault(self._contract.stages[stage.name]))
         self._seen |= {stage.name for stage in new}
         print(f"{len(self._seen - self.faults.keys())} of {len(self._pending)} stages are done", flush=True)
 
