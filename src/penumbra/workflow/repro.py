@@ -106,6 +106,7 @@ def _make(contract: Contract, due: Sequence[Any], sure: Sequence[Any]) -> Sequen
     print(f"running {_listed([stage.name for stage in pending])}", flush=True)
     with pending[0].repo.lock:
         for stage in pending:
+            receipt.discard(stage.name)  # of an earlier run
             if any(out.exists and not os.access(out.fs_path, os.W_OK) for out in stage.outs):
                 stage.remove_outs()  # links to the cache are read-only, which Snakemake refuses; others it removes as jobs begin
     records = _Records(contract, pending)
