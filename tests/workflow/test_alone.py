@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from miniature import UNITS
@@ -23,12 +24,31 @@ def test_a_second_is_told_of_the_first_and_the_lock_ends_with_its_process(tmp_pa
     code = "import time\nfrom penumbra.workflow.alone import alone\nwith alone():\n    print(1, flush=True)\n    time.sleep(60)\n"
     first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     first.stdout.readline()
-    with pytest.raises(PenumbraError, match=rf"another penumbra repro is at work here \(process {first.pid}\)"), alone.alone():
+    with (
+        pytest.raises(PenumbraError, match=rf"another penumbra repro is at work here \(process {first.pid} and what it started\)"),
+        alone.alone(),
+    ):
         pass
     first.kill()
     first.wait()
     with alone.alone():
         assert alone.LOCK.read_text() == str(os.getpid())
+
+
+def test_the_lock_is_held_while_snakemake_outlives_a_killed_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = "from penumbra.workflow import alone, execute\nwith alone.alone():\n    execute._called(['sleep', '60'], None)\n"
+    first = subprocess.Popen([sys.executable, "-c", code])
+    while not (jobs := psutil.Process(first.pid).children()):
+        time.sleep(0.05)
+    first.kill()
+    first.wait()
+    with pytest.raises(PenumbraError, match="another penumbra repro"), alone.alone():
+        pass
+    jobs[0].kill()
+    psutil.wait_procs(jobs)
+    with alone.alone():
+        pass
 
 
 def test_it_takes_away_what_killed_processes_were_writing_and_nothing_else(tmp_path, monkeypatch):

@@ -57,3 +57,21 @@ def test_what_has_a_fault_is_not_recorded_and_the_others_are(toy):
     with opened() as repo:
         assert [each.name for each in plan.plan(repo)] == ["second"]
         assert not commit.restored(stage_of(repo, "second"))  # the run cache knows nothing of it
+
+
+def test_penumbra_repro_has_a_flipped_byte_of_an_output_back_from_the_cache(miniature):
+    before = miniature.outputs()
+    damaged = miniature.root / "data/outliers/badood-gaussian.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"X")
+    shown = miniature.penumbra("repro").stdout
+    assert "restored synthesize@badood-gaussian" in shown and not miniature.counters()
+    assert miniature.outputs() == before
+
+
+def test_penumbra_repro_fails_where_results_do_not_come_into_the_cache(miniature):
+    miniature.change_param("report.gallery", 7)
+    lock = (miniature.root / "dvc.lock").read_bytes()
+    failed = miniature.penumbra("repro", check=False, MINIATURE_CACHE_IS_FULL="1")
+    assert failed.returncode and "report: DVC's cache" in failed.stderr.splitlines()[-1]
+    assert miniature.counters() == {"report": 1} and (miniature.root / "reports/report.html").exists()
+    assert (miniature.root / "dvc.lock").read_bytes() == lock

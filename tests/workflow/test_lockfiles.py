@@ -71,3 +71,22 @@ def test_a_changed_and_a_missing_one_are_whole(toy):
     LOCK.unlink()
     lockfiles.check(NAMES)
     assert COPY.exists()
+
+
+def test_penumbra_repro_mends_a_cut_lock_and_penumbra_run_tells_the_remedy(miniature):
+    lock = miniature.root / "dvc.lock"
+    miniature.penumbra("repro")
+    whole = lock.read_text()
+    lock.write_text(whole[: whole.index("  train@")])
+    os.utime(lock, (1, 1))
+    refused = miniature.penumbra("run", check=False, DVC_STAGE="prepare")
+    assert refused.returncode and "penumbra doctor --mend" in refused.stderr and not miniature.counters()
+    mended = miniature.penumbra("repro")
+    assert "The last good one is in its place" in mended.stderr
+    assert lock.read_text() == whole and not miniature.counters()
+
+
+def test_penumbra_run_without_a_stage_asks_dvc_and_else_for_one(miniature):
+    assert "name a stage" in miniature.penumbra("run", check=False).stderr
+    miniature.penumbra("run", DVC_STAGE="report")
+    assert miniature.counters() == {"report": 1}

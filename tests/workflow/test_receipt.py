@@ -21,7 +21,7 @@ def job(tmp_path, monkeypatch):
     for name in ("data/a.parquet", "data/models/config.json"):
         (tmp_path / name).write_text("a")
     entry = contract.Entry("dvc.yaml", "train", "x", ("data/a.parquet", "data/models"), (), ("data/out",), ("train.x",), ())
-    return contract.Contract({"train@x": entry}, contract._yaml(contract.PARAMETERS), {})
+    return contract.Contract({"train@x": entry}, receipt._yaml(contract.PARAMETERS), {})
 
 
 def edit_parameter(folder):
@@ -53,14 +53,14 @@ def test_a_job_fails_if_what_it_depends_on_changes_and_its_result_does_not_hold_
     stage, entry = job.stage("train", "x"), job.stages["train@x"]
     with receipt.kept(job, stage):
         pass
-    assert receipt.fault(job, entry) is None
+    assert receipt.fault(entry) is None
     (stage.scratch / "unit").touch()
     message = f"^train@x: {named} changed while it ran; its result is not recorded. Run again.$"
     with pytest.raises(PenumbraError, match=message), receipt.kept(job, stage):
         edit(tmp_path)
-    assert named in receipt.fault(job, entry)  # of the earlier run
+    assert named in receipt.fault(entry)  # of the earlier run
     receipt.discard("train@x")
-    assert "did not come to its end" in receipt.fault(job, entry)
+    assert "did not come to its end" in receipt.fault(entry)
     assert not stage.scratch.exists()  # its units may be of either
 
 
@@ -69,7 +69,7 @@ def test_what_is_undeclared_or_only_touched_is_no_change(job, tmp_path):
         (tmp_path / "params.yaml").write_text("# said better\ntrain: {x: {rate: 0.1, bands: [mid]}, seeds: [0, 1]}\n")
         os.utime(tmp_path / "data/a.parquet", (1, 1))
         (tmp_path / "data/models/.snakemake_timestamp").touch()
-    assert receipt.fault(job, job.stages["train@x"]) is None
+    assert receipt.fault(job.stages["train@x"]) is None
     assert receipt.read("train@x")["seconds"] >= 0
 
 
@@ -84,7 +84,7 @@ def test_a_part_leaves_a_receipt_that_is_not_the_stages(job):
 def test_a_damaged_receipt_is_none(job):
     receipt.path("train@x").parent.mkdir(parents=True)
     receipt.path("train@x").write_text('{"values"')
-    assert "did not come to its end" in receipt.fault(job, job.stages["train@x"])
+    assert "did not come to its end" in receipt.fault(job.stages["train@x"])
 
 
 @pytest.mark.parametrize("engine", ["dvc", "penumbra"])

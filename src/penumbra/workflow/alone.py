@@ -16,7 +16,9 @@ TEMPORARY = re.compile(r"^\..*\.(\d+)\.tmp$")  # the name of a file that is bein
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Hold the lock of the repository, which ends with this process whatever becomes of it; take away what killed ones left.
+    """Hold the lock of the repository, and take away what killed processes left.
+
+    It ends with this process and the Snakemake that this starts, whatever becomes of them: jobs outlive a killed `penumbra repro`.
 
     Raises:
         PenumbraError: another process holds it.
@@ -28,7 +30,10 @@ def alone() -> Iterator[None]:
         except OSError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            raise PenumbraError(f"another penumbra repro is at work here (process {holder}); wait for it or stop it.") from None
+            raise PenumbraError(
+                f"another penumbra repro is at work here (process {holder} and what it started); wait for it or stop it."
+            ) from None
+        os.set_inheritable(file.fileno(), True)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

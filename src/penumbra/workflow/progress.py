@@ -22,7 +22,7 @@ def announce(contract: Contract, stage: str) -> None:
     from dvc.exceptions import DvcException
     from psutil import Error
 
-    with suppress(DvcException, Error, OSError):
+    with suppress(DvcException, Error, OSError, StopIteration):
         run = _run(contract)
         names = [name for name, _ in run]
         if stage in names:

@@ -117,6 +117,7 @@ def _make(contract: Contract, due: Sequence[Any], sure: Sequence[Any]) -> Sequen
     print(f"running {_listed([stage.name for stage in pending])}", flush=True)
     with pending[0].repo.lock:
         for stage in pending:
+            receipt.discard(stage.name)  # of an earlier run
             if any(out.exists and not os.access(out.fs_path, os.W_OK) for out in stage.outs):
                 stage.remove_outs()  # links to the cache are read-only, which Snakemake refuses; others it removes as jobs begin
     records = _Records(contract, pending)
@@ -125,16 +126,16 @@ def _make(contract: Contract, due: Sequence[Any], sure: Sequence[Any]) -> Sequen
         with suppress(LockError):  # another DVC is at work: a minute later
             records.update()
 
+    failure = ""
     try:
         execute.run(contract, [stage.name for stage in pending], meanwhile)
-    except BaseException:
+    except PenumbraError as error:
+        failure = str(error)
+    finally:
         _patiently(records.update)
-        for fault in records.faults.values():
-            print(f"penumbra: {fault}", file=sys.stderr)
-        raise
-    _patiently(records.update)
-    if records.faults:
-        raise PenumbraError("\n".join(records.faults.values()))
+    lines = [fault for fault in records.faults.values() if fault not in failure] + ([failure] if failure else [])
+    if lines:
+        raise PenumbraError("\n".join(lines))
     return [*restored, *pending]
 
 
