@@ -33,7 +33,9 @@ def main(stage: Stage) -> None:
     write_parquet(stage.write(f"selections/{stage.item}"), frame, stage.provenance)
     columns = frame[["sample_id", "band", "confidence"]]
     for band in BANDS:
-        write_parquet(stage.write(f"selections/{stage.item}/{band}"), columns[columns.band == band].reset_index(drop=True), stage.provenance)
+        write_parquet(
+            stage.write(f"selections/{stage.item}/{band}"), columns[columns.band == band].reset_index(drop=True), stage.provenance
+        )
     write_parquet(stage.write(f"selections/{stage.item}/random"), columns, stage.provenance)
     stage.finish()
 

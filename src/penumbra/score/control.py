@@ -58,7 +58,9 @@ def _clip_features(model: Path, path: Path, mask: np.ndarray, device: "torch.dev
     from penumbra.runtime import inference_batch
 
     clip = Clip.load(model, device)
-    batches = (torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255 for pixels in iter_pixels(path, inference_batch(256), mask))
+    batches = (
+        torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255 for pixels in iter_pixels(path, inference_batch(256), mask)
+    )
     return torch.cat([clip.embed_images(batch) for batch in batches])
 
 

@@ -46,7 +46,9 @@ def train_seeds(stage: Stage, seeds: Mapping[str, int]) -> None:
             rows = draw(chosen_rows, count, draws)
             rows = rows[pool(len(rows), p.outliers, draws)]
             images, candidates = beside(train, outliers[1][rows], round_trips), outliers[0][rows].to(device)
-        network, history = train_detector(build(labels, stage, seed).to(device), setting, seed, _to(images, device), candidates, stage.scratch / f"{unit}.pt")
+        network, history = train_detector(
+            build(labels, stage, seed).to(device), setting, seed, _to(images, device), candidates, stage.scratch / f"{unit}.pt"
+        )
         with replace(stage.scratch / unit) as folder:
             network.save_pretrained(folder, stage.provenance)
             history.write(folder / "history.csv")
@@ -151,7 +153,9 @@ def _sources(stage: Stage, path: Path, wanted: Sequence[bool] | None = None) -> 
     """
     ids = read_table(path, ["source_id"])["source_id"].to_pylist()
     ids = ids if wanted is None else [source_id for source_id, want in zip(ids, wanted, strict=True) if want]
-    row_of = {sample_id: row for row, sample_id in enumerate(read_table(stage.read("images/train"), ["sample_id"])["sample_id"].to_pylist())}
+    row_of = {
+        sample_id: row for row, sample_id in enumerate(read_table(stage.read("images/train"), ["sample_id"])["sample_id"].to_pylist())
+    }
     if unknown := [source_id for source_id in ids if source_id and source_id not in row_of]:
         raise PenumbraError(f"{path}: source_id {unknown[0]} is no image of images/train. Run `dvc repro` to make it again.")
     return torch.tensor([row_of[source_id] if source_id else -1 for source_id in ids])
