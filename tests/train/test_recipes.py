@@ -110,7 +110,7 @@ def test_the_sources_of_selected_outliers_go_with_them(make_stage, monkeypatch):
     [
         (
             {"splits": ("test",)},
-            r"reconstruction.parquet: holds no reconstructed training image. Put train into synthesize.control.reconstruction.splits",
+            r"holds no reconstructed training image. Put train into synthesize.control.reconstruction.splits",
         ),
         ({"sources": 0}, r"badood.parquet: no outlier names its ID image in source_id. Set paired of recipe own to false"),
     ],
