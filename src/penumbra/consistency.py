@@ -97,8 +97,6 @@ def _epochs(experiment: Experiment) -> Iterator[Fault]:
     for key, recipe in recipes.items():
         if recipe.crop_padding >= experiment.common.image_size:
             yield f"{key}.crop_padding", f"must be below {experiment.common.image_size} (common.image_size)"
-        if key.split(".")[2] == "reconstruction" and not getattr(recipe, "reconstructed", False):
-            yield key, "must have loss uniform and reconstructed: true; else it belongs under train.recipes.scratch"
         if key.split(".")[2] != "reconstruction" and getattr(recipe, "reconstructed", False):
             yield f"{key}.reconstructed", "must be false; a recipe that learns from round trips belongs under train.recipes.reconstruction"
 
