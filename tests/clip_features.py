@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import torch
 from torch import Tensor
 
 from penumbra.artifacts.features import write_features
-from penumbra.artifacts.images import ImageWriter
+from penumbra.artifacts.images import ImageWriter, encode
 from penumbra.artifacts.negatives import Negative, TextFeatures, write_negatives
+from penumbra.artifacts.tables import write_parquet
 
 CLASSES, WIDTH, LOGIT_SCALE = 3, 8, 20.0
 WORDS = [f"word-{letter}" for letter in "qwertyuiopasdfghj"]
@@ -16,7 +19,8 @@ COUNTS = {"train": 30, "val": 9, "calibration": 10, "test": 12, "ood": 7, "shift
 GROUPS = {"test": "id", "val": "id", "ood": "far", "shifted": "shift"}
 OUTLIERS = 14  # two of each of the first seven training images
 COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
-CONTROL_COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "split": pa.string()}
+MADE_COLUMNS = {"sample_id": pa.string(), "source_id": pa.string(), "label": pa.int64(), "split": pa.string()}
+OUTLIER, TRAIN, TEST = 0, 1, 2  # what an image shows: a row of which features
 RECIPE = {
     "loss": "clip",
     "project": True,
@@ -56,41 +60,81 @@ def near(texts: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
     return texts[labels] + 2 * torch.randn(len(labels), texts.shape[1], generator=draws)
 
 
-def write_clip_features(data: Path, test_outliers: int = 0) -> dict[str, Path]:
-    """Everything that train@clip-synood and score@clip-synood read, by name of the read."""
+def _drawn() -> dict[str, Tensor]:
+    """Features of every file of images, and of outliers."""
     labels, draws, tensors = label_features(), torch.Generator().manual_seed(1), {}
     for name, count in COUNTS.items():
-        label = torch.arange(count) % CLASSES
-        tensors[name] = near(labels.negative if name in ("calibration", "ood") else labels.id, label, draws)
+        texts = labels.negative if name in ("calibration", "ood") else labels.id
+        tensors[name] = near(texts, torch.arange(count) % CLASSES, draws)
+    return tensors | {"outliers": near(labels.negative, torch.arange(OUTLIERS) % 5, draws)}
+
+
+def made_features() -> dict[int, Tensor]:
+    """The features of every image that `FakeClip` can see, by what it shows."""
+    tensors = _drawn()
+    return {OUTLIER: tensors["outliers"], TRAIN: tensors["train"], TEST: tensors["test"]}
+
+
+class FakeClip:
+    """A model that sees in an image the number of a row, and returns the row."""
+
+    def __init__(self, rows: dict[int, Tensor]):
+        self.rows = rows
+        self.seen = 0
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Raw features [B, D] of images [B, 3, H, W]."""
+        self.seen += len(images)
+        kind, row, _ = (images[:, :, 0, 0] * 255).round().long().T.tolist()
+        return torch.stack([self.rows[a][b] for a, b in zip(kind, row, strict=True)])
+
+
+def picture(kind: int, row: int) -> bytes:
+    """An image that shows a row."""
+    return encode(np.broadcast_to(np.array([kind, row, 0], np.uint8), (4, 4, 3)).copy())
+
+
+def write_clip_features(data: Path) -> dict[str, Path]:
+    """Everything that train and score of a CLIP detector of the method synood read, by name of the read.
+
+    Of the outliers two were made from each of the first seven training images; those of even rows are of the band mid.
+    """
+    labels, drawn = label_features(), _drawn()
+    tensors = {name: drawn[name] for name in COUNTS}
+    for name, count in COUNTS.items():
         _write_images(data / f"images/{name}.parquet", name, count)
     reads = {f"images/{name}": data / f"images/{name}.parquet" for name in COUNTS}
     tensors["train_label"] = torch.arange(COUNTS["train"]) % CLASSES
     reads["features/clip"] = _write(data / "features/clip.safetensors", tensors, [])
     write_negatives(data / "features/negatives.safetensors", labels, {})
     reads["features/negatives"] = data / "features/negatives.safetensors"
-
-    outliers = near(labels.negative, torch.arange(OUTLIERS) % 5, draws)
-    test = (torch.arange(OUTLIERS) < test_outliers).to(torch.uint8)
-    content = {"features": outliers, "source": torch.arange(OUTLIERS) // 2, "test": test}
-    reads["features/clip-synood"] = _write(data / "features/clip-synood.safetensors", content, [f"synood/{i}" for i in range(OUTLIERS)])
+    reads["models/clip"] = data / "models/clip"
+    outliers = [(OUTLIER, row, f"train/{row // 2:06d}", "train") for row in range(OUTLIERS)]
+    reads["outliers/synood"] = write_made(data / "outliers/synood.parquet", outliers)
+    ids = [f"synood/{row}" for row in range(OUTLIERS)]
+    for band, chosen in {"all": ids, "mid": ids[::2]}.items():
+        reads[f"selections/synood/{band}"] = data / f"selections/synood/{band}.parquet"
+        write_parquet(reads[f"selections/synood/{band}"], pd.DataFrame({"sample_id": chosen}), {})
+    reads["outliers/none"] = write_made(data / "outliers/none.parquet", [])
+    reads["selections/none/all"] = data / "selections/none/all.parquet"
+    write_parquet(reads["selections/none/all"], pd.DataFrame({"sample_id": pd.Series([], dtype=str)}), {})
 
     total = COUNTS["train"] + COUNTS["test"]  # a perfect autoencoder; training and test images in turns, as long as there are both
     order = sorted(range(total), key=lambda row: (row % COUNTS["train"], row))
-    rows = torch.tensor(order)
-    content = {
-        "features": torch.cat([tensors["train"], tensors["test"]])[rows],
-        "source": rows % COUNTS["train"],
-        "test": (rows >= COUNTS["train"]).to(torch.uint8),
-    }
-    ids = [f"control/{row}" for row in order]
-    reads["features/clip-control"] = _write(data / "features/clip-control.safetensors", content, ids)
-    reads["outliers/control"] = data / "outliers/control.parquet"
-    reads["outliers/control"].parent.mkdir(exist_ok=True)
-    with ImageWriter(reads["outliers/control"], CONTROL_COLUMNS, {}) as writer:
-        for row, sample_id in zip(order, ids, strict=True):
-            split = "test" if row >= COUNTS["train"] else "train"
-            writer.add(b"", sample_id=sample_id, label=row % COUNTS["train"] % CLASSES, split=split)
+    shown = [("train", TRAIN, row) if row < COUNTS["train"] else ("test", TEST, row - COUNTS["train"]) for row in order]
+    rows = [(kind, row, f"{split}/{row:06d}", split) for split, kind, row in shown]
+    reads["controls/repainting"] = write_made(data / "controls/repainting.parquet", rows)
     return reads
+
+
+def write_made(path: Path, rows: list[tuple[int, int, str | None, str]]) -> Path:
+    """Images (what each shows, its row, source_id, split) that were made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ImageWriter(path, MADE_COLUMNS, {}) as writer:
+        for index, (kind, row, source_id, split) in enumerate(rows):
+            columns = {"source_id": source_id, "label": row % CLASSES, "split": split}
+            writer.add(picture(kind, row), sample_id=f"{path.stem}/{index}", **columns)
+    return path
 
 
 def _write(path: Path, tensors: dict[str, Tensor], sample_ids: list[str]) -> Path:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from penumbra.errors import PenumbraError
+from penumbra.schema import Filter
 from penumbra.stage import Params, Stage
 
 
@@ -42,18 +43,40 @@ def test_parts_share_the_units_without_overlap(stage):
 
 
 @pytest.mark.parametrize("change", ["data", "params", "code", "versions"])
-def test_finished_units_count_only_for_what_made_them(stage, tmp_path, change):
-    code = tmp_path / "step.py"
-    code.write_text("one")
-    stage = replace(stage, code=(code,))
+def test_finished_units_count_only_for_what_made_them(stage, change):
+    stage = replace(stage, code="one")
     (stage.scratch / "unit").write_text("done")
     assert replace(stage).todo(["unit"]) == []
     if change == "data":
         stage.read("images").write_bytes(b"pixelt")
-    elif change == "code":
-        code.write_text("two")
-    changed = {"params": {"params": Params({"common": {"seed": 1}})}, "versions": {"versions": {"torch": "2"}}}.get(change, {})
-    assert replace(stage, **changed).todo(["unit"]) == ["unit"]
+    changes = {"params": {"params": Params({"common": {"seed": 1}})}, "versions": {"versions": {"torch": "2"}}, "code": {"code": "two"}}
+    assert replace(stage, **changes.get(change, {})).todo(["unit"]) == ["unit"]
+
+
+def test_parameters_of_the_schemas_types_are_read_and_recorded_like_nested_mappings():
+    section = Filter(judge="all", mid=[0.3, 0.5])
+    params = Params({"common": {"seed": 0}, "filter": {"badood": section}})
+    assert params.filter.badood.mid == params["filter"]["badood"]["mid"] == [0.3, 0.5]
+    assert dict(params.filter.items()) == {"badood": section} and "sona" not in params.filter and list(params) == ["common", "filter"]
+    plain = {"common": {"seed": 0}, "filter": {"badood": {"judge": "all", "mid": [0.3, 0.5]}}}
+    assert params.plain() == plain and params == Params(plain) != Params({"common": {"seed": 0}})
+    with pytest.raises(PenumbraError, match=r"filter\.sona is read but this stage does not declare it"):
+        _ = params.filter.sona
+
+
+def test_further_sections_stand_beside_those_of_the_same_name():
+    params = Params({"train": {"seeds": [0], "detectors": {"mid": {"recipe": "own"}}}})
+    both = params.beside(train={"recipes": {"own": {"epochs": 3}}})
+    assert both.plain() == {"train": {"seeds": [0], "detectors": {"mid": {"recipe": "own"}}, "recipes": {"own": {"epochs": 3}}}}
+    assert "recipes" not in params.train
+
+
+def test_of_a_folder_only_what_is_named_and_lies_there_is_read(stage, tmp_path):
+    (tmp_path / "outliers").mkdir()
+    for name in ("badood", "left-over"):
+        (tmp_path / f"outliers/{name}.parquet").touch()
+    stage = replace(stage, reads={"outliers": tmp_path / "outliers"})
+    assert stage.within("outliers", ["badood", "sona"]) == {"badood": tmp_path / "outliers/badood.parquet"}
 
 
 def test_finish_forgets_every_key_of_the_stage(stage, tmp_path):

@@ -33,9 +33,10 @@ def unlike(params: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], list[str]]
 
 
 def inherited(params: dict[str, Any], loc: Sequence[str | int]) -> bool:
-    """Whether the value at `loc` of the expanded parameters comes from the section that its own is like."""
+    """Whether the value at `loc` of the expanded parameters, or the key that `loc` ends with "[key]" for, is not the section's own."""
+    loc = loc[:-1] if loc[-1] == "[key]" else loc
     for place in PLACES:
-        if tuple(loc[: len(place)]) == place and len(loc) > len(place):
+        if tuple(loc[: len(place)]) == place and len(loc) > len(place) + 1:
             section = _at(params, loc[: len(place) + 1])
             if isinstance(section, dict) and "like" in section:
                 return not _has(section, loc[len(place) + 1 :])
@@ -45,7 +46,8 @@ def inherited(params: dict[str, Any], loc: Sequence[str | int]) -> bool:
 def taken_over(params: dict[str, Any], loc: Sequence[str]) -> dict[str, Any]:
     """What a section has from the one that it is like, without what it says itself; empty where it is like none."""
     section = _at(params, loc)
-    base = _at(params, (*loc[:-1], section["like"])) if isinstance(section, dict) and "like" in section else None
+    like = section.get("like") if isinstance(section, dict) else None
+    base = _at(params, (*loc[:-1], like)) if isinstance(like, str) else None
     return _rest(base, section) if isinstance(base, dict) else {}
 
 

@@ -10,6 +10,7 @@ from penumbra.artifacts.tables import read_json
 from penumbra.calibrate.measures import cross_fitted, measures, reliability
 from penumbra.calibrators import CALIBRATORS, Calibrator, fit
 from penumbra.errors import PenumbraError
+from penumbra.schema import Calibrate
 from penumbra.stage import Params, Stage
 
 
@@ -59,9 +60,10 @@ class FakeDetector:
 @pytest.mark.parametrize("score", ["energy", "phi"])
 def test_the_calibration_file_holds_what_reproduces_the_maps(tmp_path, monkeypatch, score):
     monkeypatch.setattr(step, "initial_detector", lambda directory, device: FakeDetector())
-    params = {"common": {"seed": 0}, "calibrate": {"badood": {"score": score, "calibrator": "beta", "bins": 10, "folds": 5}}}
+    params = {"common": {"seed": 0}, "calibrate": {"badood-all": Calibrate(score=score, calibrator="beta", bins=10, folds=5)}}
     reads = {"images/val": "val", "images/calibration": "calibration", "detectors/badood-all": "unused"}
-    stage = Stage("calibrate", "badood", Params(params), {}, reads, {"calibration/badood": tmp_path / "badood.json"}, tmp_path / "scratch")
+    writes = {"calibration/badood-all": tmp_path / "badood-all.json"}
+    stage = Stage("calibrate", "badood-all", Params(params), {}, reads, writes, tmp_path / "scratch")
     step.main(stage)
     content = read_json(stage.write())
     assert (content["score"], content["calibrator"]) == (score, "beta")

@@ -1,5 +1,7 @@
 """Bands and what is said when nobody is in one; calibrate and filter on real files."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,6 +15,7 @@ from penumbra.errors import PenumbraError
 from penumbra.filter import step
 from penumbra.filter.bands import bands, histogram, suggestion
 from penumbra.models.resnet import Detector, energy
+from penumbra.schema import Filter
 from penumbra.stage import Params, Stage
 
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
@@ -39,11 +42,13 @@ def stage(tmp_path):
         for i in range(30):
             pixels = rng.integers(0, 1 + 8 * i, (16, 16, 3)).astype(np.uint8)
             writer.add(encode(pixels), sample_id=f"badood/{i:06d}")
-    write_json(tmp_path / "calibration/badood.json", CALIBRATION)
+    write_json(tmp_path / "calibration/badood-all.json", CALIBRATION)
     reads = {"outliers/badood": tmp_path / "outliers/badood.parquet", "detectors/badood-all": tmp_path / "detectors/badood-all"}
-    reads["calibration/badood"] = tmp_path / "calibration/badood.json"
-    writes = {"selections/badood": tmp_path / "selections/badood.parquet"}
-    return Stage("filter", "badood", Params({"filter": {"badood": {"mid": [0.3, 0.5]}}}), {}, reads, writes, tmp_path / "scratch")
+    reads["calibration/badood-all"] = tmp_path / "calibration/badood-all.json"
+    names = ["badood", *(f"badood/{band}" for band in ("low", "mid", "high", "random"))]
+    writes = {f"selections/{name}": tmp_path / f"selections/{name}.parquet" for name in names}
+    params = Params({"filter": {"badood": Filter(judge="badood-all", mid=[0.3, 0.5])}})
+    return Stage("filter", "badood", params, {}, reads, writes, tmp_path / "scratch")
 
 
 def test_the_lower_bound_of_a_band_belongs_to_it():
@@ -52,7 +57,7 @@ def test_the_lower_bound_of_a_band_belongs_to_it():
 
 def test_candidates_are_judged_by_the_first_seed_and_the_chosen_calibrator(stage):
     step.main(stage)
-    table = read_table(stage.write()).to_pandas()
+    table = read_table(stage.write("selections/badood")).to_pandas()
     detector = Detector.from_pretrained(stage.read("detectors") / "seed-2")
     images = torch.from_numpy(read_pixels(stage.read("outliers"))).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
@@ -64,7 +69,17 @@ def test_candidates_are_judged_by_the_first_seed_and_the_chosen_calibrator(stage
         np.testing.assert_array_equal(table[f"confidence_{name}"], probability)
     assert table.band.tolist() == bands(table.confidence.to_numpy(), [0.3, 0.5]).tolist()
     assert list(table.columns) == ["sample_id", "score", "confidence", *(f"confidence_{name}" for name in CALIBRATORS), "band"]
-    assert read_provenance(stage.write())["stage"] == "filter@badood"
+    assert read_provenance(stage.write("selections/badood"))["stage"] == "filter@badood"
+
+
+def test_each_band_lists_its_candidates_and_random_lists_all_with_their_bands(stage):
+    step.main(stage)
+    table = read_table(stage.write("selections/badood")).to_pandas()
+    assert table.band.nunique() > 1
+    for band in ("low", "mid", "high", "random"):
+        found = read_table(stage.write(f"selections/badood/{band}")).to_pandas()
+        expected = table if band == "random" else table[table.band == band]
+        assert found.to_dict("list") == expected[["sample_id", "band", "confidence"]].to_dict("list")
 
 
 def test_an_empty_mid_band_shows_the_confidences_and_suggests_bounds_that_work(stage):
@@ -73,7 +88,7 @@ def test_an_empty_mid_band_shows_the_confidences_and_suggests_bounds_that_work(s
     with pytest.raises(PenumbraError, match=r"filter.badood.mid = \[0.3, 0.5\]: none of 30 candidates") as caught:
         step.main(stage)
     assert "0.95-1.00      30 ########" in str(caught.value)
-    assert not stage.write().exists()
+    assert not any(path.exists() for path in stage.writes.values())
 
 
 def test_the_suggested_bounds_hold_the_middle_third():
@@ -89,11 +104,9 @@ def test_the_histogram_counts_every_candidate():
 
 def test_phi_judges_where_the_calibration_says_so(stage):
     write_json(stage.read("calibration"), CALIBRATION | {"score": "phi"})
-    stage = Stage(
-        "filter", "badood", Params({"filter": {"badood": {"mid": [0.0, 1.0]}}}), {}, stage.reads, stage.writes, stage.scratch_root
-    )
+    stage = replace(stage, params=Params({"filter": {"badood": Filter(judge="badood-all", mid=[0.0, 1.0])}}))
     step.main(stage)
-    table = read_table(stage.write()).to_pandas()
+    table = read_table(stage.write("selections/badood")).to_pandas()
     detector = Detector.from_pretrained(stage.read("detectors") / "seed-2").double()
     images = torch.from_numpy(read_pixels(stage.read("outliers"))).permute(0, 3, 1, 2).double() / 255
     with torch.no_grad():

@@ -66,15 +66,19 @@ def test_an_experiment_on_disk_asks_for_its_paths_and_nothing_else(tmp_path, mon
 @pytest.mark.parametrize("experiment", ["workspace", "digits", "imagenet200"])
 def test_literal_adm_changes_how_the_gradient_enters_and_nothing_else(tmp_path, experiment):
     expected = composed(tmp_path, f"experiment={experiment}")
-    expected["synthesize"]["badood"] |= {"space": "eps", "norm": "none", "variance": False, "stop_gradient": False}
+    expected["synthesize"]["badood"]["badood"] |= {"space": "eps", "norm": "none", "variance": False, "stop_gradient": False}
     assert composed(tmp_path, f"experiment={experiment}", "synthesize/badood=literal-adm") == expected
 
 
 def test_sizes_and_recipes_can_be_exchanged_on_top_of_params(tmp_path):
     content = composed(tmp_path, "pretrain=published", "train/recipes/energy=paper", "common.image_size=256")
     validate(tmp_path / "params.yaml")
-    assert content["pretrain"]["encoder"]["width"] == 1024
-    assert content["train"]["recipes"]["energy"]["epochs"] == 100
+    assert content["pretrain"]["encoder"]["moco"]["width"] == 1024
+    assert content["train"]["recipes"]["scratch"]["energy"]["epochs"] == 100
+    assert content["pretrain"].keys() == load(ROOT / "params.yaml")["pretrain"].keys()
+    assert {name: list(section) for name, section in content["pretrain"].items()} == {
+        name: list(section) for name, section in load(ROOT / "params.yaml")["pretrain"].items()
+    }
     assert content["prepare"] == load(ROOT / "params.yaml")["prepare"]
 
 

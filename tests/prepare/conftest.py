@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from sections import spec
+from sections import id_spec, spec
 
 from penumbra.prepare.step import SECTIONS
+from penumbra.schema import Shift
 from penumbra.seeds import derive
 from penumbra.stage import Params, Stage
 
@@ -18,17 +19,15 @@ def make_stage(tmp_path: Path) -> Callable[..., Stage]:
     """Build a prepare stage that writes to a folder of its own; keywords replace sections of its parameters."""
 
     def make(out: str = "out", seed: int = 0, **sections) -> Stage:
-        id_source = spec("digits", classes=["0", "1"]) | {"val_share": 0.2, "test_share": 0.2}
         prepare = {
-            "id": id_source,
+            "id": id_spec("digits", classes=["0", "1"]),
             "near": {},
             "far": {"noise": spec("noise", limit=6)},
-            "shift": {"strengths": 2, "limit": 3, "kinds": {"rotation": 40, "noise": 0.3}},
+            "shift": Shift(strengths=2, limit=3, kinds={"rotation": 40.0, "noise": 0.3}),
             "calibration": {"glyphs": spec("glyphs", classes=["A"], limit=4)},
             "world": {"glyphs": spec("glyphs", classes=["C", "?"], limit=4)},
             "quarantine_limit": 0.05,
         } | sections
-        prepare["id"] = id_source | prepare["id"]
         writes = {f"images/{name}": tmp_path / out / f"{name}.parquet" for name in SECTIONS}
         writes["images/quarantine"] = tmp_path / out / "quarantine.csv"
         params = Params({"common": {"seed": seed, "image_size": 16}, "prepare": prepare})

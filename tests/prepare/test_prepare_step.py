@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from sections import spec
+from sections import id_spec, spec
 
 from penumbra.artifacts.images import read_pixels, read_provenance, read_table
 from penumbra.errors import PenumbraError
@@ -52,7 +52,7 @@ def test_files_follow_the_contract(prepared: Stage):
         assert {field.name: field.type for field in table.schema} == COLUMNS
         made = read_provenance(prepared.write(f"images/{name}"))
         assert (made["stage"], made["classes"], made["versions"]) == ("prepare", ["0", "1"], prepared.versions)
-        assert made["params"]["prepare"] == {section: prepared.params.prepare[section] for section in SECTIONS[name]}
+        assert made["params"]["prepare"] == {section: prepared.provenance["params"]["prepare"][section] for section in SECTIONS[name]}
         assert read_pixels(prepared.write(f"images/{name}")).shape == (len(table), 16, 16, 3)
         seen.update(table["sample_id"].to_pylist())
     assert set(seen.values()) == {1}
@@ -97,7 +97,7 @@ def test_bad_files_are_listed_with_path_and_reason(make_stage, class_folder):
     (root / "dog" / "001.png").write_bytes((root / "dog" / "001.png").read_bytes()[:-600])
     (root / "empty").mkdir()
     (root / "stray.png").write_bytes((root / "cat" / "002.png").read_bytes())
-    stage = make_stage(id=spec("folder", root), quarantine_limit=0.2)
+    stage = make_stage(id=id_spec("folder", root), quarantine_limit=0.2)
     main(stage)
     reasons = {row["path"]: row["reason"] for row in quarantine(stage)}
     assert {row["source"] for row in quarantine(stage)} == {"id"}
@@ -120,7 +120,7 @@ def test_copies_are_kept_once_and_test_sets_win_over_what_models_see(make_stage,
         (near / "fox" / f"copy-{index}.png").write_bytes((root / "cat" / f"{index:03d}.png").read_bytes())
         (calibration / "owl" / f"copy-{index}.png").write_bytes((near / "fox" / f"{index:03d}.png").read_bytes())
     others = {"near": {"foxes": spec("folder", near)}, "calibration": {"owls": spec("folder", calibration)}}
-    stage = make_stage(id=spec("folder", root), quarantine_limit=0.3, **others)
+    stage = make_stage(id=id_spec("folder", root), quarantine_limit=0.3, **others)
     main(stage)
     found = Counter((row["source"], re.sub("train|val|test", "*", row["reason"])) for row in quarantine(stage))
     assert found == {("near.foxes", "the same picture is in id-*"): 4, ("calibration.owls", "the same picture is in near foxes"): 4}
@@ -131,7 +131,7 @@ def test_copies_within_id_never_cross_splits(make_stage, class_folder):
     root = class_folder(count=40)
     for index in range(10):
         (root / "cat" / f"copy-{index}.png").write_bytes((root / "cat" / f"{index:03d}.png").read_bytes())
-    stage = make_stage(id=spec("folder", root), quarantine_limit=0.5)
+    stage = make_stage(id=id_spec("folder", root), quarantine_limit=0.5)
     main(stage)
     splits: dict[bytes, set[str]] = {}
     for name in ("train", "val", "test"):
@@ -145,7 +145,7 @@ def test_too_many_bad_files_are_an_error_that_says_which(make_stage, class_folde
     root = class_folder()
     for index in range(4):
         (root / "cat" / f"{index:03d}.png").write_bytes(b"")
-    stage = make_stage(id=spec("folder", root))
+    stage = make_stage(id=id_spec("folder", root))
     with pytest.raises(PenumbraError, match=r"prepare\.id: 4 of 40 images are unusable.*0\.05.*cat/00\d\.png: empty file") as caught:
         main(stage)
     assert not any(path.exists() for path in stage.writes.values())
@@ -157,7 +157,7 @@ def test_imglist_splits_its_images_and_names_missing_ones(make_stage, class_fold
     root = class_folder()
     lines = [f"{name}/{index:03d}.png {label}" for label, name in enumerate(("cat", "dog")) for index in range(21)]
     (tmp_path / "list.txt").write_text("\n".join(lines))
-    stage = make_stage(id=spec("imglist", tmp_path / "list.txt", root=root, classes=["cat", "dog"]), quarantine_limit=0.1)
+    stage = make_stage(id=id_spec("imglist", tmp_path / "list.txt", root=root, classes=["cat", "dog"]), quarantine_limit=0.1)
     main(stage)
     assert sorted((row["path"], row["reason"]) for row in quarantine(stage)) == [(f"{n}/020.png", "missing file") for n in ("cat", "dog")]
     assert {(row["class"], row["label"]) for row in rows(stage, "train")} == {("cat", 0), ("dog", 1)}
@@ -178,7 +178,7 @@ def test_new_source_is_one_function_and_its_official_test_part_is_only_tested_on
 
     monkeypatch.setitem(SOURCES, "toy", toy)
     stage = make_stage(
-        id=spec("toy", classes=["a", "b"]), near={"toys": spec("toy", classes=["c"])}, calibration={"toys": spec("toy", classes=["d"])}
+        id=id_spec("toy", classes=["a", "b"]), near={"toys": spec("toy", classes=["c"])}, calibration={"toys": spec("toy", classes=["d"])}
     )
     main(stage)
     parts = {(row["group"], row["set"], row["source_id"].split("/")[0]) for name in SECTIONS for row in rows(stage, name)}
@@ -193,18 +193,18 @@ def test_new_source_is_one_function_and_its_official_test_part_is_only_tested_on
 def test_impossible_id_sources_are_named(make_stage, class_folder):
     one = class_folder("one", ("cat",))
     with pytest.raises(PenumbraError, match=r"prepare\.id: 1 class in folder"):
-        main(make_stage(id=spec("folder", one)))
+        main(make_stage(id=id_spec("folder", one)))
     (one / "dog").mkdir()
     with pytest.raises(PenumbraError, match=r"prepare\.id: no images of class dog"):
-        main(make_stage(id=spec("folder", one, ["cat", "dog"])))
+        main(make_stage(id=id_spec("folder", one, ["cat", "dog"])))
     few = class_folder("few", count=2)
     with pytest.raises(PenumbraError, match="2 images of class"):
-        main(make_stage(id=spec("folder", few)))
+        main(make_stage(id=id_spec("folder", few)))
     damaged = class_folder("damaged", count=5)
     for path in (damaged / "dog").iterdir():
         path.write_bytes(b"")
     with pytest.raises(PenumbraError, match=r"no usable train image of class dog"):
-        main(make_stage(id=spec("folder", damaged), quarantine_limit=1.0))
+        main(make_stage(id=id_spec("folder", damaged), quarantine_limit=1.0))
 
 
 def test_set_without_images_is_an_error(make_stage, tmp_path: Path):
@@ -219,7 +219,7 @@ def test_prepare_of_digits_needs_no_torch():
 
 
 def test_a_change_of_one_set_leaves_the_bytes_of_the_others(prepared: Stage, make_stage):
-    other = make_stage(out="other", shift={**prepared.params.prepare.shift, "strengths": 3})
+    other = make_stage(out="other", shift=prepared.params.prepare.shift.model_copy(update={"strengths": 3}))
     main(other)
     changed = {name for name in SECTIONS if file_hash(other, name) != file_hash(prepared, name)}
     assert changed == {"shifted"}

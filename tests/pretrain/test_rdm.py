@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -281,7 +282,8 @@ def test_a_killed_training_resumes_to_the_same_bytes(stage, tmp_path, monkeypatc
 def test_import_writes_the_published_weights_and_no_history(stage, tmp_path):
     network = randomised(build(stage.params.pretrain.rdm, 6))
     published_file(tmp_path / "rdm.pth", network, MoCoEncoder.from_pretrained(stage.read("models/encoder")))
-    stage.params["pretrain"]["rdm"]["checkpoint"] = str(tmp_path / "rdm.pth")
+    section = PARAMS["pretrain"]["rdm"] | {"checkpoint": str(tmp_path / "rdm.pth")}
+    stage = replace(stage, params=Params(PARAMS | {"pretrain": {"rdm": section}}))
     main(stage)
     assert sorted(path.name for path in stage.write().iterdir()) == ["config.json", "model.safetensors"]
     loaded = RDM.from_pretrained(stage.write()).state_dict()

@@ -29,7 +29,7 @@ STILL = POLICY | {
     "brightness": 0.0,
     "blur_share": 0.0,
 }
-MASKING = Params({"mask_mean": 0.55, "mask_std": 0.25, "mask_min": 0.5})
+MASKING = {"mask_mean": 0.55, "mask_std": 0.25, "mask_min": 0.5}
 
 
 def test_contrastive_loss_is_info_nce_times_two_tau():
@@ -71,7 +71,7 @@ def test_mask_ratio_follows_the_truncated_normal():
 
 
 def test_every_unmasked_token_enters_the_encoder():
-    ids, kept = corrupt(torch.zeros(5, 16, dtype=torch.long), 99, MASKING, generator(0))
+    ids, kept = corrupt(torch.zeros(5, 16, dtype=torch.long), 99, Params(MASKING), generator(0))
     assert kept.shape == (5, 8)
     for row, positions in zip(ids, kept, strict=True):
         assert set((row != 99).nonzero()[:, 0].tolist()) <= set(positions.tolist())
@@ -80,7 +80,7 @@ def test_every_unmasked_token_enters_the_encoder():
 def test_loss_of_a_uniform_generator_is_the_entropy():
     mage = MAGE(8, 4, 6, 16, 1, 2, 16, 1, 2, 0.0, {"width": 8, "multipliers": [1, 2], "codes": 20, "code_width": 4})
     torch.nn.init.zeros_(mage.token_emb.word_embeddings.weight)
-    loss = masked_loss(mage, torch.randint(0, 20, (2, 16)), torch.randn(2, 6), MASKING, 0.1, generator(0))
+    loss = masked_loss(mage, torch.randint(0, 20, (2, 16)), torch.randn(2, 6), Params(MASKING), 0.1, generator(0))
     assert loss.item() == pytest.approx(math.log(20), rel=1e-5)
 
 
@@ -89,13 +89,13 @@ def test_loss_is_the_smoothed_cross_entropy_of_the_masked_tokens_alone():
     mage = MAGE(8, 4, 6, 16, 1, 2, 16, 1, 2, 0.0, {"width": 8, "multipliers": [1, 2], "codes": 20, "code_width": 4})
     torch.nn.init.normal_(mage.token_emb.word_embeddings.weight)
     ids, z = torch.randint(0, 20, (2, 16)), torch.randn(2, 6)
-    corrupted, kept = corrupt(ids, mage.mask_id, MASKING, generator(0))
+    corrupted, kept = corrupt(ids, mage.mask_id, Params(MASKING), generator(0))
     log_probability = mage(corrupted, z, kept).log_softmax(-1)
     terms = []
     for row, position in (corrupted == mage.mask_id).nonzero().tolist():
         code = log_probability[row, position]
         terms.append(-0.9 * code[ids[row, position]] - 0.1 * code.mean())
-    loss = masked_loss(mage, ids, z, MASKING, 0.1, generator(0))
+    loss = masked_loss(mage, ids, z, Params(MASKING), 0.1, generator(0))
     torch.testing.assert_close(loss, torch.stack(terms).mean())
     assert loss > 4  # these logits are far from uniform
 

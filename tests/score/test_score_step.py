@@ -9,17 +9,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from scipy.special import logsumexp
 
-from penumbra.artifacts.images import ImageWriter, encode, read_pixels, read_table
+from penumbra.artifacts.images import ImageWriter, encode, read_table
 from penumbra.calibrators import fit
 from penumbra.errors import PenumbraError
 from penumbra.models.inference import Inference
 from penumbra.models.resnet import Detector
+from penumbra.schema import Score
 from penumbra.score import step
 from penumbra.stage import Params, Stage
 
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
 COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
-COLUMNS_OF_RECONSTRUCTIONS = {"sample_id": pa.string(), "source_id": pa.string(), "label": pa.int64(), "split": pa.string()}
 COUNTS = {"train": 12, "val": 8, "calibration": 9, "test": 7, "ood": 5, "shifted": 6}
 GROUPS = {"test": "id", "val": "id", "ood": "far", "shifted": "shift"}
 
@@ -38,7 +38,7 @@ def stage(tmp_path):
         torch.manual_seed(seed)
         Detector(**SIZES).save_pretrained(tmp_path / f"detectors/none/seed-{seed}")
     reads = {f"images/{name}": tmp_path / f"images/{name}.parquet" for name in COUNTS} | {"detectors/none": tmp_path / "detectors/none"}
-    params = Params({"score": {"knn_k": 3, "knn_more": [12, 1], "calibrator": "platt"}})
+    params = Params({"score": Score(knn_k=3, knn_more=[12, 1], calibrator="platt")})
     return Stage("score", "none", params, {}, reads, {"scores/none": tmp_path / "scores/none.parquet"}, tmp_path / "scratch")
 
 
@@ -90,31 +90,6 @@ def test_an_output_that_is_not_a_number_names_detector_seed_and_image(stage):
         step.main(stage)
 
 
-@pytest.fixture
-def with_reconstructions(stage, tmp_path):
-    """Two rows of training images, then the test images themselves: a perfect autoencoder; a split follows no order."""
-    path = tmp_path / "reconstruction.parquet"
-    rng = np.random.default_rng(1)
-    originals = read_pixels(stage.read("images/test"))
-    with ImageWriter(path, COLUMNS_OF_RECONSTRUCTIONS, {}) as writer:
-        for i in range(COUNTS["test"] + 2):
-            split = "train" if i in (0, 4) else "test"
-            place = i - 1 - (i > 4)
-            pixels = originals[place] if split == "test" else rng.integers(0, 255, (16, 16, 3)).astype(np.uint8)
-            writer.add(encode(pixels), sample_id=f"reconstruction/{i}", source_id=f"{split}/{place}", label=place % 3, split=split)
-    return replace(stage, reads=stage.reads | {"outliers/reconstruction": path})
-
-
-def test_perfect_reconstructions_of_test_images_score_as_these_do(with_reconstructions):
-    step.main(with_reconstructions)
-    table = read_table(with_reconstructions.write()).to_pandas()
-    made, real = table[table.group == "reconstruction"], table[table.group == "id"]
-    assert len(made) == 2 * COUNTS["test"] and set(made.set) == {"id-reconstructed"}
-    assert not set(made.sample_id) & {"reconstruction/0", "reconstruction/4"}
-    scores = ["label", "predicted", "msp", "energy", "knn", "knn_12", "confidence"]
-    np.testing.assert_allclose(made[scores], real[scores])
-
-
 def test_validation_images_are_no_id_test_images(stage):
     step.main(stage)
     table = read_table(stage.write()).to_pandas()
@@ -123,22 +98,7 @@ def test_validation_images_are_no_id_test_images(stage):
     assert (table.group == "id").sum() == 2 * COUNTS["test"]
 
 
-def test_a_wrong_reconstruction_is_named_not_a_row_of_another_split(with_reconstructions, monkeypatch):
-    forward = Detector.forward_with_features
-    passed = []
-
-    def spoil(self, images):
-        passed.append(len(images))
-        logits, features = forward(self, images)
-        return (logits * float("nan") if len(passed) == 7 else logits), features
-
-    monkeypatch.setattr(Detector, "forward_with_features", spoil)
-    with pytest.raises(PenumbraError, match=r"output for image reconstruction/1 is NaN or infinite \(7 of 7 images\)"):
-        step.main(with_reconstructions)
-    assert passed[6] == COUNTS["test"]
-
-
 def test_more_neighbours_than_training_images_name_the_parameter(stage):
-    params = Params({"score": {"knn_k": 3, "knn_more": [1, 13], "calibrator": "platt"}})
+    params = Params({"score": Score(knn_k=3, knn_more=[1, 13], calibrator="platt")})
     with pytest.raises(PenumbraError, match=r"score\.knn_more = 13: must be at most 12"):
         step.main(replace(stage, params=params))

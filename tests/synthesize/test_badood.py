@@ -6,14 +6,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from outlier_files import outliers_of, selection_of
 
 from penumbra.artifacts.features import write_features
 from penumbra.artifacts.images import read_pixels
 from penumbra.models.mage import MAGE
 from penumbra.models.moco import MoCoEncoder, standardise
 from penumbra.models.rdm import RDM
+from penumbra.schema import BadOod
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import step, units
+from penumbra.synthesize import badood, badood_units
 from penumbra.synthesize.candidates import Streams, draw_images, guide
 from penumbra.synthesize.measures import distances
 
@@ -47,25 +49,26 @@ def models(tmp_path_factory):
 
 @pytest.fixture
 def stage(models, tmp_path, monkeypatch):
-    monkeypatch.setattr(step, "BLOCK", 4)
+    monkeypatch.setattr(badood, "BLOCK", 4)
     return make_stage(models, tmp_path, "badood")
 
 
 def make_stage(models, folder, method, **changes):
     guidance = "gaussian" if method == "badood-gaussian" else "minority"
-    params = {"common": {"seed": 0, "image_size": 8}, "synthesize": {method: METHOD | {"guidance": guidance} | changes}}
+    section = BadOod(**METHOD).model_copy(update={"guidance": guidance} | changes)
+    params = {"common": {"seed": 0, "image_size": 8}, "synthesize": {method: section}}
     reads = {"features/encoder": models / "encoder.safetensors"} | {f"models/{name}": models / name for name in ("encoder", "rdm", "mage")}
-    return Stage("synthesize", method, Params(params), {}, reads, {f"outliers/{method}": folder / f"{method}.parquet"}, folder / "scratch")
+    return Stage("synthesize", method, Params(params), {}, reads, outliers_of(folder, method), folder / "scratch")
 
 
 def rows_of(stage):
-    return pq.read_table(stage.write()).to_pandas()
+    return pq.read_table(stage.write("outliers")).to_pandas()
 
 
 def test_each_row_says_where_it_comes_from(stage):
-    step.main(stage)
+    badood.main(stage)
     rows = rows_of(stage)
-    assert list(rows.columns) == ["image", *step.COLUMNS]
+    assert list(rows.columns) == ["image", *badood.COLUMNS]
     assert rows["sample_id"].tolist()[:3] == ["badood/000000-0", "badood/000000-1", "badood/000001-0"]
     assert rows["source_id"].tolist() == [f"train/{index // 2:06d}" for index in range(14)]
     assert rows["label"].tolist() == [index // 2 % 3 for index in range(14)]
@@ -74,14 +77,19 @@ def test_each_row_says_where_it_comes_from(stage):
     assert (rows["displacement"][rows["scale"] > 0] > 0).all()
     assert (rows["minority_before"] == rows["minority_after"])[rows["scale"] == 0].all()
     np.testing.assert_allclose(rows["norm"], [np.linalg.norm(z) for z in rows["representation"]], rtol=1e-5)
-    assert read_pixels(stage.write()).shape == (14, 8, 8, 3)
+    assert read_pixels(stage.write("outliers")).shape == (14, 8, 8, 3)
+
+
+def test_the_selection_of_all_names_every_candidate_in_order(stage):
+    badood.main(stage)
+    assert selection_of(stage) == rows_of(stage)["sample_id"].tolist()
 
 
 def test_distances_are_those_of_the_stored_image(stage, models):
-    step.main(stage)
-    pixels = torch.from_numpy(read_pixels(stage.write())).permute(0, 3, 1, 2).float() / 255
+    badood.main(stage)
+    pixels = torch.from_numpy(read_pixels(stage.write("outliers"))).permute(0, 3, 1, 2).float() / 255
     made = MoCoEncoder.from_pretrained(models / "encoder").represent(pixels)
-    source = units.read_features(models / "encoder.safetensors")[0]["representation"].repeat_interleave(2, 0)
+    source = badood_units.read_features(models / "encoder.safetensors")[0]["representation"].repeat_interleave(2, 0)
     rows = rows_of(stage)
     np.testing.assert_allclose(rows["distance_l2"], (made - source).norm(dim=1), rtol=1e-4)
     np.testing.assert_allclose(rows["distance_mse"], rows["distance_l2"] ** 2 / D, rtol=1e-4)
@@ -95,19 +103,19 @@ def test_distances_of_standardised_rows_agree_with_each_other():
 
 
 def test_parts_in_any_order_give_the_bytes_of_the_whole(stage, models, tmp_path):
-    step.main(stage)
+    badood.main(stage)
     other = make_stage(models, tmp_path / "other", "badood")
     for index in (2, 0, 1):
-        step.main(replace(other, part=(index, 3)))
-    assert not other.write().exists()
-    step.main(other)
-    assert other.write().read_bytes() == stage.write().read_bytes()
+        badood.main(replace(other, part=(index, 3)))
+    assert not other.write("outliers").exists()
+    badood.main(other)
+    assert other.write("outliers").read_bytes() == stage.write("outliers").read_bytes()
     assert not (other.scratch_root / other.name).exists()
 
 
 def test_a_killed_run_resumes_without_repeating_a_block(stage, models, tmp_path, monkeypatch):
-    step.main(stage)
-    other, made, make_block = make_stage(models, tmp_path / "other", "badood"), [], units.make_block
+    badood.main(stage)
+    other, made, make_block = make_stage(models, tmp_path / "other", "badood"), [], badood_units.make_block
 
     def counted(*args):
         if len(made) == 2:
@@ -116,27 +124,27 @@ def test_a_killed_run_resumes_without_repeating_a_block(stage, models, tmp_path,
         made.append("block")
         return make_block(*args)
 
-    monkeypatch.setattr(units, "make_block", counted)
+    monkeypatch.setattr(badood_units, "make_block", counted)
     with pytest.raises(KeyboardInterrupt):
-        step.main(other)
-    step.main(other)
+        badood.main(other)
+    badood.main(other)
     assert made.count("block") == 4
-    assert other.write().read_bytes() == stage.write().read_bytes()
+    assert other.write("outliers").read_bytes() == stage.write("outliers").read_bytes()
 
 
 def test_a_candidate_does_not_depend_on_its_block(stage, models, tmp_path, monkeypatch):
-    step.main(stage)
-    monkeypatch.setattr(step, "BLOCK", 14)
+    badood.main(stage)
+    monkeypatch.setattr(badood, "BLOCK", 14)
     other = make_stage(models, tmp_path / "other", "badood")
-    step.main(other)
+    badood.main(other)
     np.testing.assert_allclose(np.stack(rows_of(stage)["representation"]), np.stack(rows_of(other)["representation"]), atol=1e-4)
 
 
 def test_methods_share_all_noise_but_their_guidance(stage, models, tmp_path):
     """Scale 0 leaves the unguided candidate, which is then one and the same for both methods, its image included."""
     gaussian = make_stage(models, tmp_path, "badood-gaussian")
-    step.main(stage)
-    step.main(gaussian)
+    badood.main(stage)
+    badood.main(gaussian)
     a, b = rows_of(stage), rows_of(gaussian)
     unguided = a["scale"] == 0
     assert (a["minority_before"] == b["minority_before"]).all()
@@ -146,12 +154,12 @@ def test_methods_share_all_noise_but_their_guidance(stage, models, tmp_path):
 
 def test_restandardized_candidates_have_the_norm_of_id(models, tmp_path):
     stage = make_stage(models, tmp_path, "badood", restandardize=True)
-    step.main(stage)
+    badood.main(stage)
     np.testing.assert_allclose(rows_of(stage)["norm"], (D - 1) ** 0.5, rtol=1e-5)
 
 
 def test_a_collapse_is_reported(models, tmp_path, capsys):
-    step.main(make_stage(models, tmp_path, "badood", scales=[50.0]))
+    badood.main(make_stage(models, tmp_path, "badood", scales=[50.0]))
     assert "warning: synthesize@badood: samples of scale 50 collapse" in capsys.readouterr().err
 
 
@@ -167,7 +175,7 @@ def test_streams_of_purposes_are_independent_and_restart():
 def test_guide_of_a_subset_is_the_subset_of_guide(models, guidance):
     rdm = RDM.from_pretrained(models / "rdm")
     z0, ids, scales = torch.randn(5, D), list("abcde"), [0.0, 0.1, 0.2, 0.1, 0.0]
-    p = Params(METHOD | {"guidance": guidance})
+    p = BadOod(**METHOD | {"guidance": guidance})
     whole = guide(rdm, rdm.alphas_cumprod, z0, scales, Streams(0, ids), p)
     part = guide(rdm, rdm.alphas_cumprod, z0[[3, 1]], [0.1, 0.1], Streams(0, ["d", "b"]), p)
     torch.testing.assert_close(part.representation, whole.representation[[3, 1]], atol=1e-4, rtol=1e-4)
@@ -181,7 +189,7 @@ def test_representations_are_noised_to_exactly_t(models):
         seen.append((z, t))
         return rdm(z, t)
 
-    guide(recorded, rdm.alphas_cumprod, z0, [0.1, 0.1], Streams(0, ["a", "b"]), Params(METHOD))
+    guide(recorded, rdm.alphas_cumprod, z0, [0.1, 0.1], Streams(0, ["a", "b"]), BadOod(**METHOD))
     level = torch.cumprod(1 - torch.linspace(0.0015**0.5, 0.0195**0.5, 50, dtype=torch.float64) ** 2, 0)[30].float()
     expected = level.sqrt() * z0 + (1 - level).sqrt() * Streams(0, ["a", "b"]).of("forward").normal(D)
     torch.testing.assert_close(seen[0][0], expected)
@@ -198,7 +206,7 @@ CHANGES = {
 def test_every_parameter_of_the_guidance_counts(models, name):
     rdm = RDM.from_pretrained(models / "rdm")
     z0, scales, streams = torch.randn(2, D, generator=torch.Generator().manual_seed(0)), [0.2, 0.2], Streams(0, ["a", "b"])
-    one, other = (guide(rdm, rdm.alphas_cumprod, z0, scales, streams, Params(METHOD | c)) for c in ({}, {name: CHANGES[name]}))
+    one, other = (guide(rdm, rdm.alphas_cumprod, z0, scales, streams, BadOod(**METHOD | c)) for c in ({}, {name: CHANGES[name]}))
     assert (one.representation - other.representation).abs().max() > 1e-3
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from outlier_files import outliers_of, selection_of
 
 from penumbra.artifacts.features import write_features
 from penumbra.artifacts.images import ImageWriter, decode, encode
@@ -15,6 +16,7 @@ from penumbra.guidance.diffusion import ddim_step
 from penumbra.models.latent import LatentDiffusion
 from penumbra.models.resnet import ResNet, energy
 from penumbra.noise import SampleNoise
+from penumbra.schema import Good, Strengths
 from penumbra.scores import knn
 from penumbra.stage import Params, Stage
 from penumbra.synthesize import good, good_units
@@ -51,12 +53,12 @@ def models(tmp_path_factory):
 def make_stage(models, folder, **changes):
     reads = {"models/diffusion": "diffusion", "models/classifier": "classifier", "features/classifier": "classifier.safetensors"}
     reads = {name: models / file for name, file in (reads | {"images/train": "train.parquet"}).items()}
-    params = Params({"common": {"seed": 0, "image_size": SIZE}, "synthesize": {"good": METHOD | changes}})
-    return Stage("synthesize", "good", params, {}, reads, {"outliers/good": folder / "good.parquet"}, folder / "scratch")
+    params = Params({"common": {"seed": 0, "image_size": SIZE}, "synthesize": {"good": Good(**METHOD | changes)}})
+    return Stage("synthesize", "good", params, {}, reads, outliers_of(folder, "good"), folder / "scratch")
 
 
 def rows_of(stage):
-    return pq.read_table(stage.write()).to_pandas()
+    return pq.read_table(stage.write("outliers")).to_pandas()
 
 
 def pixels_of(rows):
@@ -79,6 +81,7 @@ def test_every_combination_of_strengths_is_sampled_for_every_class(whole):
     assert rows["sample_id"].is_unique and rows["sample_id"][0].startswith("good/")
     assert (rows["source_id"] == "").all() and (rows["seed"] == 0).all()
     assert rows["prompt"].tolist() == [f"a {('cat', 'dog')[label]}" for label in rows["label"]]
+    assert selection_of(whole) == rows["sample_id"].tolist()
 
 
 def test_energy_distance_and_prediction_are_those_of_the_final_image(whole, models):
@@ -98,7 +101,7 @@ def test_strength_zero_is_plain_sampling_from_the_prompt(whole, models):
     rows = rows_of(whole)
     plain = rows[(rows["guidance"] == "image") & (rows["rho"] == 0) & (rows["mu"] == 0)]
     model = LatentDiffusion.load(models / "diffusion")
-    candidates = {f"good/{c.index:06d}": c for c in good.plan(Params(METHOD).guidances, CLASSES)}
+    candidates = {f"good/{c.index:06d}": c for c in good.plan(Good(**METHOD).guidances, CLASSES)}
     for row in plain.itertuples():
         streams = {name: SampleNoise(0, f"synthesize/good/{name}", [candidates[row.sample_id].stream]) for name in ("start", "sampler")}
         z, grid = streams["start"].normal(4, 8, 8), model.grid(4)
@@ -120,7 +123,7 @@ def test_strength_moves_samples_out(whole):
 
 
 def test_first_copies_share_their_noise_and_no_others_do():
-    candidates = good.plan(Params(METHOD).guidances, CLASSES)
+    candidates = good.plan(Good(**METHOD).guidances, CLASSES)
     first = {c.stream for c in candidates if c.stream in ("0", "1")}
     others = [c.stream for c in candidates if c.stream not in first]
     assert first == {"0", "1"} and len(set(others)) == len(others) == 8
@@ -133,9 +136,9 @@ def test_parts_in_any_order_give_the_bytes_of_the_whole(whole, models, tmp_path,
     good.main(one)
     for index in (1, 0):
         good.main(replace(other, part=(index, 2)))
-    assert not other.write().exists()
+    assert not other.write("outliers").exists()
     good.main(other)
-    assert other.write().read_bytes() == one.write().read_bytes()
+    assert other.write("outliers").read_bytes() == one.write("outliers").read_bytes()
     assert not (other.scratch_root / other.name).exists()
     np.testing.assert_allclose(rows_of(one)["energy"], rows_of(whole)["energy"], rtol=1e-2)  # other blocks, other batch mates
 
@@ -152,7 +155,7 @@ def latents_of(models, tmp_path_factory):
     stage = make_stage(models, tmp_path_factory.mktemp("latents"))
 
     def draw(**changes):
-        p = Params(METHOD | changes)
+        p = Good(**METHOD | changes)
         candidates = [c for c in good.plan(p.guidances, CLASSES) if c.rho == 20 and c.mu == 20]
         loaded = good_units.load(replace(stage, params=Params({"synthesize": {"good": p}})), torch.device("cpu"))
         return good_units.draw_latents(loaded, candidates, 0, p)
@@ -175,7 +178,7 @@ def test_larger_images_are_scaled_to_the_experiment(whole, models, tmp_path):
 
 
 def test_strengths_that_break_the_sampler_are_named(models, tmp_path):
-    broken = {"image": IMAGE | {"rho": [0.0, 1e38], "mu": [0.5], "per_class": 1}}
+    broken = {"image": Strengths(**IMAGE).model_copy(update={"rho": [0.0, 1e38], "mu": [0.5], "per_class": 1})}
     with pytest.raises(PenumbraError, match=r"synthesize@good: 2 of 4 samples are NaN .* image with rho = 1e\+38 and mu = 0.5"):
         good.main(make_stage(models, tmp_path, guidances=broken))
 

@@ -7,19 +7,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from outlier_files import outliers_of, selection_of
 
 from penumbra.artifacts.images import ImageWriter, decode, encode, read_pixels
 from penumbra.errors import PenumbraError
 from penumbra.models.latent import LatentDiffusion
-from penumbra.models.moco import MoCoEncoder
+from penumbra.schema import Sona
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import pipeline, reconstruction, sona, sona_units
+from penumbra.synthesize import pipeline, sona, sona_units
 from penumbra.synthesize.illustration import FRAMES, mask_steps, path_steps
 from tiny_pipeline import write_tiny_pipeline
 
 SIZE = 12  # pixels; those of the pipeline are 16
 METHOD = {
-    "method": "sona", "edit": "sona", "prompt": "of {}", "words": "random", "word_file": None, "steps": 5, "stop": [1, 5], "scale": 10.0,
+    "edit": "sona", "prompt": "of {}", "words": "random", "word_file": None, "steps": 5, "stop": [1, 5], "scale": 10.0,
     "share": 0.2, "remove": True, "keep": True, "add": True, "spare": True, "granularity": "channel", "warmup": [0, 0, 0],
     "momentum_scale": 0.0, "momentum_beta": 0.6, "text_guidance": 0.0, "posterior": "mean", "sampler": "ddim", "splits": ["train"],
     "illustrated": 3,
@@ -32,9 +33,6 @@ COUNTS = {"train": 11, "test": 4, "world": 8}
 def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     write_tiny_pipeline(folder / "diffusion")
-    torch.manual_seed(0)
-    encoder = MoCoEncoder(image_size=8, patch_size=4, width=16, depth=1, heads=2, projection_hidden=16, projection=6)
-    encoder.eval().save_pretrained(folder / "encoder")
     draws = np.random.default_rng(0)
     columns = {"sample_id": pa.string(), "label": pa.int64(), "caption": pa.string()}
     for split, count in COUNTS.items():
@@ -52,20 +50,20 @@ def small_blocks(monkeypatch):
 
 
 def make_stage(inputs, folder, item="sona", world=True, **changes):
-    params = {"common": {"seed": 0, "image_size": SIZE}, "synthesize": {item: METHOD | changes}}
-    reads = {f"models/{name}": inputs / name for name in ("diffusion", "encoder")}
+    params = {"common": {"seed": 0, "image_size": SIZE}, "synthesize": {item: Sona(**METHOD).model_copy(update=changes)}}
+    reads = {"models/diffusion": inputs / "diffusion"}
     reads |= {f"images/{split}": inputs / f"{split}.parquet" for split in COUNTS if split != "world" or world}
-    return Stage("synthesize", item, Params(params), {}, reads, {f"outliers/{item}": folder / f"{item}.parquet"}, folder / "scratch")
+    return Stage("synthesize", item, Params(params), {}, reads, outliers_of(folder, item), folder / "scratch")
 
 
 def rows_of(stage):
-    return pq.read_table(stage.write()).to_pandas()
+    return pq.read_table(stage.write("outliers")).to_pandas()
 
 
 def run(inputs, folder, **changes):
     stage = make_stage(inputs, folder, **changes)
     sona.main(stage)
-    return rows_of(stage), read_pixels(stage.write())
+    return rows_of(stage), read_pixels(stage.write("outliers"))
 
 
 @pytest.fixture(scope="module")
@@ -90,27 +88,31 @@ def test_each_id_image_is_edited_once_and_says_how(default):
     assert rows["stop"].between(1, 5).all()
     assert rows["stop"].nunique() > 2
     assert (rows["displacement"] > 0).all()
-    pixels = read_pixels(default.write())
+    pixels = read_pixels(default.write("outliers"))
     assert pixels.shape == (11, SIZE, SIZE, 3)
     assert pixels.std() > 0
+    assert selection_of(default) == rows["sample_id"].tolist()
 
 
-def test_distances_are_those_of_the_stored_images(default, inputs):
-    encoder = MoCoEncoder.from_pretrained(inputs / "encoder")
-    made, source = (
-        encoder.represent(torch.from_numpy(read_pixels(path)).permute(0, 3, 1, 2).float() / 255)
-        for path in (default.write(), inputs / "train.parquet")
-    )
-    np.testing.assert_allclose(rows_of(default)["distance_l2"], (made - source).norm(dim=1), rtol=1e-3, atol=1e-4)
+def test_distances_are_those_of_the_latents_of_the_stored_images(default, inputs):
+    model = LatentDiffusion.load(inputs / "diffusion")
+    with torch.no_grad():
+        made, source = (
+            model.encode(pipeline.resized(torch.from_numpy(read_pixels(path)).permute(0, 3, 1, 2).float() / 255, (16, 16))).flatten(1)
+            for path in (default.write("outliers"), inputs / "train.parquet")
+        )
+    rows = rows_of(default)
+    np.testing.assert_allclose(rows["distance_l2"], (made - source).norm(dim=1), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(rows["distance_cosine"], 1 - torch.nn.functional.cosine_similarity(made, source), rtol=1e-2, atol=1e-5)
 
 
 def test_parts_in_any_order_give_the_bytes_of_the_whole(default, inputs, tmp_path):
     other = make_stage(inputs, tmp_path)
     for index in (2, 0, 1):
         sona.main(replace(other, part=(index, 3)))
-    assert not other.write().exists()
+    assert not other.write("outliers").exists()
     sona.main(other)
-    assert other.write().read_bytes() == default.write().read_bytes()
+    assert other.write("outliers").read_bytes() == default.write("outliers").read_bytes()
 
 
 def test_stops_and_words_do_not_depend_on_edit_or_block(default, inputs, tmp_path, monkeypatch):
@@ -127,7 +129,7 @@ def test_an_image_does_not_depend_on_its_block(default, inputs, tmp_path, monkey
     again, others = run(inputs, tmp_path / "other", scale=1.0)
     np.testing.assert_allclose(rows["displacement"], again["displacement"], rtol=1e-2)
     assert np.mean(pixels != others) < 0.05
-    assert np.mean(pixels == read_pixels(default.write())) < 0.9
+    assert np.mean(pixels == read_pixels(default.write("outliers"))) < 0.9
 
 
 def test_edits_share_their_noise_so_that_without_guidance_they_are_one(inputs, tmp_path):
@@ -147,7 +149,7 @@ def test_sega_is_led_by_the_id_prompt_and_sdedit_by_the_ood_prompt_alone():
     """What SONA's own switches say does not matter to them."""
     off = {"remove": False, "keep": False, "add": False, "spare": False, "text_guidance": 3.0}
     for flags in ({}, off):
-        sega, sdedit = (sona_units.edit_of(Params(METHOD | {"text_guidance": 3.0} | flags | {"edit": edit})) for edit in ("sega", "sdedit"))
+        sega, sdedit = (sona_units.edit_of(Sona(**METHOD | {"text_guidance": 3.0} | flags | {"edit": edit})) for edit in ("sega", "sdedit"))
         assert (sega.text, sega.terms, sega.spare, sega.conditions) == ("id", ("add",), False, ("id", "ood"))
         assert (sdedit.text, sdedit.terms, sdedit.conditions) == ("ood", (), ("ood",))
 
@@ -171,22 +173,14 @@ def test_stops_are_uniform_over_both_bounds_and_all_between(stop):
     assert counts.sum() == counts[stop[0] : stop[1] + 1].sum()
 
 
-def test_reconstruction_is_the_autoencoders_round_trip_and_needs_no_words(inputs, tmp_path):
-    stage = make_stage(inputs, tmp_path, "reconstruction", world=False, stop=[0, 0], splits=["train", "test"])
-    reconstruction.main(stage)
+def test_without_a_step_an_edit_is_the_autoencoders_round_trip_and_needs_no_words(inputs, tmp_path):
+    stage = make_stage(inputs, tmp_path, world=False, stop=[0, 0], splits=["train", "test"])
+    sona.main(stage)
     rows = rows_of(stage)
     assert rows["split"].tolist() == ["train"] * 11 + ["test"] * 4
     assert rows["source_id"].tolist() == [f"train/{index:06d}" for index in range(11)] + [f"test/{index:06d}" for index in range(4)]
-    assert (rows["word"] == "").all()
-    assert (rows["stop"] == 0).all()
-    assert (rows["displacement"] == 0).all()
+    assert (rows["word"] == "").all() and (rows["stop"] == 0).all() and (rows["displacement"] == 0).all()
     assert rows["masks"].isna().all()
-    model = LatentDiffusion.load(inputs / "diffusion")
-    images = torch.from_numpy(read_pixels(inputs / "test.parquet")).permute(0, 3, 1, 2).float() / 255
-    with torch.no_grad():
-        made = model.decode(model.encode(pipeline.resized(images, (16, 16))))
-    expected = (pipeline.resized(made, (SIZE, SIZE)).clamp(0, 1) * 255).permute(0, 2, 3, 1).numpy()
-    assert np.abs(read_pixels(stage.write())[11:] - expected).max() < 1
 
 
 def test_a_stop_of_zero_among_others_has_no_word(inputs, tmp_path):
@@ -210,7 +204,7 @@ def test_illustrated_rows_are_spread_and_show_masks_and_path(default):
 
 
 def test_the_last_frame_of_the_path_is_close_to_the_outlier(default):
-    rows, pixels = rows_of(default), read_pixels(default.write())
+    rows, pixels = rows_of(default), read_pixels(default.write("outliers"))
     for index, row in rows[rows["path"].notna()].iterrows():
         last, first = (decode(row["path"])[:, start : start + SIZE or None].astype(float) for start in (-SIZE, 0))
         assert np.abs(last - pixels[index]).mean() < 8

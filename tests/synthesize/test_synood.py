@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from outlier_files import outliers_of, selection_of
 from PIL import Image as Picture
 
 from penumbra.artifacts.contexts import Context, write_contexts
@@ -16,19 +17,18 @@ from penumbra.artifacts.negatives import Negative, TextFeatures, write_negatives
 from penumbra.errors import PenumbraError
 from penumbra.guidance.skip import OodLoss
 from penumbra.models.inpainting import InpaintingDiffusion
-from penumbra.models.moco import MoCoEncoder
 from penumbra.models.resnet import ResNet
+from penumbra.schema import SynOod, SynOodNegatives
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import control, pipeline, synood, synood_units
+from penumbra.synthesize import negatives, pipeline, synood, synood_units
 from tiny_pipeline import write_tiny_inpainting
 
 SIZE = 12  # pixels; those of the pipeline are 16
 METHOD = {
-    "method": "synood", "prompts": "contexts", "prompt": "of {}", "characters": 7, "per_class": 4, "strength": 0.6, "steps": 5,
+    "prompt": "of {}", "characters": 7, "per_class": 4, "strength": 0.6, "steps": 5,
     "guidance_scale": 2.0, "iterations": 3, "step_size": 0.2, "loss": "energy", "margin": -1.0, "temperature": 1.0, "sampler": "ddim",
     "posterior": "mean", "classifier_size": 16, "jpeg": 75, "splits": ["train"], "illustrated": 3,
 }  # fmt: skip
-CONTROL = {"iterations": 0, "per_class": None, "splits": ["train", "test"], "illustrated": 0}
 COUNTS = {"train": 11, "test": 4}
 LABELS = ["cat, dogs", "bee", "", "  elk ,yak"]
 WORDS = ["ant", "cow", "hen"]
@@ -46,8 +46,6 @@ def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     write_tiny_inpainting(folder / "inpainting")
     torch.manual_seed(0)
-    encoder = MoCoEncoder(image_size=8, patch_size=4, width=16, depth=1, heads=2, projection_hidden=16, projection=6)
-    encoder.eval().save_pretrained(folder / "encoder")
     classifier = ResNet(**ARCHITECTURE)
     torch.nn.init.normal_(classifier.fc.weight, std=3.0)
     classifier.eval().save_pretrained(folder / "classifier")
@@ -63,16 +61,17 @@ def inputs(tmp_path_factory):
     return folder
 
 
-def make_stage(inputs, folder, item="synood", **changes):
-    params = {"common": {"seed": 0, "image_size": SIZE}, "synthesize": {item: METHOD | changes}}
-    reads = {f"models/{name}": inputs / name for name in ("inpainting", "classifier", "encoder")}
+def make_stage(inputs, folder, item="synood", kind=SynOod, **changes):
+    params = {"common": {"seed": 0, "image_size": SIZE}, "synthesize": {item: kind(**METHOD).model_copy(update=changes)}}
+    reads = {f"models/{name}": inputs / name for name in ("inpainting", "classifier")}
     reads |= {f"images/{split}": inputs / f"{split}.parquet" for split in COUNTS}
-    reads |= {"features/contexts": inputs / "contexts.csv", "features/negatives": inputs / "negatives.safetensors"}
-    return Stage("synthesize", item, Params(params), {}, reads, {f"outliers/{item}": folder / f"{item}.parquet"}, folder / "scratch")
+    prompts = {SynOod: "contexts.csv", SynOodNegatives: "negatives.safetensors"}[kind]
+    reads[f"features/{prompts.partition('.')[0]}"] = inputs / prompts
+    return Stage("synthesize", item, Params(params), {}, reads, outliers_of(folder, item), folder / "scratch")
 
 
 def rows_of(stage):
-    return pq.read_table(stage.write()).to_pandas()
+    return pq.read_table(stage.write("outliers")).to_pandas()
 
 
 def run(inputs, folder, **changes):
@@ -108,6 +107,7 @@ def test_the_images_of_most_bytes_per_pixel_of_each_class_are_repainted(default)
     assert rows["label"].tolist() == [index % 2 for index in kept]
     assert (rows["split"] == "train").all()
     np.testing.assert_allclose(rows["complexity"], complexity[kept], rtol=1e-6)
+    assert selection_of(default) == rows["sample_id"].tolist()
 
 
 def test_prompts_are_the_labels_cut_to_their_length_and_none_without_labels(default):
@@ -137,12 +137,11 @@ def test_energies_and_losses_are_those_of_the_image_of_each_iteration(inputs, ki
     models = synood_units.Models(
         InpaintingDiffusion.load(inputs / "inpainting"),
         ResNet.from_pretrained(inputs / "classifier"),
-        MoCoEncoder.from_pretrained(inputs / "encoder"),
     )
     images = [synood.Image("train", row, f"train/{row}", 0, 1.0) for row in range(3)]
     sources = [synood.Source(image, row, "bee", "of bee", True) for row, image in enumerate(images)]
     pixels = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
-    made = synood_units.outliers_of(models, pixels, sources, Params(METHOD | {"loss": kind}), 0)
+    made = synood_units.outliers_of(models, pixels, sources, SynOod(**METHOD | {"loss": kind}), 0)
     loss = OodLoss(kind, -1.0, 1.0)
     for row in range(3):
         frames = np.stack(np.split(decode(made.frames[row]), 3, axis=1))
@@ -163,14 +162,16 @@ def test_a_step_of_zero_repeats_the_first_run(inputs, tmp_path):
     assert (series(still, "energies") == series(once, "energies")).all()
 
 
-def test_distances_are_those_of_the_stored_images(default, inputs):
-    encoder, rows = MoCoEncoder.from_pretrained(inputs / "encoder"), rows_of(default)
+def test_distances_are_those_of_the_latents_of_the_stored_images(default, inputs):
+    model, rows = InpaintingDiffusion.load(inputs / "inpainting"), rows_of(default)
     picked = [int(source[-6:]) for source in rows["source_id"]]
-    made, source = (
-        encoder.represent(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)
-        for pixels in (read_pixels(default.write()), read_pixels(inputs / "train.parquet")[picked])
-    )
+    with torch.no_grad():
+        made, source = (
+            model.encode(pipeline.resized(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255, (16, 16))).flatten(1)
+            for pixels in (read_pixels(default.write("outliers")), read_pixels(inputs / "train.parquet")[picked])
+        )
     np.testing.assert_allclose(rows["distance_l2"], (made - source).norm(dim=1), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(rows["distance_cosine"], 1 - torch.nn.functional.cosine_similarity(made, source), rtol=1e-2, atol=1e-5)
 
 
 @pytest.mark.parametrize(("jpeg", "start"), [(75, b"\xff\xd8"), (None, b"\x89PNG")])
@@ -185,9 +186,9 @@ def test_parts_in_any_order_give_the_bytes_of_the_whole(default, inputs, tmp_pat
     other = make_stage(inputs, tmp_path)
     for index in (2, 0, 1):
         synood.main(replace(other, part=(index, 3)))
-    assert not other.write().exists()
+    assert not other.write("outliers").exists()
     synood.main(other)
-    assert other.write().read_bytes() == default.write().read_bytes()
+    assert other.write("outliers").read_bytes() == default.write("outliers").read_bytes()
 
 
 def test_an_image_does_not_depend_on_its_block(default, inputs, tmp_path):
@@ -198,10 +199,16 @@ def test_an_image_does_not_depend_on_its_block(default, inputs, tmp_path):
 
 
 def test_each_image_has_a_negative_label_of_its_own(default, inputs, tmp_path):
-    rows = run(inputs, tmp_path, prompts="negatives", iterations=1, per_class=None)
+    def made(folder, **changes):
+        stage = make_stage(inputs, folder, "negatives", SynOodNegatives, iterations=1, **changes)
+        negatives.main(stage)
+        return rows_of(stage)
+
+    rows = made(tmp_path, per_class=None)
     assert set(rows["context"]) == set(WORDS)
     assert (rows["prompt"] == "of " + rows["context"]).all()
-    fewer = run(inputs, tmp_path / "fewer", prompts="negatives", iterations=1)
+    assert rows["sample_id"][0] == "negatives/000000"
+    fewer = made(tmp_path / "fewer")
     assert set(zip(fewer["source_id"], fewer["context"], strict=True)) < set(zip(rows["source_id"], rows["context"], strict=True))
 
 
@@ -222,22 +229,6 @@ def test_pndm_and_losses_are_other_ways_from_the_same_noise(default, inputs, tmp
     assert not np.allclose(series(uniform, "energies")[:, 1], series(rows, "energies")[:, 1])
 
 
-def test_the_control_is_the_round_trip_of_all_images_compressed_alike(inputs, tmp_path):
-    stage = make_stage(inputs, tmp_path, "control", **CONTROL)
-    control.main(replace(stage, reads={name: path for name, path in stage.reads.items() if not name.startswith("features/")}))
-    rows = rows_of(stage)
-    assert rows["source_id"].tolist() == [f"{split}/{index:06d}" for split, count in COUNTS.items() for index in range(count)]
-    assert (rows["prompt"] == "").all() and (rows["displacement"] == 0).all() and rows["frames"].isna().all()
-    assert series(rows, "energies").shape == (15, 1)
-    model = InpaintingDiffusion.load(inputs / "inpainting")
-    images = torch.from_numpy(read_pixels(inputs / "test.parquet")).permute(0, 3, 1, 2).float() / 255
-    with torch.no_grad():
-        made = pipeline.resized(model.decode(model.encode(pipeline.resized(images, (16, 16)))), (SIZE, SIZE))
-    pixels = (made.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    compressed = np.stack([decode(encode(image, jpeg=75)) for image in pixels])
-    assert np.abs(read_pixels(stage.write())[11:].astype(int) - compressed).mean() < 1
-
-
 def test_an_image_without_a_context_is_an_error_that_names_both(inputs, tmp_path):
     with pytest.raises(PenumbraError, match=r"contexts\.csv: has no row for image test/000000 \(4 of 12"):
         run(inputs, tmp_path, splits=["train", "test"])
@@ -246,9 +237,9 @@ def test_an_image_without_a_context_is_an_error_that_names_both(inputs, tmp_path
 def test_no_negative_label_is_an_error(inputs, tmp_path):
     path = tmp_path / "none.safetensors"
     write_negatives(path, TextFeatures(*torch.zeros(3, 3, 2), 100.0, ["zero", "one"], []), {})
-    stage = make_stage(inputs, tmp_path, prompts="negatives")
+    stage = make_stage(inputs, tmp_path, kind=SynOodNegatives)
     with pytest.raises(PenumbraError, match="holds no negative label"):
-        synood.main(replace(stage, reads=stage.reads | {"features/negatives": path}))
+        negatives.main(replace(stage, reads=stage.reads | {"features/negatives": path}))
 
 
 def test_a_prompt_that_is_too_long_is_known_before_any_work(inputs, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Stages of train on small real files: 20 ID images, candidates of one method, reconstructions, and a classifier."""
+"""Stages of train on small real files: 20 ID images, candidates of one method and their bands, and what a recipe may bring."""
 
 import pandas as pd
 import pytest
@@ -7,34 +7,43 @@ from training_files import CANDIDATES, ENERGY, SIZES, TRAIN, UNIFORM, write_imag
 
 from penumbra.artifacts.tables import write_parquet
 from penumbra.models.resnet import ResNet
+from penumbra.schema import Detector, EnergyRecipe, UniformRecipe
 from penumbra.stage import Params, Stage
 
 
 @pytest.fixture
 def make_stage(tmp_path):
+    """Candidates are of the bands low, mid, mid, low, mid, mid, ...; the rows of a selection go from the last to the first.
+
+    `kit` names what the recipe brings: "classifier", "reconstruction".
+    """
     data = tmp_path / "data"
 
-    def make(bands, place="one", kinds=("outliers", "selections"), loss="energy", splits=("train", "test"), sources=10, **recipe) -> Stage:
+    def make(bands, place="one", kit=(), method="badood", loss="energy", splits=("train", "test"), sources=10, **recipe) -> Stage:
         reads = {
             f"images/{name}": write_images(data / f"images/{name}.parquet", count) for name, count in {"train": TRAIN, "val": 6}.items()
         }
-        write_images(data / "outliers/badood.parquet", CANDIDATES, label=0, sources=sources)
-        write_images(data / "outliers/reconstruction.parquet", 2 * TRAIN, splits=splits)
-        selection = pd.DataFrame({"sample_id": [f"badood/{i:06d}" for i in range(CANDIDATES)], "band": ["low", "mid", "mid"] * 4}).iloc[
-            ::-1
-        ]
-        write_parquet(data / "selections/badood.parquet", selection, {})
-        reads |= {f"{kind}/badood": data / kind / "badood.parquet" for kind in kinds if kind in ("outliers", "selections")}
-        if "reconstruction" in kinds:
-            reads["outliers/reconstruction"] = data / "outliers/reconstruction.parquet"
-        if "classifier" in kinds:
+        reads["outliers/badood"] = write_images(data / "outliers/badood.parquet", CANDIDATES, label=0, sources=sources)
+        reads["outliers/none"] = write_images(data / "outliers/none.parquet", 0)
+        every = pd.DataFrame({"sample_id": [f"badood/{i:06d}" for i in range(CANDIDATES)], "band": ["low", "mid", "mid"] * 4}).iloc[::-1]
+        selections = {"all": every[["sample_id"]], "random": every} | {band: every[every.band == band] for band in ("low", "mid", "high")}
+        for name, rows in selections.items():
+            write_parquet(data / f"selections/badood/{name}.parquet", rows, {})
+        write_parquet(data / "selections/none/all.parquet", every[["sample_id"]][:0], {})
+        reads = {name: path for name, path in reads.items() if name.startswith("images/") or name == f"outliers/{method}"}
+        reads |= {f"selections/{method}/{band}": data / f"selections/{method}/{band}.parquet" for band in bands}
+        if "reconstruction" in kit:
+            path = data / "recipes/own/controls/reconstruction.parquet"
+            reads["controls/reconstruction"] = write_images(path, 2 * TRAIN, splits=splits)
+        if "classifier" in kit:
             torch.manual_seed(5)
-            ResNet(**SIZES, classes=2).save_pretrained(data / "models/classifier")
-            reads["models/classifier"] = data / "models/classifier"
-        recipes = {"own": (ENERGY if loss == "energy" else UNIFORM) | recipe}
-        detectors = {"badood-mid": {"recipe": "own", "bands": bands}}
-        params = {"common": {"seed": 0}, "train": {"seeds": [3, 1], "recipes": recipes, "detectors": detectors}}
+            ResNet(**SIZES, classes=2).save_pretrained(data / "recipes/own/models/classifier")
+            reads["models/classifier"] = data / "recipes/own/models/classifier"
+        kind, base = {"energy": (EnergyRecipe, ENERGY), "uniform": (UniformRecipe, UNIFORM)}[loss]
+        detectors = {"badood-mid": Detector(method=method, bands=bands, recipe="own")}
+        train = {"seeds": [3, 1], "recipes": {"own": kind(**base).model_copy(update=recipe)}, "detectors": detectors}
+        params = Params({"common": {"seed": 0}, "train": train})
         writes = {"detectors/badood-mid": tmp_path / place / "badood-mid"}
-        return Stage("train", "badood-mid", Params(params), {"torch": "2"}, reads, writes, tmp_path / place / "scratch")
+        return Stage("train", "badood-mid", params, {"torch": "2"}, reads, writes, tmp_path / place / "scratch")
 
     return make

@@ -13,29 +13,50 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from training_files import contents
 
-from clip_features import LOGIT_SCALE, OUTLIERS, RECIPE, WORDS, ZERO_SHOT, label_features, near, write_clip_features
+from clip_features import (
+    LOGIT_SCALE,
+    OUTLIER,
+    OUTLIERS,
+    RECIPE,
+    TEST,
+    WORDS,
+    ZERO_SHOT,
+    FakeClip,
+    label_features,
+    made_features,
+    near,
+    write_clip_features,
+    write_made,
+)
 from penumbra import training
-from penumbra.artifacts.features import read_features, write_features
+from penumbra.artifacts.images import read_pixels
 from penumbra.artifacts.negatives import write_negatives
+from penumbra.artifacts.tables import write_parquet
 from penumbra.errors import PenumbraError
 from penumbra.models.clip_detector import ClipDetector
+from penumbra.schema import ClipRecipe, Detector
 from penumbra.scores import grouped
 from penumbra.stage import Params, Stage
-from penumbra.train import clip, clip_loop
+from penumbra.train import clip, clip_loop, clip_units
 from penumbra.train.clip_loop import Exposure, Features, Schedule, matched
 from penumbra.train.clip_loss import image_loss, label_loss
 from penumbra.train.clip_units import beside, pool
+from tiny_clip import write_tiny_clip
 
-SYNOOD = ("features/clip", "features/negatives", "features/clip-synood", "features/clip-control")
+KIT = ("features/clip", "features/negatives", "models/clip")
 
 
 @pytest.fixture
-def make_stage(tmp_path):
-    def make(place="one", reads=SYNOOD, test_outliers=0, base=RECIPE, **recipe) -> Stage:
-        files = write_clip_features(tmp_path / "data", test_outliers)
-        reads = {name: files[name] for name in ("images/train", "images/val", *reads)}
-        detectors = {"clip-synood": {"recipe": "own", "bands": "all"}}
-        params = {"common": {"seed": 0}, "train": {"seeds": [3, 1], "recipes": {"own": base | recipe}, "detectors": detectors}}
+def make_stage(tmp_path, monkeypatch):
+    def make(place="one", kit=KIT, base=RECIPE, bands=("all",), **recipe) -> Stage:
+        files = write_clip_features(tmp_path / "data")
+        monkeypatch.setattr(clip_units.Clip, "load", lambda path, device: FakeClip(made_features()))
+        method = "none" if base is ZERO_SHOT else "synood"
+        inputs = (f"outliers/{method}", *(f"selections/{method}/{band}" for band in bands))
+        reads = {name: files[name] for name in ("images/train", "images/val", *inputs, *kit)}
+        detectors = {"clip-synood": Detector(method=method, recipe="own", bands=list(bands))}
+        own = ClipRecipe(**base).model_copy(update=recipe)
+        params = {"common": {"seed": 0}, "train": {"seeds": [3, 1], "recipes": {"own": own}, "detectors": detectors}}
         writes = {"detectors/clip-synood": tmp_path / place / "clip-synood"}
         return Stage("train", "clip-synood", Params(params), {"torch": "2"}, reads, writes, tmp_path / place / "scratch")
 
@@ -185,7 +206,7 @@ def test_id_images_are_the_sources_each_once_and_round_trips_those_of_the_same_i
 def exposure_of(detector, **recipe):
     labels, draws = label_features(), torch.Generator().manual_seed(1)
     images = Features(near(labels.id, torch.arange(9) % 3, draws), torch.arange(9) % 3)
-    return Exposure(detector, Params(RECIPE | recipe), images, near(labels.negative, torch.tensor([2, 2, 9, 5]), draws))
+    return Exposure(detector, ClipRecipe(**RECIPE | recipe), images, near(labels.negative, torch.tensor([2, 2, 9, 5]), draws))
 
 
 def test_outliers_follow_id_images_with_the_place_of_their_label_among_the_matched():
@@ -222,7 +243,7 @@ def test_together_they_are_trained_on_the_sum_of_both_losses_behind_the_layer():
 
 
 def test_the_order_of_images_belongs_to_the_seed_and_the_epoch_whatever_else_was_drawn():
-    setting = clip_loop.Setting("own", "own", Params(RECIPE), 0, None)
+    setting = clip_loop.Setting("own", "own", ClipRecipe(**RECIPE), 0, None)
 
     def batches(key, drawn):
         seen, weight = [], torch.nn.Parameter(torch.zeros(()))
@@ -255,7 +276,7 @@ def test_it_writes_a_detector_for_each_seed_and_one_history_of_all_phases(make_s
 
 
 def test_whole_in_parts_and_resumed_it_gives_the_same_bytes_of_clip(make_stage, monkeypatch):
-    recipe = {"strategy": "projected", "control": True, "outliers": 9}
+    recipe = {"strategy": "projected", "control": True, "outliers": 9, "kit": (*KIT, "controls/repainting")}
     whole = make_stage("whole", **recipe)
     clip.main(whole)
 
@@ -286,7 +307,7 @@ def test_whole_in_parts_and_resumed_it_gives_the_same_bytes_of_clip(make_stage, 
 def test_tuned_rows_map_back_to_their_words_after_reload_and_all_else_is_as_it_was(make_stage):
     stage = make_stage()
     detector, labels = trained(stage), label_features()
-    outliers = load_file(stage.read("features/clip-synood"))["features"]
+    outliers = made_features()[OUTLIER]
     rows = sorted(set(matched(outliers, labels.negative).tolist()))
     assert 1 < len(rows) < 17
     assert detector.tuned_words == [WORDS[row] for row in rows] and detector.words == WORDS
@@ -298,7 +319,7 @@ def test_tuned_rows_map_back_to_their_words_after_reload_and_all_else_is_as_it_w
 def test_tuned_labels_come_nearer_to_their_outliers_and_the_layer_tells_outliers_from_id_images(make_stage):
     stage = make_stage(project_epochs=20)
     detector, labels = trained(stage), label_features()
-    outliers, images = load_file(stage.read("features/clip-synood"))["features"], load_file(stage.read("features/clip"))["train"]
+    outliers, images = made_features()[OUTLIER], load_file(stage.read("features/clip"))["train"]
     row = matched(outliers, labels.negative)
     nearness = [F.cosine_similarity(outliers, rows[row]).mean() for rows in (labels.negative, detector.negatives)]
     assert nearness[1] > nearness[0]
@@ -324,7 +345,7 @@ def test_a_saved_state_gives_the_same_scores_in_another_process(make_stage, tmp_
 
 
 def test_zero_shot_keeps_labels_alone_and_has_a_history_of_one_row_for_each_seed(make_stage):
-    stage = make_stage(reads=SYNOOD[:2], base=ZERO_SHOT)
+    stage = make_stage(base=ZERO_SHOT)
     detector, labels = trained(stage), label_features()
     assert torch.equal(detector.negatives, labels.negative) and detector.tuned_words == [] and detector.delta is None
     history = pd.read_csv(stage.write() / "history.csv")
@@ -337,7 +358,7 @@ def test_zero_shot_keeps_labels_alone_and_has_a_history_of_one_row_for_each_seed
 
 
 def test_training_seeds_differ_by_their_groups_and_detectors_of_one_seed_share_them(make_stage):
-    zero, tuned = make_stage("zero", reads=SYNOOD[:2], base=ZERO_SHOT), make_stage("tuned")
+    zero, tuned = make_stage("zero", base=ZERO_SHOT), make_stage("tuned")
     orders = [trained(stage, seed).order for stage in (zero, tuned) for seed in (1, 3)]
     assert torch.equal(orders[0], orders[2]) and torch.equal(orders[1], orders[3])
     assert not torch.equal(orders[0], orders[1])
@@ -354,7 +375,7 @@ def test_parts_that_are_not_asked_for_are_not_trained(make_stage):
         assert torch.equal(ours, theirs)
 
 
-def test_round_trips_are_id_images_where_the_recipe_says_so(make_stage, monkeypatch):
+def test_round_trips_are_id_images_where_the_recipe_brings_them(make_stage, monkeypatch):
     seen = []
 
     def stop(detector, setting, seed, images, outliers, checkpoint):
@@ -362,41 +383,94 @@ def test_round_trips_are_id_images_where_the_recipe_says_so(make_stage, monkeypa
         raise KeyboardInterrupt
 
     monkeypatch.setattr("penumbra.train.clip_units.train_detector", stop)
-    for control in (False, True):
+    for kit in (KIT, (*KIT, "controls/repainting")):
         with pytest.raises(KeyboardInterrupt):
-            clip.main(make_stage(str(control), control=control))
+            clip.main(make_stage(kit=kit))
     (images, outliers), (more, _) = seen
     train = load_file(make_stage().read("features/clip"))["train"]
     assert torch.equal(images.values, train[:7]) and len(outliers) == OUTLIERS
     assert torch.equal(more.values, torch.cat([train[:7], train[:7]])) and more.labels.tolist() == [0, 1, 2, 0, 1, 2, 0] * 2
 
 
-@pytest.mark.parametrize(
-    ("reads", "recipe", "message"),
-    [
-        (SYNOOD[:2], {}, r"must read data/features/clip-METHOD, since train.recipes.own.project is true"),
-        (SYNOOD[:2], {"project": False}, r"must read data/features/clip-METHOD, since train.recipes.own.tune is true"),
-        (SYNOOD, ZERO_SHOT, r"must not read data/features/clip-METHOD, since train.recipes.own neither projects nor tunes"),
-        (SYNOOD[1:], {}, r"must read data/features/clip, since"),
-        (SYNOOD[:3], {"control": True}, r"must read data/features/clip-control, since train.recipes.own.control is true"),
-    ],
-)
-def test_inputs_that_contradict_the_recipe_are_refused(make_stage, reads, recipe, message):
-    with pytest.raises(PenumbraError, match=message):
-        clip.main(make_stage(reads=reads, **recipe))
+def test_bands_choose_outliers_and_the_id_images_beside_them(make_stage, monkeypatch):
+    seen = []
+
+    def stop(detector, setting, seed, images, outliers, checkpoint):
+        seen.append((images, outliers))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("penumbra.train.clip_units.train_detector", stop)
+    stage = make_stage(bands=("mid",))
+    write_parquet(stage.read("selections"), pd.DataFrame({"sample_id": ["synood/9", "synood/2", "synood/3"]}), {})
+    with pytest.raises(KeyboardInterrupt):
+        clip.main(stage)
+    ((images, outliers),) = seen
+    assert torch.equal(outliers, made_features()[OUTLIER][[2, 3, 9]])
+    assert torch.equal(images.values, load_file(stage.read("features/clip"))["train"][[1, 4]])
+
+
+def test_outliers_are_seen_by_the_model_of_the_recipe(make_stage, tmp_path, monkeypatch):
+    """A real one: features are those of the images of the file, in its order."""
+    write_tiny_clip(tmp_path / "tiny")
+    stage = make_stage()
+    monkeypatch.undo()
+    seen = []
+
+    def stop(detector, setting, seed, images, outliers, checkpoint):
+        seen.append(outliers)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("penumbra.train.clip_units.train_detector", stop)
+    with pytest.raises(KeyboardInterrupt):
+        clip.main(replace(stage, reads=stage.reads | {"models/clip": tmp_path / "tiny"}))
+    pixels = torch.from_numpy(read_pixels(stage.read("outliers/synood"))).permute(0, 3, 1, 2).float() / 255
+    torch.testing.assert_close(seen[0], clip_units.Clip.load(tmp_path / "tiny").embed_images(pixels))
+
+
+def test_zero_shot_looks_at_no_image(make_stage, monkeypatch):
+    stage = make_stage(base=ZERO_SHOT)
+    monkeypatch.setattr(clip_units.Clip, "load", lambda *_: pytest.fail("the model is loaded"))
+    clip.main(stage)
+
+
+@pytest.mark.parametrize(("kit", "missing"), [(KIT[1:], "features/clip"), (KIT[:2], "models/clip")])
+def test_a_kit_that_lacks_something_is_refused(make_stage, kit, missing):
+    with pytest.raises(PenumbraError, match=f"train@clip-synood reads 0 files named '{missing}'"):
+        clip.main(make_stage(kit=kit))
 
 
 def test_edited_test_images_are_refused(make_stage):
-    with pytest.raises(PenumbraError, match=r"clip-synood.safetensors: holds edited test images.*synthesize.synood.splits"):
-        clip.main(make_stage(test_outliers=1))
+    stage = make_stage()
+    rows = [(OUTLIER, row, f"train/{row // 2:06d}", "test" if row == 3 else "train") for row in range(OUTLIERS)]
+    write_made(stage.read("outliers/synood"), rows)
+    with pytest.raises(PenumbraError, match=r"synood.parquet: holds edited test images.* Take test out of splits"):
+        clip.main(stage)
 
 
 def test_a_source_that_does_not_exist_is_named(make_stage):
     stage = make_stage()
-    path = stage.read("features/clip-synood")
-    tensors, ids = read_features(path)
-    write_features(path, tensors | {"source": tensors["source"] + 25}, ids, {})
-    with pytest.raises(PenumbraError, match="names row 31 of images/train, which has 30"):
+    write_made(stage.read("outliers/synood"), [(OUTLIER, row, f"train/{row + 25:06d}", "train") for row in range(OUTLIERS)])
+    with pytest.raises(PenumbraError, match="synood.parquet: source_id train/000030 is no image of images/train"):
+        clip.main(stage)
+
+
+def test_outliers_that_were_made_from_no_image_stand_beside_all(make_stage):
+    stage = make_stage()
+    write_made(stage.read("outliers/synood"), [(OUTLIER, row, ("", None)[row % 2], "train") for row in range(OUTLIERS)])
+    assert trained(stage).tuned.any()
+
+
+def test_round_trips_of_test_images_alone_are_refused(make_stage):
+    stage = make_stage(kit=(*KIT, "controls/repainting"))
+    write_made(stage.read("controls/repainting"), [(TEST, 0, "test/000000", "test")])
+    with pytest.raises(PenumbraError, match="holds no round trip of a training image. Put train into synthesize.control.repainting.splits"):
+        clip.main(stage)
+
+
+def test_no_candidate_is_an_error(make_stage):
+    stage = make_stage()
+    write_made(stage.read("outliers/synood"), [])
+    with pytest.raises(PenumbraError, match="synood.parquet: holds no candidate"):
         clip.main(stage)
 
 

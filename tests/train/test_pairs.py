@@ -6,7 +6,7 @@ import pytest
 import torch
 from training_files import UNIFORM
 
-from penumbra.stage import Params
+from penumbra.schema import UniformRecipe
 from penumbra.train import loop
 from penumbra.train.batches import Partners
 
@@ -25,7 +25,7 @@ def shown(batch):
 
 
 def epoch(train, outliers, paired, seed=0, batch_size=4):
-    p = Params(UNIFORM | {"crop_padding": 0, "flip": False, "batch_size": batch_size, "paired": paired})
+    p = UniformRecipe(**UNIFORM | {"crop_padding": 0, "flip": False, "batch_size": batch_size, "paired": paired})
     return list(loop.batches(train, outliers, p, (0, 1, seed)))
 
 

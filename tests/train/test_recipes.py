@@ -14,7 +14,7 @@ from penumbra.models.resnet import Detector, ResNet
 from penumbra.stage import Params
 from penumbra.train import loop, step, units
 
-SONA = ("outliers", "reconstruction")
+SONA = ("reconstruction",)
 
 
 def stop_at_training(monkeypatch):
@@ -29,7 +29,7 @@ def stop_at_training(monkeypatch):
 
 
 def test_it_starts_from_the_classifier_with_a_head_for_each_seed(make_stage, monkeypatch):
-    stage = make_stage("all", kinds=("outliers", "classifier"), start="classifier")
+    stage = make_stage(["all"], kit=("classifier",))
     seen = stop_at_training(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         step.main(stage)
@@ -41,7 +41,7 @@ def test_it_starts_from_the_classifier_with_a_head_for_each_seed(make_stage, mon
 
 
 def test_a_fine_tuned_detector_is_written_and_stays_near_the_classifier(make_stage):
-    stage = make_stage("all", kinds=("outliers", "classifier"), start="classifier", learning_rate=1e-6, nesterov=True, phi_monotone=False)
+    stage = make_stage(["all"], kit=("classifier",), learning_rate=1e-6, nesterov=True, phi_monotone=False)
     step.main(stage)
     classifier = ResNet.from_pretrained(stage.read("models/classifier"))
     tuned = Detector.from_pretrained(stage.write() / "seed-1")
@@ -49,35 +49,19 @@ def test_a_fine_tuned_detector_is_written_and_stays_near_the_classifier(make_sta
     assert tuned.phi.monotone is False
 
 
-@pytest.mark.parametrize(
-    ("recipe", "kinds", "message"),
-    [
-        ({"start": "classifier"}, ("outliers",), r"must read data/models/classifier, since train.recipes.own.start is classifier"),
-        ({}, ("outliers", "classifier"), r"must not read data/models/classifier, since train.recipes.own.start is scratch"),
-        ({}, ("outliers", "reconstruction"), r"must not read data/outliers/reconstruction, since train.recipes.own asks for none"),
-        ({"loss": "uniform"}, ("outliers",), r"must read data/outliers/reconstruction, since train.recipes.own.reconstructed is true"),
-        ({"loss": "uniform"}, ("reconstruction",), r"must read data/outliers, since train.detectors.badood-mid.bands is all"),
-        (
-            {"start": "classifier", "width": 16},
-            ("outliers", "classifier"),
-            r"models/classifier: its width is 8, and that of train.recipes.own is 16.*or set start to scratch",
-        ),
-    ],
-)
-def test_inputs_that_contradict_the_recipe_are_refused(make_stage, recipe, kinds, message):
+def test_a_classifier_of_other_sizes_is_refused(make_stage):
+    message = r"models/classifier: its width is 4, and that of train.recipes.own is 8.*let the recipe stand under train.recipes.scratch"
     with pytest.raises(PenumbraError, match=message):
-        step.main(make_stage("all", kinds=kinds, **recipe))
+        step.main(make_stage(["all"], kit=("classifier",), width=8))
 
 
-def test_outliers_of_two_methods_are_refused(make_stage):
-    stage = make_stage("all", kinds=("outliers",))
-    stage.reads["outliers/sona"] = stage.reads["outliers/badood"]
-    with pytest.raises(PenumbraError, match=r"must read one file of data/outliers/\*, not outliers/badood, outliers/sona"):
-        step.main(stage)
+def test_a_recipe_whose_kit_lacks_what_it_needs_says_what(make_stage):
+    with pytest.raises(PenumbraError, match=r"train@badood-mid reads 0 files named 'controls/reconstruction'"):
+        step.main(make_stage(["all"], loss="uniform"))
 
 
 def test_sona_writes_a_history_of_its_own_losses_and_no_head(make_stage):
-    stage = make_stage("all", kinds=SONA, loss="uniform")
+    stage = make_stage(["all"], kit=SONA, loss="uniform")
     step.main(stage)
     history = pd.read_csv(stage.write() / "history.csv")
     assert list(history.columns) == ["seed", "epoch", "loss", "cross_entropy", "uniformity", "information", "val_accuracy"]
@@ -88,16 +72,16 @@ def test_sona_writes_a_history_of_its_own_losses_and_no_head(make_stage):
 
 def test_reconstructions_of_training_images_are_id_images_with_the_label_of_their_source(make_stage, monkeypatch):
     seen = stop_at_training(monkeypatch)
-    stage = make_stage("all", kinds=SONA, loss="uniform")
+    stage = make_stage(["all"], kit=SONA, loss="uniform")
     with pytest.raises(KeyboardInterrupt):
         step.main(stage)
     (setting, _, outliers, _) = seen[0]
-    reconstructions = read_table(stage.read("outliers/reconstruction")).to_pylist()[:20]
+    reconstructions = read_table(stage.read("controls/reconstruction")).to_pylist()[:20]
     sources = [int(row["source_id"].split("/")[1]) for row in reconstructions]
     assert sources == [(7 * i + 1) % 20 for i in range(20)]
     assert setting.train.sources.tolist() == list(range(20)) + sources
     assert setting.train.labels.tolist() == [i % 2 for i in range(20)] + [source % 2 for source in sources]
-    assert torch.equal(setting.train.pixels[20:], torch.from_numpy(read_pixels(stage.read("outliers/reconstruction"))[:20]))
+    assert torch.equal(setting.train.pixels[20:], torch.from_numpy(read_pixels(stage.read("controls/reconstruction"))[:20]))
     assert outliers.sources.tolist() == list(range(10)) + [-1, -1]
 
 
@@ -109,53 +93,56 @@ def test_they_double_the_steps_of_an_epoch(make_stage, monkeypatch):
         return forward(self, images)
 
     monkeypatch.setattr(Detector, "forward_with_features", count)
-    step.main(make_stage("all", "with", kinds=SONA, loss="uniform"))
-    step.main(make_stage("all", "without", kinds=("outliers",), loss="uniform", reconstructed=False))
+    step.main(make_stage(["all"], "with", kit=SONA, loss="uniform"))
+    step.main(make_stage(["all"], "without", loss="uniform", reconstructed=False))
     assert counts == [16] * (2 * 2 * (40 // 8)) + [16] * (2 * 2 * (20 // 8))
 
 
 def test_the_sources_of_selected_outliers_go_with_them(make_stage, monkeypatch):
     seen = stop_at_training(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        step.main(make_stage(["mid"], kinds=("outliers", "selections", "reconstruction"), loss="uniform"))
+        step.main(make_stage(["mid"], kit=SONA, loss="uniform"))
     assert seen[0][2].sources.tolist() == [1, 2, 4, 5, 7, 8, -1, -1]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"splits": ("test",)}, r"reconstruction.parquet: holds no reconstructed training image. Put train into synthesize.reconstruction"),
-        ({"sources": 0}, r"badood.parquet: no outlier names its ID image in source_id. Set train.recipes.own.paired to false"),
+        (
+            {"splits": ("test",)},
+            r"holds no reconstructed training image. Put train into synthesize.control.reconstruction.splits",
+        ),
+        ({"sources": 0}, r"badood.parquet: no outlier names its ID image in source_id. Set paired of recipe own to false"),
     ],
 )
 def test_files_without_what_pairs_need_are_refused(make_stage, arguments, message):
     with pytest.raises(PenumbraError, match=message):
-        step.main(make_stage("all", kinds=SONA, loss="uniform", **arguments))
+        step.main(make_stage(["all"], kit=SONA, loss="uniform", **arguments))
 
 
 def test_a_source_that_is_no_training_image_is_named(make_stage):
-    stage = make_stage("all", kinds=SONA, loss="uniform")
+    stage = make_stage(["all"], kit=SONA, loss="uniform")
     stage.reads["images/train"] = stage.reads["images/val"]
     with pytest.raises(PenumbraError, match=r"source_id train/\d+ is no image of images/train"):
         step.main(stage)
 
 
 def test_outliers_that_name_no_image_are_taken_unpaired(make_stage):
-    stage = make_stage("all", kinds=SONA, loss="uniform", sources=0, paired=False, information="outer_product")
+    stage = make_stage(["all"], kit=SONA, loss="uniform", sources=0, paired=False, information="outer_product")
     step.main(stage)
     assert set(contents(stage.write())) >= {"seed-1/model.safetensors", "history.csv"}
 
 
 def test_whole_in_parts_and_resumed_sona_gives_the_same_bytes(make_stage, monkeypatch):
     """The state of CLUB's network and of its optimiser is resumed too."""
-    whole = make_stage("all", "whole", kinds=SONA, loss="uniform")
+    whole = make_stage(["all"], "whole", kit=SONA, loss="uniform")
     step.main(whole)
-    parts = make_stage("all", "parts", kinds=SONA, loss="uniform")
+    parts = make_stage(["all"], "parts", kit=SONA, loss="uniform")
     for index in (1, 0):
         step.main(replace(parts, part=(index, 2)))
     step.main(parts)
 
-    killed = make_stage("all", "killed", kinds=SONA, loss="uniform")
+    killed = make_stage(["all"], "killed", kit=SONA, loss="uniform")
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
     real, calls = loop.accuracy, []
 
@@ -176,16 +163,15 @@ def test_reconstructions_that_the_recipe_leaves_out_do_not_reach_training(make_s
     """A preset without them needs no other dvc.yaml."""
     seen = stop_at_training(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        step.main(make_stage("all", kinds=SONA, loss="uniform", reconstructed=False))
+        step.main(make_stage(["all"], kit=SONA, loss="uniform", reconstructed=False))
     assert len(seen[0][0].train) == TRAIN
 
 
 @pytest.mark.parametrize("loss", ["energy", "uniform"])
 def test_edited_test_images_are_refused(make_stage, loss):
-    kinds = ("outliers",) if loss == "energy" else SONA
-    stage = make_stage("all", kinds=kinds, loss=loss)
+    stage = make_stage(["all"], kit=() if loss == "energy" else SONA, loss=loss)
     write_images(stage.read("outliers/badood"), CANDIDATES, label=0, splits=("train", "test"))
-    with pytest.raises(PenumbraError, match=r"badood.parquet: holds edited test images, .* Take test out of synthesize.badood.splits"):
+    with pytest.raises(PenumbraError, match=r"badood.parquet: holds edited test images, .* Take test out of splits in synthesize"):
         step.main(stage)
 
 
@@ -206,7 +192,7 @@ def test_a_loss_that_is_not_finite_names_the_recipe_and_what_to_lower(make_stage
 
     monkeypatch.setattr(loop, "uniform_losses", overflowing)
     with pytest.raises(PenumbraError, match=message):
-        step.main(make_stage("all", kinds=SONA, loss="uniform"))
+        step.main(make_stage(["all"], kit=SONA, loss="uniform"))
 
 
 def test_detectors_of_one_seed_start_alike_whatever_their_information_term():
@@ -226,7 +212,7 @@ def test_nesterov_steps_further_along_the_gradient(make_stage):
     moved = []
     for nesterov in (False, True):
         place = f"nesterov-{nesterov}"
-        stage = make_stage(None, place, kinds=(), nesterov=nesterov, epochs=1, warmup_epochs=0, batch_size=20, weight_decay=0.0)
+        stage = make_stage(["all"], place, method="none", nesterov=nesterov, epochs=1, warmup_epochs=0, batch_size=20, weight_decay=0.0)
         step.main(stage)
         start = loop.build(loop.Setting("badood-mid", "own", stage.params.train.recipes.own, 0, *[_an_image()] * 2, 2, None), 1)
         moved.append(Detector.from_pretrained(stage.write() / "seed-1").fc.bias - start.fc.bias.detach())

@@ -6,18 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from training_files import ENERGY, contents
+from training_files import ENERGY, SIZES, contents, write_images
 
 from penumbra import training
 from penumbra.artifacts.detectors import saved_seeds
-from penumbra.artifacts.images import read_pixels
+from penumbra.artifacts.images import read_pixels, read_table
+from penumbra.artifacts.tables import write_parquet
 from penumbra.augmentation import augment
 from penumbra.errors import PenumbraError
 from penumbra.models.resnet import Detector
-from penumbra.stage import Params
+from penumbra.schema import EnergyRecipe
 from penumbra.train import loop, step, units
 from penumbra.train.batches import outlier_batches
-from penumbra.train.pool import choose
+from penumbra.train.inputs import selected
+from penumbra.train.pool import draw
 
 
 def test_it_writes_a_detector_for_each_seed_and_one_history(make_stage):
@@ -63,7 +65,6 @@ def test_whole_in_parts_and_resumed_it_gives_the_same_bytes(make_stage, monkeypa
 
 
 def test_the_selected_candidates_are_trained_on_whatever_the_order_of_the_selection(make_stage, monkeypatch):
-    """make_stage writes the bands low, mid, mid, ... of the candidates, and the rows of the selection from the last to the first."""
     seen = []
 
     def stop(setting, seed, outliers, checkpoint):
@@ -97,46 +98,105 @@ def test_outliers_do_not_change_the_order_nor_the_augmentation_of_id_images():
     draws = torch.Generator().manual_seed(0)
     train = loop.Images(torch.randint(0, 255, (20, 16, 16, 3), generator=draws).to(torch.uint8), torch.arange(20) % 2)
     outliers = loop.Images(train.pixels[:9], torch.full((9,), -1))
-    alone, mixed = (list(loop.batches(train, pool, Params(ENERGY), (0, 1, 2))) for pool in (None, outliers))
+    alone, mixed = (list(loop.batches(train, pool, EnergyRecipe(**ENERGY), (0, 1, 2))) for pool in (None, outliers))
     for (images, labels, _), (both, both_labels, _) in zip(alone, mixed, strict=True):
         torch.testing.assert_close(images, both[: len(images)], rtol=0, atol=0)
         assert (both_labels[: len(labels)] == labels).all() and (both_labels[len(labels) :] == -1).all()
 
 
-def test_without_outliers_it_is_a_classifier(make_stage):
-    stage = make_stage(None, kinds=())
+@pytest.mark.parametrize("recipe", [{"loss": "energy"}, {"loss": "uniform", "reconstructed": False}])
+def test_without_outliers_it_is_a_classifier(make_stage, recipe):
+    stage = make_stage(["all"], method="none", **recipe)
     step.main(stage)
     history = pd.read_csv(stage.write() / "history.csv")
     assert list(history.columns) == ["seed", "epoch", "loss", "cross_entropy", "val_accuracy"]
     np.testing.assert_array_equal(history.loss, history.cross_entropy)
 
 
+def test_with_random_bands_each_seed_has_as_many_as_mid_out_of_all(make_stage, monkeypatch):
+    seen = []
+
+    def record(setting, seed, outliers, checkpoint):
+        seen.append(outliers)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return loop.Detector(**SIZES, classes=2), training.History()
+
+    monkeypatch.setattr(units, "train_detector", record)
+    stage = make_stage(["random"])
+    with pytest.raises(KeyboardInterrupt):
+        step.main(stage)
+    candidates = torch.from_numpy(read_pixels(stage.read("outliers/badood")))
+    taken = [[i for i in range(12) if any(torch.equal(candidates[i], image) for image in outliers.pixels)] for outliers in seen]
+    assert [len(rows) for rows in taken] == [8, 8] and taken[0] != taken[1]
+    assert set(taken[0] + taken[1]) & {0, 3, 6, 9}
+
+
+# Which candidates
+
+
 @pytest.mark.parametrize(
-    ("bands", "kinds", "message"),
+    ("bands", "rows", "count"),
     [
-        (None, ("outliers",), r"must not read data/outliers, since train.detectors.badood-mid.bands is None"),
-        ("all", ("outliers", "selections"), r"must not read data/selections, since train.detectors.badood-mid.bands is all"),
-        ("random", ("outliers",), r"must read data/selections, since .* is random"),
-        (["mid"], (), r"must read data/outliers"),
-        (["high"], ("outliers", "selections"), r"none of 12 candidates is selected by bands high .*Move filter"),
+        (["all"], range(12), 12),
+        (["mid"], [1, 2, 4, 5, 7, 8, 10, 11], 8),
+        (["low", "mid"], range(12), 12),
+        (["mid", "high"], [1, 2, 4, 5, 7, 8, 10, 11], 8),
+        (["random"], range(12), 8),
     ],
 )
-def test_inputs_that_contradict_the_bands_are_refused(make_stage, bands, kinds, message):
-    with pytest.raises(PenumbraError, match=message):
-        step.main(make_stage(bands, kinds=kinds))
+def test_bands_name_their_candidates_in_the_order_of_the_file(make_stage, bands, rows, count):
+    assert selected(make_stage(bands)) == (list(rows), count)
+
+
+def test_the_method_none_has_no_candidate(make_stage):
+    assert selected(make_stage(["all"], method="none")) == ([], 0)
+
+
+def test_a_selection_of_other_candidates_is_refused(make_stage):
+    stage = make_stage(["mid"])
+    write_parquet(stage.read("selections/badood/mid"), pd.DataFrame({"sample_id": ["badood/000001", "sona/000001"]}), {})
+    with pytest.raises(PenumbraError, match=r"mid.parquet: sona/000001 is no candidate of .*badood.parquet. Run `dvc repro`"):
+        selected(stage)
+
+
+def test_bands_without_a_candidate_are_refused(make_stage):
+    with pytest.raises(PenumbraError, match=r"badood.parquet: high holds none of 12 candidates. Move filter.badood.mid"):
+        step.main(make_stage(["high"]))
+    stage = make_stage(["random"])
+    frame = read_table(stage.read("selections/badood/random")).to_pandas()
+    write_parquet(stage.read("selections/badood/random"), frame.assign(band="low"), {})
+    with pytest.raises(PenumbraError, match="random holds none of 12 candidates"):
+        selected(stage)
+
+
+def test_a_file_without_candidates_is_refused_whatever_the_bands(make_stage):
+    stage = make_stage(["all"])
+    write_images(stage.read("outliers/badood"), 0)
+    frame = read_table(stage.read("selections/badood/all")).to_pandas()
+    write_parquet(stage.read("selections/badood/all"), frame[:0], {})
+    with pytest.raises(PenumbraError, match=r"badood.parquet: holds no candidate"):
+        step.main(stage)
+
+
+def test_a_selection_that_is_not_declared_is_not_read(make_stage):
+    stage = make_stage(["low", "mid"])
+    del stage.reads["selections/badood/mid"]
+    with pytest.raises(PenumbraError, match="reads 0 files named 'selections/badood/mid'"):
+        selected(stage)
+
+
+def test_a_draw_is_all_or_as_many_as_are_asked_for_in_ascending_order():
+    draws = torch.Generator().manual_seed(0)
+    assert draw([1, 3, 8], 3, draws).tolist() == draw([1, 3, 8], 9, draws).tolist() == [1, 3, 8]
+    drawn = [tuple(draw([0, 1, 3, 7, 9], 2, draws).tolist()) for _ in range(200)]
+    assert {len(set(rows)) for rows in drawn} == {2} and len(set(drawn)) == 10  # all pairs of all five
+    assert all(rows == tuple(sorted(rows)) for rows in drawn)
 
 
 def test_a_diverging_training_stops_with_its_reason(make_stage):
     with pytest.raises(PenumbraError, match=r"train.recipes.own: in epoch \d+ the loss .* is \S+. Lower learning_rate"):
         step.main(make_stage(["mid"], learning_rate=1e30, epochs=6))
-
-
-def test_bands_choose_their_candidates():
-    band, draws = ["low", "mid", "high", "mid", "low"], torch.Generator().manual_seed(0)
-    assert choose("all", None, 5, draws).tolist() == [0, 1, 2, 3, 4]
-    assert choose(["low", "mid"], band, 5, draws).tolist() == [0, 1, 3, 4]
-    drawn = [tuple(choose("random", band, 5, draws).tolist()) for _ in range(50)]
-    assert {len(set(rows)) for rows in drawn} == {2} and len(set(drawn)) == 10  # all pairs of all five
 
 
 def test_a_small_pool_is_drawn_with_replacement_and_a_large_one_in_whole_passes():

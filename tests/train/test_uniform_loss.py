@@ -7,11 +7,11 @@ import pytest
 import torch
 from training_files import UNIFORM
 
-from penumbra.stage import Params
+from penumbra.schema import UniformRecipe
 from penumbra.train.information import club_bound
 from penumbra.train.uniform_loss import Information, uniform_losses, uniformity_loss
 
-P = Params(UNIFORM | {"beta": 0.5, "information_weight": 0.7, "club_steps": 3, "club_learning_rate": 0.05})
+P = UniformRecipe(**UNIFORM | {"beta": 0.5, "information_weight": 0.7, "club_steps": 3, "club_learning_rate": 0.05})
 CPU = torch.device("cpu")
 LABELS = torch.tensor([2, 0, 3, 1, -1, -1, -1, -1])
 
@@ -51,7 +51,7 @@ def test_the_objective_is_the_weighted_sum_of_its_parts():
 def test_information_reaches_the_features_of_pairs_alone_on_both_sides(kind):
     torch.manual_seed(0)
     features = torch.rand(8, 5, requires_grad=True)
-    p = Params(P | {"information": kind})
+    p = P.model_copy(update={"information": kind})
     paired = torch.tensor([True, False, True, True])
     uniform_losses(torch.zeros(8, 4), features, LABELS, paired, Information(5, p, CPU), p)["loss"].backward()
     moved = features.grad.abs().sum(1) > 0
@@ -86,7 +86,7 @@ def test_q_comes_to_predict_the_outlier_from_its_image():
 
 
 def test_without_information_or_pairs_two_terms_are_left():
-    for found in (losses(Params(P | {"information": "none"}))[0], losses(paired=(False,) * 4)[0]):
+    for found in (losses(P.model_copy(update={"information": "none"}))[0], losses(paired=(False,) * 4)[0]):
         assert found["information"].item() == 0
         torch.testing.assert_close(found["loss"], found["cross_entropy"] + 0.5 * found["uniformity"])
 

@@ -9,7 +9,6 @@ from penumbra.artifacts.images import ImageWriter, encode
 
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}
 COMMON = {
-    "start": "scratch",
     **SIZES,
     "epochs": 2,
     "batch_size": 8,

@@ -23,8 +23,9 @@ def read_recipe(folder: str | os.PathLike) -> Any:
     kinds = TypeAdapter(Annotated[EnergyRecipe | UniformRecipe | ClipRecipe, Field(discriminator="loss")])
     try:
         return kinds.validate_python(read_json(Path(folder) / NAME))
-    except (OSError, ValueError, ValidationError) as error:
-        raise PenumbraError(f"{folder}: is no recipe of today's params.yaml ({error}). Run `dvc repro` to make it again.") from error
+    except (OSError, ValueError) as error:  # pydantic's are ValueError, too
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error).splitlines()[0]
+        raise PenumbraError(f"{folder}: is no recipe of today's params.yaml ({reason}). Run `dvc repro` to make it again.") from error
 
 
 def contents(folder: str | os.PathLike) -> dict[str, Path]:

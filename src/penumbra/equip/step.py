@@ -24,11 +24,11 @@ def main(stage: Stage) -> None:
 
 
 def place(source: Path, target: Path) -> None:
-    """The same file or folder at another place: a second name where the disk allows it, else a copy."""
+    """The same file or folder at another place: a second name where the disk allows it, else a copy; never a link to its place."""
     for file in [path for path in source.rglob("*") if path.is_file() and not path.name.startswith(".")] if source.is_dir() else [source]:
         copy = target / file.relative_to(source) if source.is_dir() else target
         copy.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(file, copy)
+            os.link(file.resolve(), copy)
         except OSError:
             shutil.copyfile(file, copy)

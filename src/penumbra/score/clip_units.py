@@ -30,13 +30,18 @@ def score_seed(stage: Stage, directory: Path, device: torch.device) -> pd.DataFr
             raise PenumbraError(
                 f"data/features: hold {len(features)} rows for {len(ids)} images of {name}. Run `dvc repro` to make them again."
             )
-        return _outputs(detector, features.to(device), "/".join(directory.parts[-2:]), ids)
+        return outputs_of(detector, features.to(device), "/".join(directory.parts[-2:]), ids)
 
     return score_frame(stage, ask)
 
 
 @torch.no_grad()
-def _outputs(detector: ClipDetector, features: Tensor, name: str, sample_ids: list[str]) -> Outputs:
+def outputs_of(detector: ClipDetector, features: Tensor, name: str, sample_ids: list[str]) -> Outputs:
+    """What a detector says of raw CLIP features [N, D] on its device.
+
+    Raises:
+        PenumbraError: an output is not finite; names the detector and the image.
+    """
     scores = detector(features)
     finite = scores.logits.isfinite().all(1) & scores.log_odds.isfinite()
     if not finite.all():

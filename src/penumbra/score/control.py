@@ -3,6 +3,7 @@
 A detector that tells them from the same images as they are has learnt to see the autoencoder, not OOD.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,32 +22,48 @@ if TYPE_CHECKING:
     import torch
 
 COLUMNS = ("detector", "seed", "sample_id", "label", "predicted", "energy", "msp", "mcm", "neglabel")
+BATCH = 256
 
 
 def main(stage: Stage) -> None:
     """Write data/probes/CONTROL.parquet, a row for each detector of params.yaml, training seed and image; mcm, neglabel: of CLIP alone."""
-    device, path, detectors = setup(), stage.read("controls"), stage.params.train.detectors
-    table = read_table(path, ["sample_id", "label", "split"]).to_pandas()
+    table = read_table(stage.read("controls"), ["sample_id", "label", "split"]).to_pandas()
     mask = (table.split == "test").to_numpy()
     images = table.loc[mask, ["sample_id", "label"]].reset_index(drop=True)
+    frames = list(_frames(stage, images, mask)) if len(images) else [images]
+    write_parquet(stage.write(), pd.concat(frames, ignore_index=True).reindex(columns=list(COLUMNS)), stage.provenance)
+
+
+def _frames(stage: Stage, images: pd.DataFrame, mask: np.ndarray) -> Iterator[pd.DataFrame]:
+    device, path, detectors = setup(), stage.read("controls"), stage.params.train.detectors
     features: dict[Path, torch.Tensor] = {}
-    frames = []
     for name in progress(list(detectors), stage.name):
         recipe = stage.read("recipes") / detectors[name].recipe
         of_clip = read_recipe(recipe).loss == "clip"
         if of_clip and recipe not in features:
             features[recipe] = _clip_features(recipe / "models/clip", path, mask, device)
         for seed, directory in saved_seeds(stage.read("detectors") / name).items():
-            scores = _clip_scores(directory, features[recipe], device) if of_clip else _network_scores(directory, path, mask, device)
-            frames.append(images.assign(detector=name, seed=seed, **scores))
-    frame = pd.concat(frames, ignore_index=True) if len(images) else pd.DataFrame(columns=list(COLUMNS))
-    write_parquet(stage.write(), frame.reindex(columns=list(COLUMNS)), stage.provenance)
+            ids = images.sample_id.tolist()
+            scores = _clip_scores(directory, features[recipe], ids, device) if of_clip else _network_scores(directory, path, mask, device)
+            yield images.assign(detector=name, seed=seed, **scores)
 
 
 def _network_scores(directory: Path, path: Path, mask: np.ndarray, device: "torch.device") -> dict[str, Any]:
     from penumbra.models.inference import Inference
 
     logits, _ = Inference(directory, device).outputs(path, mask)
+    return _of_logits(logits)
+
+
+def _clip_scores(directory: Path, features: "torch.Tensor", sample_ids: list[str], device: "torch.device") -> dict[str, Any]:
+    from penumbra.models.clip_detector import ClipDetector
+    from penumbra.score.clip_units import outputs_of
+
+    found = outputs_of(ClipDetector.from_pretrained(directory).to(device), features, "/".join(directory.parts[-2:]), sample_ids)
+    return _of_logits(found.logits) | {score: values.numpy() for score, values in found.more.items()}
+
+
+def _of_logits(logits: "torch.Tensor") -> dict[str, Any]:
     return {"predicted": logits.argmax(1).numpy(), "energy": energy(logits).numpy(), "msp": msp(logits).numpy()}
 
 
@@ -57,20 +74,5 @@ def _clip_features(model: Path, path: Path, mask: np.ndarray, device: "torch.dev
     from penumbra.models.clip import Clip
     from penumbra.runtime import inference_batch
 
-    clip = Clip.load(model, device)
-    batches = (
-        torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255 for pixels in iter_pixels(path, inference_batch(256), mask)
-    )
-    return torch.cat([clip.embed_images(batch) for batch in batches])
-
-
-def _clip_scores(directory: Path, features: "torch.Tensor", device: "torch.device") -> dict[str, Any]:
-    import torch
-
-    from penumbra.models.clip_detector import ClipDetector
-
-    with torch.no_grad():
-        found = ClipDetector.from_pretrained(directory).to(device)(features)
-    logits = found.logits.double().cpu()
-    of_images = {"predicted": logits.argmax(1).numpy(), "energy": energy(logits).numpy(), "msp": msp(logits).numpy()}
-    return of_images | {"mcm": found.mcm.cpu().numpy(), "neglabel": found.neglabel.cpu().numpy()}
+    clip, batches = Clip.load(model, device), iter_pixels(path, inference_batch(BATCH), mask)
+    return torch.cat([clip.embed_images(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255) for pixels in batches])

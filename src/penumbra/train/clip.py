@@ -1,4 +1,4 @@
-"""train@DETECTOR of a recipe of CLIP: CLIP with negative labels as it is, or what SynOOD trains of it on outliers, by seed."""
+"""train@DETECTOR of a recipe of CLIP: CLIP with negative labels as it is, or as SynOOD trains it on outliers, for each training seed."""
 
 from collections.abc import Mapping
 

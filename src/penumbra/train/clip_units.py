@@ -36,9 +36,9 @@ def train_seeds(stage: Stage, seeds: Mapping[str, int]) -> None:
     train, val = _id_images(stage, labels)
     setting = Setting(stage.item, detector.recipe, p, common_seed, _to(val, device))
     clip = Clip.load(stage.read("models/clip"), device) if p.project or p.tune else None
+    chosen_rows, count = selected(stage)
     outliers = _outliers(stage, clip, device) if clip else None
     round_trips = _round_trips(stage, clip, device) if clip and REPAINTING in stage.reads else None
-    chosen_rows, count = selected(stage)
     for unit, seed in seeds.items():
         images, candidates = train, None
         if outliers is not None:

@@ -23,13 +23,15 @@ def selected(stage: Stage) -> tuple[list[int], int]:
     With bands [random] all rows may be taken, and as many as the mid band holds are.
 
     Raises:
-        PenumbraError: selection and candidates do not belong together, or the bands hold none.
+        PenumbraError: selection and candidates do not belong together, or there is none.
     """
     detector, _ = chosen(stage)
     path = stage.read(f"outliers/{detector.method}")
     sample_ids = read_table(path, ["sample_id"])["sample_id"].to_pylist()
     if detector.method == "none":
         return [], 0
+    if not sample_ids:
+        raise PenumbraError(f"{path}: holds no candidate. Look at what synthesize of {detector.method} is given.")
     row_of = {sample_id: row for row, sample_id in enumerate(sample_ids)}
     rows, count = [], 0
     for band in detector.bands:

@@ -129,7 +129,8 @@ def build(setting: Setting, seed: int) -> Detector:
                 where = "images/train" if key == "classes" else f"train.recipes.{setting.recipe}"
                 raise PenumbraError(
                     f"models/classifier: its {key} is {value}, and that of {where} is {sizes[key]}. "
-                    f"A detector that starts from the classifier has its sizes: make them equal, or set start to scratch."
+                    f"A detector that starts from the classifier has its sizes: make them equal, or let the recipe stand "
+                    "under train.recipes.scratch."
                 )
         detector.load_state_dict(setting.start.state_dict(), strict=False)  # it has no phi
     return detector.to(setting.train.pixels.device)
