@@ -210,4 +210,4 @@ def load_published(network: RDM, path: str | os.PathLike) -> None:
     expected = network.alphas_cumprod.clone()
     load_strict(network, rdm_state(path, conditional=network.config["context_width"] is not None), path)
     if not torch.allclose(network.alphas_cumprod, expected, rtol=1e-4):
-        raise PenumbraError(f"{path}: was trained with another noise schedule. Set pretrain.rdm.beta_start and beta_end to the file's.")
+        raise PenumbraError(f"{path}: was trained with another noise schedule. Set pretrain.rdm.rcg.beta_start and beta_end to the file's.")
