@@ -127,7 +127,7 @@ class Contract:
 
     def before(self, entry: Entry) -> list[Entry]:
         """The stages whose outputs a stage reads."""
-        return [other for other in self.stages.values() if any(_meet(path, out) for path in entry.data for out in other.outputs)]
+        return [other for other in self.stages.values() if any(meet(path, out) for path in entry.data for out in other.outputs)]
 
     def program(self, entry: Entry) -> str:
         """The module whose `main` a stage runs: that of its kind, of CLIP where its detector is one, or of the step."""
@@ -168,7 +168,8 @@ class Contract:
         )
 
 
-def _meet(path: str, output: str) -> bool:
+def meet(path: str, output: str) -> bool:
+    """Whether two paths are one, or one lies in the other."""
     return path == output or output.startswith(f"{path}/") or path.startswith(f"{output}/")
 
 
@@ -180,6 +181,8 @@ def _without_kind(keys: list[str], experiment: Experiment) -> tuple[list[str], A
         return keys, {kind: value for kind in keys_of(experiment[keys[0]]) for value in experiment[keys[0]][kind].values()}
     if keys == ["synthesize"]:
         return keys, dict(experiment.methods)
+    if keys == ["synthesize", "control"]:
+        return ["controls"], dict(experiment.synthesize.control)
     if keys[0] == "synthesize":
         return [keys[0], keys[2]], experiment.synthesize[keys[1]][keys[2]]
     if keys == ["train"]:
