@@ -1,3 +1,5 @@
+"""dvc.yaml as DVC resolves it: what stages there are, what each is given, and that it can be read in five minutes."""
+
 import shutil
 import subprocess
 import sys
@@ -5,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
-from penumbra.workflow.record import meaning
+from ruamel.yaml import YAML
 
 from penumbra.errors import PenumbraError
-from penumbra.workflow import closure, contract, execute, libraries, mend
+from penumbra.workflow import code, contract, execute
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,72 +18,115 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def in_repository(monkeypatch):
     monkeypatch.chdir(ROOT)
+    contract.load.cache_clear()
 
 
-def test_the_contract_names_the_code_and_libraries_that_the_steps_import():
-    assert mend.mend(mend._read(mend.CONTRACT)["stages"]) == []
+@pytest.mark.parametrize(
+    ("name", "step", "kind", "item"),
+    [
+        ("code", "code", None, None),
+        ("pretrain-rdm@rcg", "pretrain", "rdm", "rdm"),
+        ("synthesize-none", "synthesize", "none", "none"),
+        ("synthesize-sona@sona-close", "synthesize", "sona", "sona-close"),
+        ("train@badood-mid", "train", None, "badood-mid"),
+        ("score-control@reconstruction", "score", "control", "reconstruction"),
+    ],
+)
+def test_a_name_tells_step_kind_and_item(name, step, kind, item):
+    assert contract.parts(name) == (step, kind, item)
+    entry = contract.Entry(name, (), (), (), ())
+    assert (entry.step, entry.kind, entry.item) == (step, kind, item)
+    assert entry.label == (f"{step}/{item}" if item else step) and entry.key == (f"{step}.{item}" if item else step)
 
 
-def test_environment_is_what_is_installed():
-    libraries.check_installed(dict(mend._read(contract.ENVIRONMENT)))
-
-
-def test_another_version_than_recorded_is_refused():
-    with pytest.raises(PenumbraError, match="numpy .* instead of 0.1"):
-        libraries.check_installed({"numpy": "0.1"})
-
-
-def test_mending_is_idempotent_and_keeps_comments(tmp_path):
-    content = mend._read(mend.CONTRACT)
-    first = content["stages"]["prepare"]
-    first["deps"] = [dep for dep in first["deps"] if not dep.endswith("stage.py")] + ["src/penumbra/cli.py"]
-    assert mend.mend(content["stages"]) == ["prepare: + src/penumbra/stage.py", "prepare: - src/penumbra/cli.py"]
-    assert mend.mend(content["stages"]) == []
-    mend._write(tmp_path / "dvc.yaml", content)
-    assert "# ID, to train on" in (tmp_path / "dvc.yaml").read_text()
-
-
-def test_imports_for_type_checking_are_not_in_a_closure(tmp_path, monkeypatch):
-    package = tmp_path / "src/penumbra/toy"
-    package.mkdir(parents=True)
-    (package.parent / "__init__.py").touch()
-    (package / "__init__.py").touch()
-    (package / "helper.py").write_text("import numpy\n")
-    (package / "types.py").touch()
-    (package / "step.py").write_text(
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n    from penumbra.toy import types\n"
-        "def main(stage):\n    from .helper import f\n"
-    )
-    monkeypatch.chdir(tmp_path)
-    files, names = closure.closure("penumbra.toy.step")
-    assert [file.as_posix() for file in files] == [
-        f"src/penumbra/{name}" for name in ("__init__.py", "toy/__init__.py", "toy/helper.py", "toy/step.py")
-    ]
-    assert names == ["numpy"]
-
-
-def test_stages_go_in_one_call_where_their_rules_make_nothing_else():
+def test_every_stage_is_found_by_its_name_and_by_step_and_item():
     dag = contract.load()
-
-    def closed(*names):
-        return execute.closed(dag, [dag.stages[name] for name in names])
-
-    assert execute.closed(dag, dag.standing())
-    assert closed("synthesize@badood", "synthesize@synood", "pretrain@rdm")
-    assert closed("train@badood-mid", "score@badood-mid")
-    assert not closed("filter@badood", "calibrate@badood", "train@badood-mid")  # calibration reads train@badood-all
-    assert not closed("score@badood-mid", "train@badood-low")
+    for name, entry in dag.stages.items():
+        assert dag.entry(name) is dag.of(entry.step, entry.item) is entry
+        assert entry.code == (() if name == "code" else (entry.key,))
+    assert len({execute.rule(entry) for entry in dag.stages.values()}) == len(dag.stages)
 
 
 def test_an_unknown_stage_is_an_error_that_lists_the_known():
+    dag = contract.load()
     with pytest.raises(PenumbraError, match="there is no stage 'train@nine'.*train@none"):
-        contract.load().entry("train", "nine")
+        dag.entry("train@nine")
+    with pytest.raises(PenumbraError, match="penumbra train: there is no nine. Choose one of: none, "):
+        dag.of("train", "nine")
 
 
-def test_docstrings_comments_and_layout_have_no_meaning_but_code_has():
-    plain = b"def f(x):\n    return x\n"
-    assert meaning(b'"""Module."""\n# why\ndef f(x):\n    """Doc."""\n    return (x)\n') == meaning(plain)
-    assert meaning(b"def f(x):\n    return -x\n") != meaning(plain)
+def test_dvc_yaml_and_params_yaml_can_be_read_in_five_minutes():
+    text, params = (ROOT / "dvc.yaml").read_text(), ROOT / "params.yaml"
+    assert len(text.splitlines()) <= 450 and params.stat().st_size <= 16384
+    stages = YAML(typ="safe").load(text)["stages"]
+    declared = {name: stage.get("do", stage) for name, stage in stages.items()}
+    assert {stage["cmd"] for stage in declared.values()} == {"penumbra run"}
+    of_code = {name: [dep for dep in stage.get("deps", ()) if dep.startswith(("src", "requirements"))] for name, stage in declared.items()}
+    assert of_code.pop("code") and not any(of_code.values())
+    assert "src/" not in text
+
+
+def test_what_a_folder_holds_is_read_after_all_that_write_there():
+    dag = contract.load()
+    benchmark = {entry.name for entry in dag.before(dag.entry("benchmark"))}
+    assert {entry.name for step in ("score", "calibrate", "filter") for entry in dag.of_step(step)} <= benchmark
+    assert {"synthesize-none", "synthesize-sona@sona", "extract-candidates@vit"} <= benchmark and "code" not in benchmark
+    inputs = dag.inputs(dag.entry("benchmark"))
+    assert "data/scores" not in inputs and "data/scores/none.parquet" in inputs and "data/models/encoder" in inputs
+    assert dag.inputs(dag.entry("train@none"))[:2] == ["data/images/train.parquet", "data/images/val.parquet"]
+
+
+def test_an_empty_folder_that_nothing_writes_into_is_no_input_for_snakemake():
+    entries = [contract.Entry("score-control@x", ("data/controls/x.parquet", "data/recipes"), (), (), ())]
+    dag = contract.Contract([*entries, contract.Entry("prepare", (), ("data/controls/x.parquet",), (), ())], contract.load().experiment)
+    assert dag.inputs(entries[0]) == ["data/controls/x.parquet"]
+
+
+def test_a_stage_is_given_its_section_without_the_kind_it_stands_under():
+    dag = contract.load()
+    stage = dag.stage(dag.entry("synthesize-badood@badood-gaussian"), digests={"code": "abc", "libraries": {"numpy": "2"}})
+    assert stage.params.synthesize["badood-gaussian"].guidance == "gaussian" and stage.params.synthesize["badood-gaussian"].t == 300
+    assert (stage.name, stage.code, stage.versions) == ("synthesize@badood-gaussian", "abc", {"numpy": "2"})
+    assert dag.stage(dag.entry("pretrain-rdm@rcg")).params.pretrain.rdm.timesteps == 1000
+    assert list(dag.params(dag.entry("benchmark")).controls) == ["reconstruction", "repainting"]
+    with pytest.raises(PenumbraError, match=r"synthesize\.badood is read but this stage does not declare it"):
+        stage.params.synthesize["badood"]
+
+
+def test_every_program_exists_and_code_json_has_an_entry_for_each_stage():
+    dag = contract.load()
+    entries = code.entries(dag)
+    for entry in dag.stages.values():
+        if entry.step == "code":
+            continue
+        found = contract.dig(entries, entry.key)
+        assert len(found["code"]) == 16 and (ROOT / f"src/{dag.program(entry).replace('.', '/')}.py").exists()
+    assert dag.program(dag.entry("train@clip")) == "penumbra.train.clip" and dag.program(dag.entry("train@none")) == "penumbra.train.step"
+
+
+def test_another_version_and_other_code_than_recorded_are_refused(tmp_path, monkeypatch):
+    dag, entry = contract.load(), contract.load().entry("synthesize-none")
+    monkeypatch.setattr(code, "CODE", tmp_path / "code.json")
+    with pytest.raises(PenumbraError, match="has no entry for synthesize-none"):
+        code.checked(dag, entry)
+    true = code.entries(dag)
+    code.write(true)
+    assert code.checked(dag, entry) == true["synthesize"]["none"]
+    with monkeypatch.context() as patched, pytest.raises(PenumbraError, match="installed is pyarrow 0.1 instead of"):
+        patched.setattr(code, "version", lambda name: "0.1")
+        code.checked(dag, entry)
+    true["synthesize"]["none"]["code"] = "0" * 16
+    code.write(true)
+    with pytest.raises(PenumbraError, match="the code of synthesize-none has changed since it was written"):
+        code.checked(dag, entry)
+
+
+def test_builds_of_one_version_are_one_version(monkeypatch):
+    monkeypatch.setattr(code, "version", lambda name: "2.13.0+cu130")
+    assert code.installed("torch") == "2.13.0"
+    monkeypatch.undo()
+    with pytest.raises(PenumbraError, match="nowhere is not installed"):
+        code.installed("nowhere")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["train", "--help"]])
@@ -93,12 +138,12 @@ def test_help_imports_nothing_heavy(arguments):
 
 
 def test_a_kept_contract_is_what_dvc_resolves_and_is_resolved_again_after_a_change(tmp_path, monkeypatch):
-    for name in ("dvc.yaml", "params.yaml", "environment.yaml"):
+    for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, tmp_path)
     Repo.init(str(tmp_path), no_scm=True).close()
     monkeypatch.chdir(tmp_path)
     first, kept = contract.load.__wrapped__(), contract.load.__wrapped__()
-    assert kept.stages == first.stages and kept.parameters == first.parameters
+    assert kept.stages == first.stages and kept.experiment == first.experiment
     text = (tmp_path / "dvc.yaml").read_text()
     (tmp_path / "dvc.yaml").write_text(text.replace("      - data/images/quarantine.csv", "      - data/images/left_out.csv"))
     assert "data/images/left_out.csv" in contract.load.__wrapped__().stages["prepare"].outputs

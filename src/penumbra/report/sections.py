@@ -59,9 +59,10 @@ def headline(results: Results) -> Table:
 
 
 def sections(results: Results) -> list[Section]:
-    """The sections in the order of the steps, that of SynOOD and CLIP after the results."""
+    """The sections in the order of the steps, that of SynOOD and CLIP after the results; none of a step with nothing to show."""
     makers = (prepare, pretrain, extract, synthesize, train, calibrate, filter_, score, benchmark)
-    return [*(maker(results) for maker in makers), *clip.section(results), *ablations.section(results), report(results)]
+    found = [*(maker(results) for maker in makers), *clip.section(results), *ablations.section(results), report(results)]
+    return [section for section in found if section.blocks]
 
 
 def prepare(results: Results) -> Section:

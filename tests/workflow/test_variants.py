@@ -1,0 +1,87 @@
+"""A line of params.yaml is a stage: detectors and variants that come, go and come back, in a miniature of the real DAG."""
+
+import json
+
+import pytest
+
+from miniature import REMOVED, followers
+from penumbra.artifacts.tables import read_json
+from penumbra.workflow import contract
+
+DETECTOR = {"method": "sona", "bands": ["mid"], "recipe": "sona"}
+STAGES = {"train@sona-mid", "score@sona-mid"}
+GATHER = {"score-control@reconstruction", "score-control@repainting", "benchmark", "report"}
+
+
+@pytest.fixture
+def here(miniature, monkeypatch):
+    """The miniature, in the working directory."""
+    monkeypatch.chdir(miniature.root)
+    contract.load.cache_clear()
+    yield miniature
+    contract.load.cache_clear()
+
+
+def test_a_detector_is_one_line_leaves_nothing_when_it_goes_and_comes_back_without_running(here, monkeypatch):
+    before, names = here.outputs(), set(contract.load().stages)
+    here.change_param("train.detectors.sona-mid", DETECTOR)
+    here.reproduce(monkeypatch)
+    assert set(contract.load().stages) == names | STAGES and set(here.counters()) == STAGES | GATHER
+    with_it = here.outputs()
+    assert {path for path in with_it.keys() - before.keys() if path.startswith("data/scores")} == {"data/scores/sona-mid.parquet"}
+
+    here.reset()
+    here.change_param("train.detectors.sona-mid", REMOVED)
+    here.reproduce(monkeypatch)
+    assert set(contract.load().stages) == names
+    assert not here.counters() and here.outputs() == before  # gathering stages come from the run cache, so they saw what they saw before
+    assert "up to date" in here.dvc("status").stdout
+
+    here.change_param("train.detectors.sona-mid", DETECTOR)
+    here.reproduce(monkeypatch)
+    assert not here.counters() and here.outputs() == with_it
+
+
+def test_what_the_cache_lacks_is_left_where_it_is_and_is_not_read(here, monkeypatch):
+    here.change_param("train.detectors.sona-mid", DETECTOR)
+    here.reproduce(monkeypatch)
+    here.reset()
+    edited = here.root / "data/scores/sona-mid.parquet"
+    edited.write_text("mine")
+    (here.root / "data/scores/mine.parquet").write_text("mine")
+    here.change_param("train.detectors.sona-mid", REMOVED)
+    here.reproduce(monkeypatch)
+    assert edited.read_text() == "mine" and (here.root / "data/scores/mine.parquet").exists()
+    assert not (here.root / "data/detectors/sona-mid").exists()
+    assert set(here.counters()) == {"benchmark"}  # whose folder holds other things; its bytes are as before
+
+
+def test_a_detector_comes_by_an_experiment_and_its_clone_is_clean(here):
+    line = "{method: sona, bands: [mid], recipe: sona}"
+    here.dvc("exp", "run", "-n", "mid", "-S", f"+train.detectors.sona-mid={line}")
+    assert set(here.counters()) == STAGES | GATHER
+    assert json.loads(here.dvc("status", "--json").stdout) == {}
+    here.reset()
+    here.run("git", "checkout", "-q", "-f", "HEAD")
+    here.run("git", "clean", "-fdq")
+    here.dvc("repro")
+    assert not here.counters() and "up to date" in here.dvc("status").stdout
+    assert not (here.root / "data/scores/sona-mid.parquet").exists()
+
+
+def test_a_variant_follows_what_it_is_like_but_for_what_it_says_itself(here, planned, monkeypatch):
+    here.change_param("synthesize.sona.sona-close", {"like": "sona", "words": "close"})
+    here.reproduce(monkeypatch)
+    assert {"synthesize-sona@sona-close", "benchmark"} <= set(here.counters()) and "synthesize-sona@sona" not in here.counters()
+    variant, original = "synthesize-sona@sona-close", "synthesize-sona@sona"
+    inherited = read_json(contract.CODE)["synthesize"]["sona-close"]["inherited"]
+    assert "steps" in inherited and not {"words", "like"} & inherited.keys()
+    here.change_param("synthesize.sona.sona.words", "far")
+    will, _ = planned(here)
+    assert original in will and variant not in will
+    here.change_param("synthesize.sona.sona.steps", 21)
+    will, may = planned(here)
+    assert {original, variant} <= will and will | may == {"code"} | followers({original, variant, "extract-candidates@vit"})
+    here.reset()
+    here.reproduce(monkeypatch)
+    assert {original, variant, "train@sona-all", "report"} <= set(here.counters()) and "train@none" not in here.counters()
