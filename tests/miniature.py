@@ -24,6 +24,7 @@ from penumbra.artifacts.files import replace
 from penumbra.artifacts.tables import read_json
 from penumbra.stage import Stage
 from penumbra.workflow import code, commit, contract, execute
+from penumbra.workflow.composition import compose
 from penumbra.workflow.repository import parsing_once
 
 ROOT = Path(__file__).parent.parent
@@ -144,8 +145,8 @@ class Miniature:
             command.chmod(0o755)
 
     @classmethod
-    def create(cls, root: Path) -> "Miniature":
-        """Copy the repository's own files and commit them."""
+    def create(cls, root: Path, experiment: str | None = None) -> "Miniature":
+        """Copy the repository's own files and commit them; the parameters are those of an experiment of conf/, if one is named."""
         root.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             shutil.copy(ROOT / name, root / name)
@@ -157,6 +158,9 @@ class Miniature:
         (root / ".dvc").mkdir()
         for name in ("config", ".gitignore"):
             shutil.copy(ROOT / ".dvc" / name, root / ".dvc" / name)
+        if experiment:
+            with (root / "params.yaml").open("w") as file:
+                YAML().dump(compose(ROOT / "conf", [f"experiment={experiment}"]), file)
         made = cls(root)
         made.run("git", "init", "-q", "-b", "main")
         made.commit("start")

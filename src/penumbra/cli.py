@@ -163,13 +163,14 @@ def _dispatch(options: argparse.Namespace) -> None:
     dag = contract.load()
     lockfiles.check(dag.stages, mend)
     if options.command == "run":
-        from penumbra.workflow.execute import run
+        from penumbra.workflow.execute import clear, run
 
         names = options.stages or [_asked()]
         if "DVC_STAGE" in os.environ:
             from penumbra.workflow.progress import announce
 
             announce(dag, names[0])
+            clear(dag)
         return run(dag, names)
     from penumbra.workflow.repro import repro
 

@@ -242,11 +242,12 @@ def test_snakemake_sees_the_change_of_a_leaf_in_the_stages_that_have_it_and_in_n
     monkeypatch.setattr(contract, "keys_of", list)
     before, likes = recorded(dag, CONTENT), sections_by_like()
     for leaf in LEAVES:
-        after = recorded(dag, with_other(leaf)) if not leaf.endswith(".like") else before
+        if leaf.endswith(".like") or leaf in EMPTY:
+            continue
+        after = recorded(dag, with_other(leaf))
         seen = {stage for stage in before if after[stage] != before[stage]}
         more = {like for like, section in likes.items() if takes_over(section, leaf)}
-        expected = declared.by(leaf).union(*(declared.by(f"{like}.like") for like in more))
-        assert leaf.endswith(".like") or seen == expected, leaf
+        assert seen == declared.by(leaf).union(*(declared.by(f"{like}.like") for like in more)), leaf
 
 
 def sections_by_like() -> dict[str, tuple[str, dict]]:

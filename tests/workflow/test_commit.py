@@ -64,7 +64,7 @@ def test_penumbra_repro_has_a_flipped_byte_of_an_output_back_from_the_cache(mini
     damaged = miniature.root / "data/outliers/badood-gaussian.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"X")
     shown = miniature.penumbra("repro").stdout
-    assert "restored synthesize@badood-gaussian" in shown and not miniature.counters()
+    assert "restored synthesize-badood@badood-gaussian" in shown and not miniature.counters()
     assert miniature.outputs() == before
 
 

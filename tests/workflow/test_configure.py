@@ -49,9 +49,9 @@ def test_one_changed_value_is_one_changed_line(folder):
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["common.seed=3", "prepare.id.classes=['0','1']", "+train.detectors.badood-far={recipe: energy, bands: [high]}"],
+        ["common.seed=3", "prepare.id.classes=['0','1']", "+train.detectors.badood-far={method: badood, bands: [high], recipe: energy}"],
         ["~prepare.far.noise"],
-        ["train.recipes.energy.crop_padding=3"],
+        ["train.recipes.scratch.energy.crop_padding=3"],
         ["experiment=miniature"],
         ["experiment=folder", "prepare.id.path=/my images/birds"],
         ["experiment=cifar100"],
@@ -69,8 +69,8 @@ def test_what_is_written_is_what_dvc_would_compose(folder, overrides, monkeypatc
 
 
 def test_values_that_come_back_bring_the_file_back(folder):
-    configure(["train.recipes.energy.epochs=30", "prepare.id.val_share=0.2"])
-    configure(["train.recipes.energy.epochs=12", "prepare.id.val_share=0.15"])
+    configure(["train.recipes.scratch.energy.epochs=30", "prepare.id.val_share=0.2"])
+    configure(["train.recipes.scratch.energy.epochs=12", "prepare.id.val_share=0.15"])
     assert (folder / "params.yaml").read_text() == PARAMS
 
 

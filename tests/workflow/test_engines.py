@@ -12,11 +12,12 @@ from miniature import Miniature, followers
 from penumbra.workflow import contract
 
 
-def test_plain_snakemake_makes_the_same_bytes_as_dvc(built_miniature, tmp_path):
-    fresh = Miniature.create(tmp_path / "fresh")
+def test_plain_snakemake_makes_the_same_bytes_as_dvc(tmp_path, monkeypatch):
+    of_dvc, fresh = (Miniature.create(tmp_path / engine, "synood") for engine in ("dvc", "snakemake"))
+    of_dvc.reproduce(monkeypatch)
     options = ("--workflow-profile", "profiles/default", "--config", "shards=2")  # each synthesis, training and scoring in two parts
     fresh.snakemake(*options)
-    assert fresh.outputs() == built_miniature.outputs()
+    assert fresh.outputs() == of_dvc.outputs()
     assert set(fresh.counters().values()) == {1}
     again = fresh.snakemake("-n", *options)
     assert "Nothing to be done" in again.stdout + again.stderr
@@ -36,14 +37,12 @@ def set_score(clone):
 
 
 def edit_code(clone):
-    """Which leaves the bytes of the miniature's scores as they are: what follows them need not run."""
-    with open(clone.root / "src/penumbra/score/step.py", "a") as file:
-        file.write("EDITED = True\n")
+    """Which leaves the bytes of the miniature's candidates as they are: what follows them need not run."""
+    clone.edit("src/penumbra/synthesize/words.py", "POOL = 0.25", "POOL = 0.2")
 
 
-def upgrade_library(clone):
-    path = clone.root / "environment.yaml"
-    path.write_text(path.read_text().replace("jinja2: ", "jinja2: 9."))
+def edit_template(clone):
+    clone.edit("src/penumbra/report/base.html", "<body>", "<body lang='en'>")
 
 
 @pytest.fixture(scope="module")
@@ -57,25 +56,20 @@ def test_a_fresh_clone_with_pulled_data_has_nothing_to_run(clone):
     assert "Nothing to run" in clone.penumbra("repro", "--dry").stdout
 
 
-@pytest.mark.parametrize("change", [set_score, edit_code, upgrade_library])
+@pytest.mark.parametrize("change", [set_score, edit_code, edit_template])
 def test_in_a_clone_planned_is_executed_is_what_dvc_says_and_the_engines_agree(clone, planned, monkeypatch, change):
     clone.reset()
     change(clone)
     will, may = planned(clone)
-    changed = set(json.loads(clone.dvc("status", "--json", "dvc.yaml").stdout))
     monkeypatch.chdir(clone.root)
     contract.load.cache_clear()
-    assert will == changed and will | may == followers(changed)
+    assert will | may == followers(will - {"code"}) | (will & {"code"})
     contract.load.cache_clear()
-    if change is upgrade_library:
-        clone.reproduce(monkeypatch)  # a version that is not installed, which `penumbra run` would refuse
-    else:
-        clone.penumbra("repro")
-    assert set(clone.counters()) == (will if change is edit_code else will | may)
+    clone.penumbra("repro")
+    assert set(clone.counters()) == (will if change is edit_code else will | may) - {"code"}
     assert "up to date" in clone.dvc("status", "dvc.yaml").stdout
-    if change is not upgrade_library:
-        dry = clone.snakemake("-n", "--workflow-profile", "profiles/default")
-        assert "Nothing to be done" in dry.stdout + dry.stderr
+    dry = clone.snakemake("-n", "--workflow-profile", "profiles/default")
+    assert "Nothing to be done" in dry.stdout + dry.stderr
 
 
 @pytest.mark.parametrize(("link", "engine"), [("hardlink", "dvc"), ("hardlink", "penumbra"), ("symlink", "penumbra")])

@@ -13,10 +13,10 @@ from penumbra.workflow.repro import certain
 
 def test_a_table_has_stage_seconds_and_the_first_reasons_within_100_columns(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    costs = tmp_path / "reports/plots/cost.csv"
+    costs = tmp_path / ".penumbra/cost.csv"
     costs.parent.mkdir(parents=True)
     costs.write_text("stage,seconds,memory_mib\nscore@none,12.4,600\n")
-    reasons = ("params.yaml:score.rate 0.5 -> 0.4", *(f"code src/penumbra/artifacts/module_{index}.py modified" for index in range(4)))
+    reasons = ("params.yaml:score.rate 0.5 -> 0.4", *(f"data data/x{index} modified" for index in range(4)))
     lines = table([Planned("score@none", reasons), Planned("benchmark", ())]).splitlines()
     assert lines[0] == "Will run (12 s recorded):"
     assert lines[1].split() == ["score@none", "12", "s", "params.yaml:score.rate", "0.5", "->", "0.4"]
@@ -77,8 +77,8 @@ def test_a_stage_that_the_cache_would_bring_back_is_told_and_what_follows_it_too
 )
 def test_seconds_recorded_with_other_counts_say_nothing(toy, old, new, comparable):
     (toy / "params.yaml").write_text((toy / "params.yaml").read_text().replace(old, new))
-    (toy / "reports/plots").mkdir(parents=True)
-    (toy / "reports/plots/cost.csv").write_text("stage,seconds,memory_mib\nfirst,12,1\nsecond,2,1\n")
+    (toy / ".penumbra").mkdir(exist_ok=True)
+    (toy / ".penumbra/cost.csv").write_text("stage,seconds,memory_mib\nfirst,12,1\nsecond,2,1\n")
     with opened() as repo:
         found = plan.plan(repo)
     assert plan.seconds(found) == {"first": 12 if comparable else None, "second": 2}

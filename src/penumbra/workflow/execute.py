@@ -113,10 +113,15 @@ def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object
 
 
 def write_code(contract: Contract, content: dict[str, Any]) -> None:
-    """Do what the stage `code` does: write code.json, and take away what stages left that are no more."""
+    """Do what the stage `code` does: write code.json, and clear away what is of no stage."""
     code.write(content)
+    clear(contract)
+
+
+def clear(contract: Contract) -> None:
+    """Take away what lies in the folders of data/ and is of no stage."""
     if gone := leftovers.clear(contract):
-        print(f"taken away, as their stages are no more (DVC's cache has them): {', '.join(gone)}", flush=True)
+        print(f"taken away, being of no stage (DVC's cache has it): {', '.join(gone)}", flush=True)
 
 
 def _called(command: Sequence[str], meanwhile: Callable[[], object]) -> int:
