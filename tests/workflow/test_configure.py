@@ -43,7 +43,7 @@ def test_one_changed_value_is_one_changed_line(folder):
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.startswith("params.yaml:\n  filter.badood.mid  [0.3, 0.5] -> [0.35, 0.55]\n\npenumbra repro --dry ")
     assert diffstat() == ["1", "1", "params.yaml"]
-    assert "    mid: [0.35, 0.55]     # calibrated P(OOD)\n" in (folder / "params.yaml").read_text()
+    assert "  badood: {judge: badood-all, mid: [0.35, 0.55]}  # mid: calibrated P(OOD)\n" in (folder / "params.yaml").read_text()
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_another_file_may_take_the_result(folder):
 def test_without_arguments_the_choices_are_listed(folder):
     told = command().stdout
     assert told.startswith("Nothing changed.") and diffstat() == []
-    assert "experiment            cifar100, digits, folder," in told and "synthesize/badood     gaussian, literal-adm, paper" in told
+    assert "experiment            badood, cifar100, clip, digits, folder," in told and "synthesize/badood     literal-adm, paper" in told
     assert configure(["common.seed=0"]) == "Nothing changed: params.yaml has these values already."
 
 

@@ -6,22 +6,22 @@ from xml.etree import ElementTree
 from penumbra.workflow import contract, drawing
 
 ROOT = Path(__file__).parents[2]
-STAGES = {
-    "prepare": (set(), {"train", "test"}),
-    "pretrain@encoder": ({"train"}, {"encoder"}),
-    "synthesize@badood": ({"train", "encoder"}, {"outliers"}),
-    "train@all": ({"train", "outliers"}, {"detector"}),
-    "train@none": ({"train"}, {"baseline"}),
-    "benchmark": ({"test", "detector", "baseline"}, {"metrics"}),
-    "report": ({"metrics", "classifier"}, {"page"}),
-    "pretrain@classifier": ({"train"}, {"classifier"}),
+STAGES = {  # and the stages that each follows
+    "prepare": set(),
+    "pretrain-encoder@moco": {"prepare"},
+    "synthesize-badood@badood": {"prepare", "pretrain-encoder@moco"},
+    "train@all": {"prepare", "synthesize-badood@badood"},
+    "train@none": {"prepare"},
+    "benchmark": {"prepare", "train@all", "train@none"},
+    "report": {"benchmark", "pretrain-classifier@resnet"},
+    "pretrain-classifier@resnet": {"prepare"},
 }
 
 
 def test_implied_edges_are_left_out():
     before = drawing.edges(STAGES)
-    assert before["synthesize@badood"] == {"pretrain@encoder"}
-    assert before["train@all"] == {"synthesize@badood"}
+    assert before["synthesize-badood@badood"] == {"pretrain-encoder@moco"}
+    assert before["train@all"] == {"synthesize-badood@badood"}
     assert before["benchmark"] == {"train@all", "train@none"}
 
 
@@ -31,7 +31,7 @@ def test_every_stage_lies_below_what_it_follows():
     assert set(rank) == set(before)
     assert all(rank[parent] < rank[name] for name, parents in before.items() for parent in parents)
     assert rank["train@none"] == rank["train@all"]  # as late as what reads it allows
-    assert rank["pretrain@classifier"] == rank["pretrain@encoder"]  # only the report reads it
+    assert rank["pretrain-classifier@resnet"] == rank["pretrain-encoder@moco"]  # only the report reads it
 
 
 def test_the_drawing_is_xml_with_a_box_for_each_stage():
@@ -41,8 +41,8 @@ def test_the_drawing_is_xml_with_a_box_for_each_stage():
 
 def test_a_wide_rank_goes_on_in_rows_below_without_overlap():
     count = 2 * drawing.WIDEST + 1
-    wide = {f"train@{place}": ({"train"}, {f"detector-{place}"}) for place in range(count)}
-    root = ElementTree.fromstring(drawing.draw({"prepare": (set(), {"train"})} | wide))
+    wide = {f"train@{place}": {"prepare"} for place in range(count)}
+    root = ElementTree.fromstring(drawing.draw({"prepare": set()} | wide))
     boxes = [box for box in root.iter("{http://www.w3.org/2000/svg}rect") if box.get("rx")]
     corners = [(float(box.get("x")), float(box.get("y"))) for box in boxes]
     width = float(root.get("width"))
