@@ -5,7 +5,10 @@ the parameters that it has from the section it is `like`. Other stages name thei
 those whose entry changed.
 """
 
+import functools
+import hashlib
 import json
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from penumbra.params import load as read_params
 from penumbra.workflow.contract import CODE, PARAMETERS, Contract, Entry
 from penumbra.workflow.digest import Code, Meaning
 
-SOURCE = Path("src")
+SOURCE, KEPT = Path("src"), Path(".penumbra/meanings.json")
 
 
 def entries(contract: Contract) -> dict[str, Any]:
@@ -26,7 +29,9 @@ def entries(contract: Contract) -> dict[str, Any]:
     Raises:
         PenumbraError: a library is not installed.
     """
-    code, params, found = Code(SOURCE), read_params(PARAMETERS), {}
+    params, found = read_params(PARAMETERS), {}
+    programs = {entry.name: contract.program(entry) for entry in contract.stages.values() if entry.code}
+    meanings = _meanings(programs.values())
     for entry in contract.stages.values():
         if not entry.code:
             continue
@@ -34,7 +39,7 @@ def entries(contract: Contract) -> dict[str, Any]:
         *parents, leaf = entry.key.split(".")
         for parent in parents:
             place = place.setdefault(parent, {})
-        place[leaf] = _described(code.program(contract.program(entry)), _inherited(entry, params))
+        place[leaf] = _described(meanings[programs[entry.name]], _inherited(entry, params))
     return found
 
 
@@ -58,7 +63,8 @@ def checked(contract: Contract, entry: Entry) -> dict[str, Any]:
             recorded = recorded[key]
     except (OSError, ValueError, KeyError, TypeError):
         raise PenumbraError(f"{CODE}: has no entry for {entry.name}. Run `penumbra repro`, or `dvc repro code`.") from None
-    now = _described(Code(SOURCE).program(contract.program(entry)), _inherited(entry, read_params(PARAMETERS)))
+    program = contract.program(entry)
+    now = _described(_meanings([program])[program], _inherited(entry, read_params(PARAMETERS)))
     found = {name: now["libraries"].get(name, was) for name, was in recorded["libraries"].items()}
     if wrong := [f"{name} {found[name]} instead of {was}" for name, was in recorded["libraries"].items() if found[name] != was]:
         raise PenumbraError(f"{CODE}: installed is {', '.join(wrong)}. Run `make setup`, or `dvc repro --force code` to go on with these.")
@@ -67,6 +73,31 @@ def checked(contract: Contract, entry: Entry) -> dict[str, Any]:
     return recorded
 
 
+def _meanings(programs: Iterable[str]) -> dict[str, Meaning]:
+    """What each program means. Kept beside size and time of all source files: reading these for every program takes a second."""
+    files = sorted(path for path in SOURCE.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    state = hashlib.sha256("".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}\n" for path in files).encode()).hexdigest()
+    kept = _kept(state)
+    wanted = dict.fromkeys(programs)
+    if missing := [program for program in wanted if program not in kept]:
+        code = Code(SOURCE)
+        kept |= {program: code.program(program) for program in missing}
+        rows = {program: [meaning.digest, sorted(meaning.libraries)] for program, meaning in kept.items()}
+        with replace(KEPT) as temporary:
+            temporary.write_text(json.dumps({"state": state, "programs": rows}), encoding="utf-8")
+    return {program: kept[program] for program in wanted}
+
+
+def _kept(state: str) -> dict[str, Meaning]:
+    try:
+        content = json.loads(KEPT.read_text(encoding="utf-8"))
+        rows = content["programs"] if content["state"] == state else {}
+        return {program: Meaning(digest, frozenset(libraries)) for program, (digest, libraries) in rows.items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+@functools.cache
 def installed(name: str) -> str:
     """The version of a distribution without its local part: torch 2.13.0+cpu and +cu130 are one version.
 
