@@ -60,6 +60,7 @@ def filled(leaf: str) -> bool:
     return value != {}
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # another value may be of another type
 @pytest.mark.parametrize("section", list(CONTENT))
 def test_a_leaf_is_given_to_the_stages_that_declare_it_and_to_no_other(dag, section):
     before = given(dag, dag.experiment)
