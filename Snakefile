@@ -1,7 +1,6 @@
-# How the stages of dvc.yaml run: commands, threads, memory, logs. What they read and write comes from dvc.yaml, by step name.
+# How the stages of dvc.yaml run: commands, threads, memory, logs. What they read and write comes from dvc.yaml, by stage.
 import os
 import sys
-from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
@@ -13,44 +12,30 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )  # in the jobs too
 
 from penumbra.errors import PenumbraError
-from penumbra.params import validate
-from penumbra.workflow import contract
+from penumbra.workflow import contract, execute
 
 try:
-    validate(Path("params.yaml"))
+    dag = contract.load()
+    declared = execute.declared(dag)
 except PenumbraError as error:
     raise WorkflowError(str(error))
-dag = contract.load()
 shards = int(config.get("shards", 1))
-
-
-def parts_of_seeds():
-    return min(shards, len(dag.parameters["train"]["seeds"]))
-
-
-def separate(parts):
-    return range(parts) if parts > 1 else []  # a single part is the whole
-
-
-wildcard_constraints:
-    item="[a-z0-9-]+",
-    part=r"\d+",
-
-
-localrules:
-    all,
+seeds = min(shards, len(dag.experiment.train.seeds))
 
 
 rule all:
     default_target: True
+    localrule: True
     input:
-        dag.everything(),
+        [path for stage in dag.stages.values() for path in stage.outputs],
 
 
+include: "rules/job.smk"
 include: "rules/prepare.smk"
 include: "rules/pretrain.smk"
 include: "rules/extract.smk"
 include: "rules/synthesize.smk"
+include: "rules/equip.smk"
 include: "rules/train.smk"
 include: "rules/calibrate.smk"
 include: "rules/filter.smk"

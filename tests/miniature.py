@@ -19,7 +19,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from penumbra.stage import Stage
-from penumbra.workflow import contract, repro
+from penumbra.workflow import commit, contract
 from penumbra.workflow.repository import parsing_once
 
 ROOT = Path(__file__).parent.parent
@@ -65,15 +65,20 @@ def _count(kind: str, line: str) -> None:
 def main() -> None:
     """The `penumbra` command of a miniature."""
     import penumbra.cli as cli
-    from penumbra.workflow import execute, libraries
+    from penumbra.workflow import execute, libraries, receipt
 
     def fake(name: str, item: str | None, part: tuple[int, int] | None) -> None:
-        stage = contract.load().stage(name, item, part)
+        dag = contract.load()
+        stage = dag.stage(name, item, part)
         libraries.check_installed(stage.versions)
-        step(stage)
-        print(f"{stage.name}: worked 0.00 s", file=sys.stderr)
+        with receipt.kept(dag, stage):
+            step(stage)
 
     cli.step = fake
+    if os.environ.get("MINIATURE_CACHE_IS_FULL"):
+        import dvc.output
+
+        dvc.output.otransfer = lambda *given, **options: None  # DVC logs what failed, and goes on
     execute.RECORD_SECONDS = float(os.environ.get("MINIATURE_RECORD_SECONDS", execute.RECORD_SECONDS))
     cli.main()
 
@@ -209,7 +214,7 @@ class Miniature:
             patched.setattr(dvc.stage.run, "cmd_run", command)
             patched.setattr(PipelineStage, "dump", lambda stage, update_pipeline: finished.append(stage))
             repo.reproduce(targets=targets)
-            repro.write_locks(finished)
+            commit.write_locks(finished)
         contract.load.cache_clear()
 
     def commit(self, message: str) -> None:

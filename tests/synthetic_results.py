@@ -65,6 +65,7 @@ ABLATIONS = {
 }
 PARAMS = {
     "common": {"seed": 0, "image_size": 32},
+    "prepare": {"id": {"source": "digits", "path": None, "classes": ["0", "1", "2", "3", "4", "5"]}},
     "train": {
         "seeds": [0, 1, 2],
         "detectors": DETECTORS,
@@ -328,7 +329,7 @@ def benchmark_stage(data: Path, reports: Path) -> Stage:
     reads |= {"calibration/badood": data / "calibration/badood.json"}
     reads |= {"models/classifier": data / "models/classifier", "features/classifier": data / "features/classifier.safetensors"}
     reads |= {f"features/{name}": data / f"features/{name}.safetensors" for name in FEATURES}
-    writes = {"metrics": reports / "metrics.json"}
+    writes = {name: reports / f"{name}.json" for name in ("metrics", "headline")}
     writes |= {f"tables/{name}": reports / f"tables/{name}.csv" for name in TABLES}
     writes |= {f"plots/{name}": reports / f"plots/{name}.csv" for name in PLOTS}
     return Stage("benchmark", None, Params(PARAMS), {"numpy": "2"}, reads, writes, scratch_root=reports.parent / "scratch")

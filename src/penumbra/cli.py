@@ -1,32 +1,40 @@
 """The command line: one sub-command for each step, and the commands that run, plan, check and record the DAG."""
 
 import argparse
+import errno
 import importlib
 import os
+import shutil
+import signal
 import sys
-import time
 from pathlib import Path
 
 from penumbra.errors import PenumbraError
+from penumbra.terminal import reader_may_leave
 
 STEPS = {
+    "code": "source files -> code.json: what each stage's program means, and the versions of its libraries",
     "prepare": "sources named in params.yaml -> data/images/: ID, calibration OOD and every test set",
     "pretrain": "images -> data/models/MODEL: a frozen model, trained here or imported",
     "extract": "images and a model -> data/features/MODEL.safetensors: ID representations",
     "synthesize": "features, models and images -> data/outliers/METHOD.parquet: candidate outliers",
+    "equip": "models and features -> data/recipes/RECIPE: a recipe with what it needs beside images and outliers",
     "train": "images and selected outliers -> data/detectors/DETECTOR: outlier-exposure training",
-    "calibrate": "initial detector and held-out images -> data/calibration/METHOD.json: score -> probability",
-    "filter": "outliers, initial detector and calibration -> data/selections/METHOD.parquet: confidence and band",
+    "calibrate": "a detector and held-out images -> data/calibration/DETECTOR.json: score -> probability",
+    "filter": "outliers, a detector and its calibration -> data/selections/METHOD.parquet: confidence and band",
     "score": "a detector and all test sets -> data/scores/DETECTOR.parquet: every OOD score",
     "benchmark": "all scores -> reports/metrics.json, reports/tables, reports/plots",
     "report": "tables, plots and outliers -> reports/report.html, reports/figures",
 }
+FULL = 2**20  # bytes of free space below which a disk counts as full
 OVERVIEW = """\
 Penumbra synthesises outliers, keeps the ones that teach, trains detectors on them and scores the result.
 
   dvc repro               run what changed and what follows from it, one stage after the other
   penumbra repro          the same with Snakemake, in parallel; `--dry` says what would run, why and for how long
   dvc exp run -S KEY=V    the same with another parameter, kept as an experiment
+  penumbra configure KEY=V   only change params.yaml, comments and all
+  penumbra compare A B    two runs side by side
 """
 
 
@@ -48,16 +56,20 @@ def parser() -> argparse.ArgumentParser:
         )
 
     run = add("run", "run stages alone through Snakemake, as dvc.yaml's commands do", "penumbra run train@badood-mid")
-    run.add_argument("stages", nargs="+", metavar="STAGE", help="name in dvc.yaml")
+    run.add_argument("stages", nargs="*", metavar="STAGE", help="names in dvc.yaml (default: the one whose command this is, in DVC)")
     repro = add("repro", "run what changed in parallel, and record it with DVC", "penumbra repro --dry benchmark")
     repro.add_argument("stages", nargs="*", metavar="STAGE", help="names in dvc.yaml; what they need is run first (default: all)")
     repro.add_argument("--dry", action="store_true", help="only say what will run and why, what may run, and the recorded seconds")
-    record = add("record", "record edited docstrings and comments without running anything", "penumbra record")
-    record.add_argument("stages", nargs="*", metavar="STAGE", help="names in dvc.yaml (default: all that changed)")
-    contract = add("contract", "compare dvc.yaml's code and libraries with what the steps import", "penumbra contract --write")
-    contract.add_argument("--write", action="store_true", help="mend dvc.yaml and environment.yaml in place")
-    add("cost", "gather seconds and peak memory of the last runs into reports/plots/cost.csv", "penumbra cost")
+    doctor = add("doctor", "find and mend what killed runs and a failing disk leave behind", "penumbra doctor --verify")
+    doctor.add_argument("--verify", action="store_true", help="hash every object of DVC's cache again, and move the damaged away")
+    doctor.add_argument("--mend", action="store_true", help="bring back the last good dvc.lock where one was cut")
     add("headline", "print the headline table of reports/metrics.json", "penumbra headline")
+    compare = add("compare", "compare the parameters and results of two runs, one row a detector", "penumbra compare HEAD~1 HEAD")
+    compare.add_argument("first", nargs="?", default="HEAD", metavar="A", help="git revision, DVC experiment or workspace (default: HEAD)")
+    compare.add_argument("second", nargs="?", default="workspace", metavar="B", help="the same (default: workspace)")
+    configure = add("configure", "compose params.yaml without running anything", "penumbra configure 'filter.badood.mid=[0.35,0.55]'")
+    configure.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="also +KEY=VALUE, ~KEY, GROUP=OPTION; none: list the groups")
+    configure.add_argument("--output", type=Path, default=Path("params.yaml"), metavar="FILE", help="instead of params.yaml")
     for name, text in STEPS.items():
         step = add(name, text, f"penumbra {name}   (`dvc repro` does this when it is due)")
         step.add_argument("item", nargs="?", metavar="ITEM", help="item of the step in dvc.yaml")
@@ -69,13 +81,45 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of the `penumbra` command."""
     if arguments is None:
         _use_checkout()
-    options = parser().parse_args(arguments)
-    try:
-        _dispatch(options)
-    except PenumbraError as error:
-        sys.exit(f"penumbra: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores the latter
+                signal.signal(number, _end)
+    with reader_may_leave():
+        options = parser().parse_args(arguments)
+        try:
+            _dispatch(options)
+        except PenumbraError as error:
+            sys.exit(f"penumbra: {error}")
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except Exception as error:
+            if (line := _explained(error)) is None:
+                raise
+            sys.exit(f"penumbra: {line}")
+
+
+def _explained(error: Exception) -> str | None:
+    """One line on what no program can mend, with its remedy; None for what may be a fault of ours."""
+    if type(error).__module__.partition(".")[0] in ("dvc", "dvc_data", "dvc_objects"):
+        return " ".join(f"DVC: {error}".split())
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    where = getattr(error, "filename", None) or Path.cwd()
+    if full or shutil.disk_usage(".").free < FULL:  # libraries have errors of their own for it
+        return f"{where}: the disk is full. Free some space and run again; finished work is kept."
+    if not isinstance(error, OSError):
+        return None
+    remedies = {
+        errno.EROFS: "the file system is read-only. Work where it can be written, or mount it so.",
+        errno.EACCES: "permission is denied. Change its owner or mode (`ls -ld` shows them), and run again.",
+        errno.EPERM: "this is not permitted. Change its owner or mode (`ls -ld` shows them), and run again.",
+    }
+    return f"{where}: {remedies[error.errno]}" if error.errno in remedies else None
+
+
+def _end(number: int, frame: object) -> None:
+    """Leave through every `finally`: no half-written file and no job stays behind."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def _use_checkout() -> None:
@@ -91,49 +135,59 @@ def _dispatch(options: argparse.Namespace) -> None:
     if options.command in STEPS:
         return step(options.command, options.item, options.part)
     # imported here: each command loads only what it needs
-    if options.command == "cost":
-        from penumbra.workflow.cost import gather
-
-        return gather()
     if options.command == "headline":
         from penumbra.workflow.headline import headline
 
-        return print(headline(Path("reports/metrics.json")))
-    if options.command == "contract":
-        from penumbra.workflow.mend import check, write
+        return print(headline(Path("reports/metrics.json"), Path("params.yaml")))
+    if options.command == "compare":
+        from penumbra.workflow.compare import compare
 
-        return write() if options.write else check()
-    if options.command == "record":
-        from penumbra.workflow import contract
-        from penumbra.workflow.record import record
+        return print(compare(options.first, options.second))
+    if options.command == "configure":
+        from penumbra.workflow.configure import configure
 
-        return record(contract.load(), options.stages)
-    from penumbra.params import validate
-    from penumbra.workflow import contract
+        return print(configure(options.overrides, options.output))
+    if options.command == "doctor":
+        from penumbra.workflow.doctor import doctor
 
-    validate(Path("params.yaml"))
+        return doctor(options.verify, options.mend)
+    from penumbra.workflow import contract, lockfiles
+
+    mend = options.command == "repro" and not options.dry
+    lockfiles.check(mend=mend)  # without which dvc.yaml is not read
+    dag = contract.load()
+    lockfiles.check(dag.stages, mend)
     if options.command == "run":
         from penumbra.workflow.execute import run
 
-        return run(contract.load(), options.stages)
+        names = options.stages or [_asked()]
+        if "DVC_STAGE" in os.environ:
+            from penumbra.workflow.progress import announce
+
+            announce(dag, names[0])
+        return run(dag, names)
     from penumbra.workflow.repro import repro
 
-    return repro(contract.load(), options.stages, options.dry)
+    return repro(dag, options.stages, options.dry)
+
+
+def _asked() -> str:
+    """The stage whose command this is, as DVC tells it."""
+    if "DVC_STAGE" not in os.environ:
+        raise PenumbraError("name a stage: `penumbra run STAGE`. Only DVC, which runs this as the command of a stage, need not.")
+    return os.environ["DVC_STAGE"]
 
 
 def step(name: str, item: str | None, part: tuple[int, int] | None) -> None:
     """Run one step in this process."""
-    from penumbra.workflow import contract
+    from penumbra import kernels
+    from penumbra.workflow import code, contract, receipt
 
-    loaded = contract.load()
-    entry = loaded.of(name, item)
+    dag = contract.load()
+    entry = dag.of(name, item)
     if name == "code":
-        from penumbra.workflow import code
-
-        return code.write(loaded)
-    from penumbra.workflow.code import checked
-
-    module = importlib.import_module(loaded.program(entry))
-    start = time.monotonic()
-    module.main(loaded.stage(entry, part, checked(loaded, entry)))
-    print(f"{entry.name}: worked {time.monotonic() - start:.2f} s", file=sys.stderr)
+        return code.write(code.entries(dag))
+    kernels.use(dag.experiment.common.kernels)  # before the step imports numpy or torch
+    stage = dag.stage(entry, part, code.checked(dag, entry))
+    with receipt.kept(dag, entry, stage):
+        importlib.import_module(dag.program(entry)).main(stage)

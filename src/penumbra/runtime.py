@@ -14,8 +14,9 @@ def setup(threads: int = 1) -> "Any":
     """Deterministic torch; returns the torch.device (`PENUMBRA_DEVICE`, else CUDA if there is one).
 
     Args:
-        threads: of a job on the CPU. Fixed, not the number of cores: the order of a sum, and so its last bit, depends on it. Jobs run
-            side by side, and a small network loses more than it gains by sharing a layer between two.
+        threads: of a job on the CPU. Fixed, not the number of cores: the order of a sum, and so its last bit, depends on it. Two threads
+            on one core give the bytes of two on two (`kernels` sees to it that nobody takes fewer). Jobs run side by side, and a
+            small network loses more than it gains by sharing a layer between two.
     """
     import torch
 

@@ -21,6 +21,7 @@ Text = Annotated[str, MinLen(1)]
 Natural = Annotated[int, Ge(0), Lt(2**63)]
 Count = Annotated[int, Ge(1), Le(10**9)]
 Width = Annotated[int, Ge(1), Le(2**14)]  # channels, features, tokens: what a weight or an activation is sized by
+ResNetWidth = Annotated[int, Ge(8), Le(2**14)]  # a narrower one cannot be trained channels last (models/resnet.py)
 Layers = Annotated[int, Ge(1), Le(1000)]
 Pixels = Annotated[int, Ge(8), Le(2**13)]
 Timesteps = Annotated[int, Ge(2), Le(10**6)]
@@ -206,7 +207,7 @@ class ResNetRecipe(Optimised):
     """A ResNet and how it is trained."""
 
     architecture: Architecture
-    width: Width
+    width: ResNetWidth
     stem_kernel: Odd
     stem_stride: Width
     stem_pool: bool

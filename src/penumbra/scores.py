@@ -48,7 +48,7 @@ def grouped(count: int, groups: int, draws: torch.Generator) -> Tensor:
     if count < groups:
         raise PenumbraError(
             f"features/negatives: {count} negative labels are too few for {groups} groups. Lower groups of the recipe, or raise "
-            "extract.negatives.share."
+            "extract.negatives.neglabel.share."
         )
     return torch.randperm(count - count % groups, generator=draws).view(groups, -1)
 

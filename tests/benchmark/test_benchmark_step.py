@@ -35,6 +35,16 @@ def test_metrics_have_the_promised_shape(reports):
         assert all(set(entry) == {"mean", "std"} for entry in result["near"].values())
 
 
+def test_the_headline_has_three_numbers_a_detector_and_names_the_data_set(reports):
+    content = json.loads((reports / "headline.json").read_text())
+    detectors = json.loads((reports / "metrics.json").read_text())["detectors"]
+    assert list(content) == ["data", "near_auroc", "far_auroc", "near_fpr95"]
+    assert content["data"] == "digits: 0, 1, 2, 3, 4, 5"
+    assert all(list(content[measure]) == list(DETECTORS) for measure in ("near_auroc", "far_auroc", "near_fpr95"))
+    assert sum(len(values) for values in content.values() if isinstance(values, dict)) <= 40
+    assert content["near_fpr95"]["none"] == round(100 * detectors["none"]["near"]["fpr95_id_tpr"]["mean"], 1)
+
+
 def test_mean_and_sample_std_over_seeds_equal_an_independent_count(reports, results_data):
     scores = pd.read_parquet(results_data / "scores/badood-mid.parquet")
     by_seed = []
@@ -84,7 +94,7 @@ def test_two_runs_give_equal_bytes_whatever_other_detectors_there_are(reports, r
     train = PARAMS["train"] | {"detectors": {"sona-far-all": DETECTORS["sona-all"]} | DETECTORS}
     main(replace(benchmark_stage(results_data, tmp_path / "again"), params=Params(PARAMS | {"train": train})))
     files = sorted(path.relative_to(reports) for path in reports.rglob("*") if path.is_file())
-    assert len(files) == 1 + len(TABLES) + len(PLOTS)
+    assert len(files) == 2 + len(TABLES) + len(PLOTS)
     for file in files:
         assert (reports / file).read_bytes() == (tmp_path / "again" / file).read_bytes(), file
 

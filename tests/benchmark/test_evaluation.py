@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from penumbra.benchmark.claims import COLUMNS, detector_claims
-from penumbra.benchmark.evaluation import id_accuracy
+from penumbra.benchmark.evaluation import headline_json, id_accuracy
+from penumbra.dataset import data_set
 
 
 def test_accuracy_is_the_share_of_id_test_images_whose_class_is_predicted():
@@ -35,3 +36,22 @@ def test_a_claim_holds_where_fpr_is_lower_or_auroc_is_higher(fpr95, auroc):
     ]
     found = {row["measure"]: row["verdict"] for row in detector_claims(pd.DataFrame(rows))}
     assert found == {"FPR95 near": fpr95, "FPR95 far": fpr95, "AUROC near": auroc, "AUROC far": auroc}
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "classes", "words"),
+    [
+        ("digits", None, ["0", "1"], "digits: 0, 1"),
+        ("folder", "/images/birds", None, "folder birds"),
+        ("folder", "/images/birds/", ["crow", "owl"], "folder birds: crow, owl"),
+        ("imglist", "lists/imagenet.txt", [str(i) for i in range(1000)], "imglist imagenet.txt: 1000 classes"),
+    ],
+)
+def test_a_data_set_is_named_by_source_folder_and_classes(source, path, classes, words):
+    assert data_set({"source": source, "path": path, "classes": classes}) == words
+
+
+def test_the_headline_leaves_out_a_group_without_test_sets():
+    near = {"auroc": {"mean": 0.98765, "std": None}, "fpr95_id_tpr": {"mean": 0.1, "std": None}}
+    metrics = {"data": "digits", "detectors": {"none": {"near": near}}}
+    assert headline_json(metrics) == {"data": "digits", "near_auroc": {"none": 98.8}, "near_fpr95": {"none": 10.0}}

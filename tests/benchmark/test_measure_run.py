@@ -1,6 +1,6 @@
 """What benchmarks/measure_run.py counts."""
 
-import os
+import json
 import runpy
 from pathlib import Path
 
@@ -11,11 +11,10 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = runpy.run_path(str(ROOT / "benchmarks/measure_run.py"))
 
 
-def log(folder, name, text, end):
-    path = folder / "logs" / name
+def receipt(folder, job, seconds, end):
+    path = folder / f".penumbra/receipts/{job}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    os.utime(path, (end, end))
+    path.write_text(json.dumps({"seconds": seconds, "ended": end}))
 
 
 @pytest.mark.parametrize(
@@ -34,21 +33,21 @@ def test_the_stage_of_a_process(command, stage):
 
 
 def test_work_of_parallel_parts_counts_once(tmp_path):
-    log(tmp_path, "score/none.0.log", "loading\nscore@none: worked 10.0 s\n", 1010)
-    log(tmp_path, "score/none.1.log", "score@none: worked 8.0 s\n", 1012)
-    log(tmp_path, "score/none.log", "score@none: worked 1.5 s\n", 1020)
-    log(tmp_path, "score/none-other.log", "score@none-other: worked 500 s\n", 1020)
+    receipt(tmp_path, "score@none.0", 10.0, 1010)
+    receipt(tmp_path, "score@none.1", 8.0, 1012)
+    receipt(tmp_path, "score@none", 1.5, 1020)
+    receipt(tmp_path, "score@none-other", 500, 1020)
     assert SCRIPT["worked_seconds"](tmp_path, "score@none") == pytest.approx(13.5)
 
 
-def test_a_step_without_items_has_one_log(tmp_path):
-    log(tmp_path, "prepare.log", "prepare: worked 2.25 s\n", 1000)
+def test_a_step_without_items_has_one_receipt(tmp_path):
+    receipt(tmp_path, "prepare", 2.25, 1000)
     assert SCRIPT["worked_seconds"](tmp_path, "prepare") == pytest.approx(2.25)
 
 
 def test_cost_of_a_stage_runs_from_its_first_job_to_its_last(tmp_path):
-    log(tmp_path, "prepare.log", "prepare: worked 3.0 s\n", 105)
-    log(tmp_path, "benchmark.log", "benchmark: worked 1.0 s\n", 110)
+    receipt(tmp_path, "prepare", 3.0, 105)
+    receipt(tmp_path, "benchmark", 1.0, 110)
     watch = SCRIPT["Watch"](
         began={"benchmark": 106, "prepare": 100}, ended={"benchmark": 110, "prepare": 105}, peaks={"prepare": 2**30, "benchmark": 2**29}
     )

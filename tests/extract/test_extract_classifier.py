@@ -15,7 +15,7 @@ from penumbra.extract.classifier import main
 from penumbra.models.resnet import ResNet
 from penumbra.stage import Params, Stage
 
-ARCHITECTURE = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 1, "stem_pool": False, "classes": 3}
+ARCHITECTURE = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 1, "stem_pool": False, "classes": 3}
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from penumbra.models.resnet import Detector, energy
 from penumbra.schema import Filter
 from penumbra.stage import Params, Stage
 
-SIZES = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
+SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
 CALIBRATION = {
     "score": "energy",
     "calibrator": "platt",

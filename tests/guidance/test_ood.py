@@ -16,7 +16,7 @@ from penumbra.models.resnet import ResNet, energy
 from penumbra.noise import SampleNoise
 from tiny_pipeline import write_tiny_pipeline
 
-ARCHITECTURE = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3}
+ARCHITECTURE = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3}
 SIZE = 16
 
 
@@ -68,8 +68,8 @@ def test_gradient_through_resize_and_decoder_is_that_of_finite_differences(probe
 
 
 def test_distance_and_its_gradient_are_those_written_down(probe):
-    features = randn(5, 32, seed=2).abs().requires_grad_(True)
-    bank = F.normalize(randn(9, 32, seed=3).abs(), dim=1)
+    features = randn(5, 64, seed=2).abs().requires_grad_(True)
+    bank = F.normalize(randn(9, 64, seed=3).abs(), dim=1)
     distance = ood.kth_distance(features, bank, 4)
     (gradient,) = torch.autograd.grad(distance.sum(), features)
     for row in range(5):
@@ -78,12 +78,12 @@ def test_distance_and_its_gradient_are_those_written_down(probe):
         order = (z - bank).square().sum(1).argsort()
         neighbour = bank[order[3]]
         torch.testing.assert_close(distance[row], (z - neighbour).norm())
-        jacobian = (torch.eye(32, dtype=torch.float64) - torch.outer(z, z)) / length
+        jacobian = (torch.eye(64, dtype=torch.float64) - torch.outer(z, z)) / length
         torch.testing.assert_close(gradient[row], jacobian.T @ (z - neighbour) / (z - neighbour).norm())
 
 
 def test_distance_is_the_one_that_detectors_are_scored_by(probe):
-    features, bank = randn(6, 32, seed=2), randn(30, 32, seed=3)
+    features, bank = randn(6, 64, seed=2), randn(30, 64, seed=3)
     torch.testing.assert_close(ood.kth_distance(features, F.normalize(bank, dim=1), 7), scores.knn(features, bank, 7))
 
 
@@ -157,7 +157,7 @@ def test_samples_go_out_with_guidance_and_in_with_the_sign_turned(probe, pipelin
 
 
 def test_a_bank_that_does_not_fit_is_named():
-    with pytest.raises(PenumbraError, match=r"classifier.safetensors: has 31 features .* makes 32"):
+    with pytest.raises(PenumbraError, match=r"classifier.safetensors: has 31 features .* makes 64"):
         ood.Probe.create(make_classifier(), randn(5, 31), 1, SIZE)
     with pytest.raises(PenumbraError, match="knn_k = 6: must be at most 5"):
-        ood.Probe.create(make_classifier(), randn(5, 32), 6, SIZE)
+        ood.Probe.create(make_classifier(), randn(5, 64), 6, SIZE)

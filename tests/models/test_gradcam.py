@@ -7,7 +7,7 @@ from torch import nn
 from penumbra.models.gradcam import deepest_layer, grad_cam
 from penumbra.models.resnet import ResNet, energy
 
-ARCHITECTURE = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "classes": 3}
+ARCHITECTURE = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "classes": 3}
 
 
 def make(stride=1, pool=False):

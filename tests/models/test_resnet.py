@@ -1,5 +1,9 @@
 """ResNet is torchvision's where it has torchvision's sizes, and a small network elsewhere; the detector adds phi."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -10,7 +14,7 @@ from penumbra.models.resnet import Detector, Phi, ResNet, energy
 from penumbra.models.vision import resnet
 
 IMAGENET_STEM = {"width": 64, "stem_kernel": 7, "stem_stride": 2, "stem_pool": True}
-SMALL = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 6}
+SMALL = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 6}
 
 
 @pytest.mark.parametrize("architecture", ["resnet18", "resnet34", "resnet50", "resnet101"])
@@ -39,12 +43,38 @@ def test_initial_weights_are_torchvisions():
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-@pytest.mark.parametrize(("architecture", "features"), [("resnet18", 32), ("resnet34", 32), ("resnet101", 128)])
+@pytest.mark.parametrize(("architecture", "features"), [("resnet18", 64), ("resnet34", 64), ("resnet101", 256)])
 def test_small_networks_take_small_images(architecture, features):
     network = ResNet(**SMALL | {"architecture": architecture}).eval()
     logits, pooled = network.forward_with_features(torch.rand(2, 3, 17, 17))
     assert logits.shape == (2, 6) and pooled.shape == (2, features)
     torch.testing.assert_close(network.fc(pooled), logits)
+
+
+TRAINING = """
+import torch
+from penumbra.models.resnet import ResNet
+network = ResNet("resnet18", {width}, {kernel}, 2, False, 6)
+for _ in range(4):
+    images = torch.rand(2, 3, 16, 16).contiguous(memory_format=torch.{layout})
+    network(images.requires_grad_()).sum().backward()
+"""
+AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+
+
+@pytest.mark.parametrize("layout", ["contiguous_format", "channels_last"])
+@pytest.mark.parametrize(("width", "kernel"), [(4, 3), (8, 1)])  # 4 channels into a shortcut, 3 into a stem of 1 x 1
+def test_the_backward_pass_of_a_narrow_network_stays_within_its_memory(width, kernel, layout):
+    program = TRAINING.format(width=width, kernel=kernel, layout=layout)
+    done = subprocess.run([sys.executable, "-c", program], env=os.environ | AVX2, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_images_lie_channels_last_in_all_but_narrow_networks():
+    assert ResNet(**SMALL).layout == torch.channels_last
+    assert ResNet(**SMALL | {"width": 7}).layout == torch.contiguous_format
+    assert ResNet(**SMALL | {"stem_kernel": 1}).layout == torch.contiguous_format
+    assert ResNet(**SMALL | {"stem_kernel": 1, "stem_stride": 1}).layout == torch.channels_last
 
 
 def test_an_unknown_architecture_is_named():

@@ -177,6 +177,8 @@ IMPOSSIBLE = [
     ({"train.seeds": []}, "train.seeds = []: must be a list or section of 1 at least"),
     ({"train.seeds": [1, 1]}, "train.seeds = [1, 1]: must be a list without repetitions"),
     ({"train.recipes.scratch.energy.architecture": "resnet9"}, "train.recipes.scratch.energy.architecture"),
+    ({"train.recipes.scratch.energy.width": 4}, "train.recipes.scratch.energy.width = 4: must be at least 8"),
+    ({"pretrain.classifier.resnet.width": 7}, "pretrain.classifier.resnet.width = 7: must be at least 8"),
     ({"train.recipes.scratch.energy.stem_kernel": 4}, "train.recipes.scratch.energy.stem_kernel = 4: must be an odd number"),
     ({"filter.badood.mid": [0.5, 0.3]}, "filter.badood.mid = [0.5, 0.3]: must be [lo, hi] with 0 <= lo < hi <= 1"),
     ({"filter.badood.mid": [0.5, 1.3]}, "filter.badood.mid[1] = 1.3: must be at most 1"),

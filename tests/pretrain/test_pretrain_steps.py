@@ -26,7 +26,7 @@ SECTIONS = {
     | {"decoder_heads": 2, "dropout": 0.1, "codes": 12, "code_width": 4, "vqgan_checkpoint": None, "vqgan_width": 8}
     | {"vqgan_multipliers": [1, 2], "vqgan_epochs": 2, "vqgan_learning_rate": 0.01, "vqgan_commitment": 0.25}
     | {"label_smoothing": 0.1, "drop_representation": 0.5, "mask_mean": 0.55, "mask_std": 0.25, "mask_min": 0.5},
-    "classifier": {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 1, "stem_pool": False, "momentum": 0.9} | LOOP,
+    "classifier": {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 1, "stem_pool": False, "momentum": 0.9} | LOOP,
 }
 
 

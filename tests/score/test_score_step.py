@@ -18,7 +18,7 @@ from penumbra.schema import Score
 from penumbra.score import step
 from penumbra.stage import Params, Stage
 
-SIZES = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
+SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
 COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
 COUNTS = {"train": 12, "val": 8, "calibration": 9, "test": 7, "ood": 5, "shifted": 6}
 GROUPS = {"test": "id", "val": "id", "ood": "far", "shifted": "shift"}

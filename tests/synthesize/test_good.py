@@ -22,7 +22,7 @@ from penumbra.stage import Params, Stage
 from penumbra.synthesize import good, good_units
 from tiny_pipeline import write_tiny_pipeline
 
-ARCHITECTURE = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 1, "stem_pool": False}
+ARCHITECTURE = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 1, "stem_pool": False}
 SIZE, CLASSES = 16, 2
 IMAGE = {"energy": 1.0, "knn": 0.0, "rho": [0.0, 20.0], "mu": [0.0, 20.0], "grid": True, "gamma": 0.1, "per_class": 2}
 FEATURE = {"energy": 0.0, "knn": 10.0, "rho": [0.5, 20.0], "mu": [1.0, 20.0], "grid": False, "gamma": 0.001, "per_class": 1}
@@ -204,7 +204,7 @@ def test_a_classifier_of_other_classes_is_an_error(models, tmp_path):
 def test_features_of_another_classifier_are_an_error(models, tmp_path):
     stage = make_stage(models, tmp_path)
     write_features(tmp_path / "other.safetensors", {"features": torch.rand(12, 31)}, list("abcdefghijkl"), {})
-    with pytest.raises(PenumbraError, match="has 31 features for each image, and the classifier makes 32"):
+    with pytest.raises(PenumbraError, match="has 31 features for each image, and the classifier makes 64"):
         good.main(replace(stage, reads=stage.reads | {"features/classifier": tmp_path / "other.safetensors"}))
 
 

@@ -32,7 +32,7 @@ METHOD = {
 COUNTS = {"train": 11, "test": 4}
 LABELS = ["cat, dogs", "bee", "", "  elk ,yak"]
 WORDS = ["ant", "cow", "hen"]
-ARCHITECTURE = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 2}
+ARCHITECTURE = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 2}
 
 
 def picture(index):

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from penumbra.artifacts.images import ImageWriter, encode
 
-SIZES = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}
+SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}
 COMMON = {
     **SIZES,
     "epochs": 2,

@@ -63,7 +63,8 @@ def test_a_killed_first_run_keeps_the_record_of_finished_stages(built_miniature,
 
 def test_a_failed_job_fails_its_stage_and_the_end_of_its_log_is_shown(miniature):
     shutil.copytree(miniature.root / "profiles/local", profile := miniature.root / "profiles/parts")
-    (profile / "config.yaml").write_text((profile / "config.yaml").read_text().replace("shards=1", "shards=2"))
+    with open(profile / "config.yaml", "a") as file:
+        file.write("config: [shards=2]\n")
     failed = miniature.penumbra("run", STAGE, check=False, MINIATURE_FAILS="unit-1", PENUMBRA_PROFILE="parts")
     assert failed.returncode
     message = failed.stderr.partition("penumbra: ")[2]

@@ -1,10 +1,13 @@
 """The plan as a person reads it."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from penumbra.workflow import plan
 from penumbra.workflow.plan import Planned, table
+from penumbra.workflow.repository import opened
 from penumbra.workflow.repro import certain
 
 
@@ -13,12 +16,12 @@ def test_a_table_has_stage_seconds_and_the_first_reasons_within_100_columns(tmp_
     costs = tmp_path / "reports/plots/cost.csv"
     costs.parent.mkdir(parents=True)
     costs.write_text("stage,seconds,memory_mib\nscore@none,12.4,600\n")
-    reasons = ("params.yaml:score.knn_k 50 -> 40", *(f"code src/penumbra/artifacts/module_{index}.py modified" for index in range(4)))
+    reasons = ("params.yaml:score.rate 0.5 -> 0.4", *(f"code src/penumbra/artifacts/module_{index}.py modified" for index in range(4)))
     lines = table([Planned("score@none", reasons), Planned("benchmark", ())]).splitlines()
     assert lines[0] == "Will run (12 s recorded):"
-    assert lines[1].split() == ["score@none", "12", "s", "params.yaml:score.knn_k", "50", "->", "40"]
+    assert lines[1].split() == ["score@none", "12", "s", "params.yaml:score.rate", "0.5", "->", "0.4"]
     assert [line.strip() for line in lines[2:5]] == [*reasons[1:3], "and 2 more"]
-    assert lines[5:] == ["May run, if bytes of what it reads change (0 s recorded, 1 unknown):", "  benchmark    unknown"]
+    assert lines[5:] == ["May run, if bytes of what it reads change (0 s recorded, 1 unknown):", "  benchmark      unknown"]
     assert max(map(len, lines)) <= 100
 
 
@@ -44,3 +47,46 @@ def test_a_stage_runs_in_any_case_where_nothing_can_bring_its_result_back(reason
 
 def test_an_empty_plan_says_so():
     assert table([]).startswith("Nothing to run")
+
+
+def test_a_stage_that_the_cache_would_bring_back_is_told_and_what_follows_it_too(toy):
+    def planned():
+        with opened() as repo:
+            return {each.name: each.cached for each in plan.with_cached(repo, plan.plan(repo))}
+
+    text = (toy / "params.yaml").read_text()
+    (toy / "params.yaml").write_text(text.replace("more: 1", "more: 2"))
+    assert planned() == {"first": False, "second": False}
+    with opened() as repo:
+        repo.reproduce()
+    (toy / "params.yaml").write_text(text)
+    with opened() as repo:
+        marked = plan.with_cached(repo, plan.plan(repo))
+        assert all(each.cached for each in marked) and len(marked) == 2
+        assert plan.plan(repo) == [replace(each, cached=False) for each in marked]  # looking changes nothing
+    assert "0 s recorded, 1 from cache" in plan.table(marked)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "comparable"),
+    [
+        ("more: 1", "more: 2", False),  # steps, seeds, images: who knows
+        ("rate: 0.5", "rate: 1.0e-05", True),
+        ("text: a", "text: b", False),
+    ],
+)
+def test_seconds_recorded_with_other_counts_say_nothing(toy, old, new, comparable):
+    (toy / "params.yaml").write_text((toy / "params.yaml").read_text().replace(old, new))
+    (toy / "reports/plots").mkdir(parents=True)
+    (toy / "reports/plots/cost.csv").write_text("stage,seconds,memory_mib\nfirst,12,1\nsecond,2,1\n")
+    with opened() as repo:
+        found = plan.plan(repo)
+    assert plan.seconds(found) == {"first": 12 if comparable else None, "second": 2}
+
+
+def test_with_other_data_no_seconds_are_comparable(toy):
+    for name in ("dvc.yaml", "dvc.lock"):
+        (toy / name).write_text((toy / name).read_text().replace("  first:\n", "  prepare:\n").replace("  first: ", "  prepare: "))
+    (toy / "params.yaml").write_text((toy / "params.yaml").read_text().replace("more: 1", "more: 2"))
+    with opened() as repo:
+        assert [(each.name, each.comparable) for each in plan.plan(repo)] == [("prepare", False), ("second", False)]

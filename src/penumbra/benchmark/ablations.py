@@ -1,18 +1,17 @@
-"""benchmark@ablations: what each thing that GOOD, SONA and SynOOD are made of is worth, beside the papers' numbers; an opt-in run.
+"""What each thing that GOOD, SONA and SynOOD are made of is worth, beside the papers' numbers; for experiments of conf/ablations/.
 
 SynOOD's Tables 4 and 5 and Fig. 3 have no numbers here: its text prints none of them.
 """
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
 from penumbra.artifacts.images import read_table
-from penumbra.artifacts.tables import write_csv
 from penumbra.benchmark import evaluation, unified
-from penumbra.benchmark.bands import method_of
 from penumbra.errors import PenumbraError
 from penumbra.stage import Params, Stage
 
@@ -80,23 +79,24 @@ def measured(detector: str, scores: pd.DataFrame, knn_k: int, p: Params) -> dict
 
 def distance(stage: Stage, detector: str) -> dict[str, float]:
     """Mean feature distance of the detector's outliers from their ID images; NaN where they have none."""
-    method = method_of(detector, [name.removeprefix("outliers/") for name in stage.reads if name.startswith("outliers/")])
-    if method and "distance_l2" in pq.read_schema(stage.read(f"outliers/{method}")).names:
-        frame = read_table(stage.read(f"outliers/{method}"), ["distance_l2"]).to_pandas()
+    path = stage.read("outliers") / f"{stage.params.train.detectors[detector].method}.parquet"
+    if "distance_l2" in pq.read_schema(path).names:
+        frame = read_table(path, ["distance_l2"]).to_pandas()
         return {"distance_mean": frame.distance_l2.mean(), "distance_std": frame.distance_l2.std()}
     return {"distance_mean": np.nan, "distance_std": np.nan}
 
 
-def main(stage: Stage) -> None:
-    """Write reports/tables/ablations.csv: a row for each family, variant and score of `benchmark.ablations`."""
-    families = stage.params.benchmark.ablations
+def table(stage: Stage, scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """A row for each family, variant and score of `benchmark.ablations`.
+
+    Raises:
+        PenumbraError: a family names a score that its detector does not have.
+    """
+    families = dict(stage.params.benchmark.ablations.items())
     detectors = dict.fromkeys(detector for family in families.values() for detector in family.variants)
-    numbers, far = {}, {}
-    for detector in detectors:
-        frame = read_table(stage.read(f"scores/{detector}")).to_pandas()
-        evaluation.check_finite(detector, frame)
-        numbers[detector] = measured(detector, frame, stage.params.score.knn_k, stage.params.benchmark.unified)
-        far[detector] = distance(stage, detector)
+    p, k = stage.params.benchmark.unified, stage.params.score.knn_k
+    numbers = {detector: measured(detector, scores[detector], k, p) for detector in detectors}
+    far = {detector: distance(stage, detector) for detector in detectors}
     rows = []
     for name, family in families.items():
         for detector, variant in family.variants.items():
@@ -109,5 +109,4 @@ def main(stage: Stage) -> None:
                         f"{', '.join(numbers[detector])}. Take out the one or the other."
                     )
                 rows.append(key | numbers[detector][score] | far[detector] | printed(family.source, detector, score))
-    write_csv(stage.write(), pd.DataFrame(rows))
-    stage.finish()
+    return pd.DataFrame(rows)

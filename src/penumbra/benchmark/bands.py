@@ -1,9 +1,15 @@
 """What each band of candidates teaches (Bad-OOD, Tables 2 and 7) and where its candidates lie (Table 11)."""
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
 from penumbra.seeds import derive
+
+if TYPE_CHECKING:
+    from penumbra.schema import Detector
 
 BANDS = ("low", "mid", "high")
 DISTANCES = ("distance_l2", "distance_cosine", "distance_mse", "distance_unit_l2")
@@ -19,30 +25,23 @@ PAPER = {  # Bad-OOD, Tables 1, 2 (mixed scales) and 7: FPR95 with ID positive, 
 }
 
 
-def method_of(detector: str, methods: list[str]) -> str | None:
-    """The synthesis method of a detector named METHOD-SELECTION, clip-METHOD or clip-METHOD-VARIANT; None for one without outliers."""
-    name = f"{detector.removeprefix('clip-')}-"
-    return max((method for method in methods if name.startswith(f"{method}-")), key=len, default=None)
-
-
-def pool_size(bands: str | list[str] | None, candidates: int, selection: pd.DataFrame | None) -> int:
+def pool_size(bands: Sequence[str], candidates: int, selection: pd.DataFrame | None) -> int:
     """How many candidates a detector learns from.
 
     Args:
-        bands: `train.detectors.NAME.bands`: all, random (as many as mid), a list of bands, or None.
+        bands: `train.detectors.NAME.bands`: [all], [random] (as many as mid), or some of low, mid, high.
         candidates: rows of data/outliers/METHOD.parquet.
         selection: rows of data/selections/METHOD.parquet; None where the method has none, and so no bands.
     """
-    if bands == "all":
+    if list(bands) == ["all"]:
         return candidates
     if selection is None:
         return 0
-    names = {"random": ["mid"], None: []}[bands] if bands is None or isinstance(bands, str) else bands
-    return int(selection.band.isin(list(names)).sum())
+    return int(selection.band.isin(["mid"] if list(bands) == ["random"] else list(bands)).sum())
 
 
 def detectors_table(
-    detectors: dict[str, dict],
+    detectors: "Mapping[str, Detector]",
     candidates: dict[str, int],
     selections: dict[str, pd.DataFrame],
     headline: pd.DataFrame,
@@ -59,15 +58,14 @@ def detectors_table(
     """
     rows, chosen = [], headline.drop_duplicates("detector").set_index("detector").score
     for name, detector in detectors.items():
-        method, bands = method_of(name, list(candidates)), detector["bands"]
-        size = pool_size(bands, candidates[method], selections.get(method)) if method else 0
+        method = detector.method if detector.method in candidates else ""
         rows.append(
             {
                 "detector": name,
-                "recipe": detector["recipe"],
-                "method": method or "",
-                "bands": "+".join(bands) if isinstance(bands, list) else bands or "",
-                "outliers": size,
+                "recipe": detector.recipe,
+                "method": method,
+                "bands": "+".join(detector.bands) if method else "",
+                "outliers": pool_size(detector.bands, candidates[method], selections.get(method)) if method else 0,
                 "score": chosen[name],
             }
         )

@@ -8,6 +8,7 @@ from penumbra.errors import PenumbraError
 
 SCORES = ("msp", "max_logit", "energy", "knn", "confidence")
 CLIP_SCORES = ("mcm", "neglabel")  # further ones, of CLIP detectors
+HEADLINE = {"near_auroc": ("near", "auroc"), "far_auroc": ("far", "auroc"), "near_fpr95": ("near", "fpr95_id_tpr")}
 
 
 def is_clip(scores: pd.DataFrame) -> bool:
@@ -74,14 +75,16 @@ def spread(frame: pd.DataFrame, by: list[str], values: list[str]) -> pd.DataFram
     return result.reset_index()
 
 
-def metrics_json(headline: pd.DataFrame, accuracy: pd.DataFrame) -> dict:
+def metrics_json(headline: pd.DataFrame, accuracy: pd.DataFrame, data: str) -> dict:
     """The content of reports/metrics.json.
 
     Args:
         headline: `spread` rows of each detector's headline score.
         accuracy: `spread` rows of id_acc.
+        data: the data set in words.
 
     Returns:
+        data: the data set.
         detectors.NAME.(near|far|SET).METRIC.(mean|std) and detectors.NAME.id_acc.(mean|std); std is null for one seed.
         detectors.NAME.score: the headline score.
     """
@@ -91,7 +94,27 @@ def metrics_json(headline: pd.DataFrame, accuracy: pd.DataFrame) -> dict:
     for row in headline.to_dict("records"):
         detectors[row["detector"]]["score"] = row["score"]
         detectors[row["detector"]][row["set"]] = {metric: _entry(row, metric) for metric in METRICS}
-    return {"detectors": detectors}
+    return {"data": data, "detectors": detectors}
+
+
+def headline_json(metrics: dict) -> dict:
+    """The content of reports/headline.json, the only metrics that DVC shows: three numbers for each detector, in percent.
+
+    Differences of less than a tenth of a percent are far below the spread over seeds, so one decimal is kept: a diff that is empty
+    then means that nothing to speak of has changed. How large the spread is, reports/metrics.json knows.
+
+    Args:
+        metrics: what `metrics_json` returns.
+
+    Returns:
+        data: the data set. MEASURE.DETECTOR: mean over seeds, by the detector's headline score, for each measure of HEADLINE.
+    """
+    detectors = metrics["detectors"]
+    measures = {
+        measure: {name: round(100 * result[group][metric]["mean"], 1) for name, result in detectors.items() if group in result}
+        for measure, (group, metric) in HEADLINE.items()
+    }
+    return {"data": metrics["data"]} | {measure: values for measure, values in measures.items() if values}
 
 
 def _entry(row: dict, value: str) -> dict[str, float | None]:

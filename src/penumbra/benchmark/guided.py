@@ -1,5 +1,6 @@
 """What guidance made of candidates: GOOD's strengths (Fig. 4 and 7), SONA's stop steps (Fig. 6), the shortcut through the autoencoder."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,9 @@ import pandas as pd
 
 from penumbra.benchmark.metrics import auroc
 
-STRENGTHS = ("guidance", "rho", "mu", "energy", "knn")  # columns of data/outliers/METHOD.parquet that tell a method of GOOD's kind
-EDITS = ("stop", "distance_l2", "distance_cosine")  # of SONA's kind
-PROBED = ("energy", "knn", "msp", "mcm", "neglabel")  # those that a detector has
+STRENGTHS = ("guidance", "rho", "mu", "energy", "knn")  # columns of data/outliers/METHOD.parquet of GOOD's kind
+EDITS = ("stop", "distance_l2", "distance_cosine")  # and of SONA's
+PROBED = ("energy", "msp", "mcm", "neglabel")  # those that a detector has
 
 
 def strengths_table(method: str, outliers: pd.DataFrame, id_energy: np.ndarray | None) -> pd.DataFrame:
@@ -81,25 +82,27 @@ def edits_table(method: str, outliers: pd.DataFrame) -> pd.DataFrame:
     return by_stop.reset_index().assign(method=method)[["method", "stop", *by_stop.columns]]
 
 
-def probe_by_seed(detector: str, scores: pd.DataFrame) -> pd.DataFrame:
-    """The shortcut probe: AUROC between ID test images and their round trip through the autoencoder.
+def probe_by_seed(control: str, probe: pd.DataFrame, scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The shortcut probe: AUROC between ID test images and their round trip through an autoencoder.
 
-    0.5 means that the detector does not see the autoencoder; 1 that it takes every reconstruction for OOD.
+    0.5 means that the detector does not see the autoencoder; 1 that it takes every round trip for OOD.
 
     Args:
-        detector: its name.
-        scores: rows of data/scores/DETECTOR.parquet.
+        control: whose autoencoder.
+        probe: rows of data/probes/CONTROL.parquet.
+        scores: rows of data/scores/DETECTOR.parquet by detector.
 
     Returns:
-        Rows detector, score, count (of reconstructions), seed, auroc, accuracy (of their classes); none without reconstructions.
+        Rows detector, control, score, count (of round trips), seed, auroc, accuracy (of their classes).
     """
     rows = []
-    for seed, of_seed in scores.groupby("seed"):
-        made, real = of_seed[of_seed.group == "reconstruction"], of_seed[of_seed.group == "id"]
-        if made.empty:
+    for (detector, seed), made in probe.groupby(["detector", "seed"], sort=False):
+        if detector not in scores:
             continue
-        accuracy = (made.predicted == made.label).mean()
-        for score in [name for name in PROBED if name in scores]:
-            key = {"detector": detector, "score": score, "count": len(made), "seed": seed}
+        of_seed = scores[detector][scores[detector].seed == seed]
+        real = of_seed[of_seed.group == "id"]
+        for score in [name for name in PROBED if name in real and made[name].notna().all()]:
+            key = {"detector": detector, "control": control, "score": score, "count": len(made), "seed": seed}
+            accuracy = (made.predicted == made.label).mean()
             rows.append(key | {"auroc": auroc(made[score].to_numpy(), real[score].to_numpy()), "accuracy": accuracy})
-    return pd.DataFrame(rows, columns=["detector", "score", "count", "seed", "auroc", "accuracy"])
+    return pd.DataFrame(rows, columns=["detector", "control", "score", "count", "seed", "auroc", "accuracy"])

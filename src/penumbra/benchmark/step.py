@@ -1,6 +1,7 @@
 """benchmark: scores of test images -> metrics, tables and plots, with spread over seeds."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,82 +10,120 @@ import pyarrow.parquet as pq
 from safetensors import safe_open
 
 from penumbra.artifacts.features import read_sample_ids
+from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_table
 from penumbra.artifacts.tables import read_json, write_csv, write_json
-from penumbra.benchmark import bands, calibrators, claims, curves, evaluation, guided, recognition, shift, unified
+from penumbra.benchmark import ablations, bands, calibrators, claims, curves, evaluation, guided, recognition, shift, unified
 from penumbra.benchmark.metrics import METRICS
+from penumbra.dataset import data_set
 from penumbra.errors import PenumbraError
 from penumbra.stage import Stage
 
 Frames = dict[str, pd.DataFrame]
+CONTROLS = ("reconstruction", "repainting")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the experiment has made, by the names of params.yaml; what else lies on the disk is not looked at.
+
+    Attributes:
+        scores: rows of data/scores by detector.
+        outliers, selections: measured columns of data/outliers, rows of data/selections, by method.
+        calibration: content of data/calibration, by the method whose detector it is of.
+        probes: rows of data/probes by control.
+    """
+
+    scores: Frames
+    outliers: Frames
+    selections: Frames
+    calibration: dict[str, dict]
+    probes: Frames
 
 
 def main(stage: Stage) -> None:
-    """Write reports/metrics.json, reports/tables/ and reports/plots/."""
-    scores = _read_scores(stage)
-    score = {name: _headline(stage, frame) for name, frame in scores.items()}
-    selections = {name: _read(stage, f"selections/{name}") for name in _items(stage, "selections")}
-    outliers = {name: _read_outliers(stage, name) for name in _items(stage, "outliers")}
-
-    metrics = pd.concat(evaluation.evaluate_detector(name, frame) for name, frame in scores.items())
+    """Write reports/headline.json, reports/metrics.json, reports/tables/ and reports/plots/."""
+    found = _found(stage)
+    metrics = pd.concat(evaluation.evaluate_detector(name, frame) for name, frame in found.scores.items())
     all_scores = evaluation.spread(metrics, ["detector", "score", "set", "group"], list(METRICS))
-    headline = all_scores[all_scores.score == all_scores.detector.map(score)]
-    accuracy = pd.concat(evaluation.id_accuracy(name, frame) for name, frame in scores.items())
+    chosen = {name: _headline(stage, name) for name in found.scores}
+    headline = all_scores[all_scores.score == all_scores.detector.map(chosen)]
+    accuracy = pd.concat(evaluation.id_accuracy(name, frame) for name, frame in found.scores.items())
     accuracy = evaluation.spread(accuracy, ["detector"], ["id_acc"])
-    sizes = {name: len(frame) for name, frame in outliers.items()}
-    scored = {name: stage.params.train.detectors[name] for name in scores}
-    detectors = bands.detectors_table(scored, sizes, selections, headline, accuracy)
-    shifted = pd.concat(shift.shift_by_seed(name, frame, score[name]) for name, frame in scores.items())
-    shift_summary = evaluation.spread(
-        shift.shift_summary(shifted), ["detector", "kind"], ["clean", "strongest", "rank_correlation", "auroc", "accuracy"]
-    )
-    calibration = {name: read_json(stage.read(f"calibration/{name}")) for name in _items(stage, "calibration")}
-    tables = {
-        "detectors": detectors,
-        "scores": all_scores,
-        "bands": bands.bands_table(detectors),
-        "calibrators": _concat(
-            (
-                calibrators.calibrators_table(name, content, selections[name], tuple(stage.params.filter[name].mid))
-                for name, content in calibration.items()
-            ),
-            ["method", "calibrator", "chosen"],
-        ),
-        "distances": _distances(stage, outliers, selections),
-        "shift": shift_summary,
-    }
+    sizes = {name: len(frame) for name, frame in found.outliers.items()}
+    detectors = bands.detectors_table(dict(stage.params.train.detectors.items()), sizes, found.selections, headline, accuracy)
+    tables = {"detectors": detectors, "scores": all_scores, "bands": bands.bands_table(detectors)}
+    tables["distances"] = _distances(stage, found.outliers, found.selections)
     plots = {
-        "roc": _concat(curves.roc_curve(name, frame, score[name]) for name, frame in scores.items()),
-        "energy": _concat(curves.score_histogram(name, frame, score[name], stage.params.benchmark.bins) for name, frame in scores.items()),
-        "reliability": _concat(
-            (calibrators.reliability_curves(name, content) for name, content in calibration.items()),
-            ["method", "calibrator", "confidence", "frequency", "count"],
+        "roc": _concat(curves.roc_curve(name, frame, chosen[name]) for name, frame in found.scores.items()),
+        "energy": _concat(
+            curves.score_histogram(name, frame, chosen[name], stage.params.benchmark.bins) for name, frame in found.scores.items()
         ),
-        "confidence": _concat(
-            (calibrators.confidence_histogram(name, frame) for name, frame in selections.items()),
-            ["method", "calibrator", "confidence", "count"],
-        ),
-        "shift": evaluation.spread(shifted, ["detector", "kind", "strength"], list(shift.VALUES)),
     }
-    for results in (_unified(stage, scores, outliers), _guided(stage, scores, outliers)):
+    for results in (_calibration(stage, found), _shift(found, chosen), _unified(stage, found), _guided(stage, found)):
         tables |= results[0]
         plots |= results[1]
-    tables |= _recognition(stage, outliers, selections)
+    tables |= _recognition(stage, found)
     named = ("distances", "calibrators", "shift", "unified", "strengths")
-    tables["claims"] = claims.claims_table(headline, all_scores, _losses(outliers), **{name: tables[name] for name in named})
-    write_json(stage.write("metrics"), evaluation.metrics_json(headline, accuracy))
+    tables["claims"] = claims.claims_table(headline, all_scores, _losses(found.outliers), **{name: tables[name] for name in named})
+    if len(stage.params.benchmark.ablations):
+        tables["ablations"] = ablations.table(stage, found.scores)
+    content = evaluation.metrics_json(headline, accuracy, data_set(stage.params.prepare.id))
+    write_json(stage.write("metrics"), content)
+    write_json(stage.write("headline"), evaluation.headline_json(content))
     for folder, frames in {"tables": tables, "plots": plots}.items():
-        for name, frame in frames.items():
-            write_csv(stage.write(f"{folder}/{name}"), frame)
+        with replace(stage.write(folder)) as temporary:
+            temporary.mkdir()
+            for name, frame in frames.items():
+                write_csv(temporary / f"{name}.csv", frame)
     stage.finish()
 
 
-def _unified(stage: Stage, scores: Frames, outliers: Frames) -> tuple[Frames, Frames]:
+def _found(stage: Stage) -> Found:
+    params, detectors = stage.params, stage.params.train.detectors
+    scores = {name: read_table(path).to_pandas() for name, path in stage.within("scores", detectors).items()}
+    for name, frame in scores.items():
+        evaluation.check_finite(name, frame)
+    calibration = {detectors[name].method: read_json(path) for name, path in stage.within("calibration", params.calibrate, ".json").items()}
+    return Found(
+        scores=scores,
+        outliers={name: _outliers(path) for name, path in stage.within("outliers", params.synthesize).items()},
+        selections={name: read_table(path).to_pandas() for name, path in stage.within("selections", params.filter).items()},
+        calibration=calibration,
+        probes={name: read_table(path).to_pandas() for name, path in stage.within("probes", CONTROLS).items()},
+    )
+
+
+def _calibration(stage: Stage, found: Found) -> tuple[Frames, Frames]:
+    """How well scores become probabilities, and what each calibrator would keep of the candidates."""
+    judged = {name: content for name, content in found.calibration.items() if name in found.selections}
+    table = (
+        calibrators.calibrators_table(name, content, found.selections[name], tuple(stage.params.filter[name].mid))
+        for name, content in judged.items()
+    )
+    reliability = (calibrators.reliability_curves(name, content) for name, content in found.calibration.items())
+    confidence = (calibrators.confidence_histogram(name, frame) for name, frame in found.selections.items())
+    plots = {
+        "reliability": _concat(reliability, ["method", "calibrator", "confidence", "frequency", "count"]),
+        "confidence": _concat(confidence, ["method", "calibrator", "confidence", "count"]),
+    }
+    return {"calibrators": _concat(table, ["method", "calibrator", "chosen"])}, plots
+
+
+def _shift(found: Found, chosen: dict[str, str]) -> tuple[Frames, Frames]:
+    """What covariate shift does to each detector."""
+    shifted = pd.concat(shift.shift_by_seed(name, frame, chosen[name]) for name, frame in found.scores.items())
+    values = ["clean", "strongest", "rank_correlation", "auroc", "accuracy"]
+    table = evaluation.spread(shift.shift_summary(shifted), ["detector", "kind"], values)
+    return {"shift": table}, {"shift": evaluation.spread(shifted, ["detector", "kind", "strength"], list(shift.VALUES))}
+
+
+def _unified(stage: Stage, found: Found) -> tuple[Frames, Frames]:
     """The unified score of classifiers: tables and plots. Detectors of GOOD's kind also along k and a, and by test set."""
-    scores = {name: frame for name, frame in scores.items() if not evaluation.is_clip(frame)}
+    scores = {name: frame for name, frame in found.scores.items() if not is_clip(stage, name)}
     p, ks = stage.params.benchmark.unified, [stage.params.score.knn_k, *stage.params.score.knn_more]
     setting = unified.Setting(p.mode, p.a, p.bins, p.weight)
-    of_good = [name for name in scores if set(guided.STRENGTHS) <= set(outliers.get(bands.method_of(name, list(outliers)), ()))]
+    of_good = [name for name in scores if _kind(stage, stage.params.train.detectors[name].method) == "good"]
     by_seed = _concat(
         (unified.by_seed(name, frame, ks, setting, p.a_grid, name in of_good) for name, frame in scores.items()),
         [*unified.KEYS, "seed", "weight", *unified.METRICS],
@@ -94,35 +133,40 @@ def _unified(stage: Stage, scores: Frames, outliers: Frames) -> tuple[Frames, Fr
     return {"unified": table}, {"unified": _concat(shown, ["detector", "score", "set", "group", "position", "density"])}
 
 
-def _guided(stage: Stage, scores: Frames, outliers: Frames) -> tuple[Frames, Frames]:
+def _guided(stage: Stage, found: Found) -> tuple[Frames, Frames]:
     """What guidance made of candidates, and whether detectors see the autoencoder: tables and plots."""
-    good = {name: frame for name, frame in outliers.items() if set(guided.STRENGTHS) <= set(frame)}
-    edited = {name: frame for name, frame in outliers.items() if set(guided.EDITS) <= set(frame)}
-    id_energy = _id_energy(stage) if good else None
+    good = {name: frame for name, frame in found.outliers.items() if _kind(stage, name) == "good"}
+    edited = {name: frame for name, frame in found.outliers.items() if _kind(stage, name) == "sona"}
+    id_energy = (
+        guided.energy_of_features(stage.read("features") / "classifier.safetensors", stage.read("models") / "classifier") if good else None
+    )
     strengths = (guided.strengths_table(name, frame, id_energy) for name, frame in good.items())
     densities = (guided.strengths_density(name, frame, id_energy, max(stage.params.benchmark.bins // 2, 1)) for name, frame in good.items())
-    probe = _concat(guided.probe_by_seed(name, frame) for name, frame in scores.items())
+    probe = _concat(
+        (guided.probe_by_seed(control, found.probes[control], found.scores) for control in found.probes),
+        ["detector", "control", "score", "count", "seed", "auroc", "accuracy"],
+    )
     tables = {
         "strengths": _concat(strengths, ["method", "guidance", "rho", "mu", "count", "energy_mean", "energy_std", "knn_mean", "knn_std"]),
         "edits": _concat(
             (guided.edits_table(*item) for item in edited.items()),
             ["method", "stop", "count", "l2_mean", "l2_std", "cosine_mean", "cosine_std"],
         ),
-        "probe": evaluation.spread(probe, ["detector", "score", "count"], ["auroc", "accuracy"]),
+        "probe": evaluation.spread(probe, ["detector", "control", "score", "count"], ["auroc", "accuracy"]),
     }
     return tables, {"strengths": _concat(densities, ["method", "guidance", "panel", "strength", "energy", "density"])}
 
 
-def _recognition(stage: Stage, outliers: Frames, selections: Frames) -> Frames:
-    """What CLIP sees in the candidates of each method that it has features of, and in ID training images."""
+def _recognition(stage: Stage, found: Found) -> Frames:
+    """What CLIP sees in the candidates of each method and in ID training images, where the experiment has CLIP."""
     types, diversity = [], []
-    if {"features/clip", "features/negatives"} <= set(stage.reads):
-        setting, features = stage.params.benchmark.recognition, stage.read("features/clip")
-        texts, classes = recognition.texts_of(stage.read("features/negatives"), setting.classes)
+    features, negatives = (stage.read("features") / name for name in ("clip.safetensors", "negatives.safetensors"))
+    if "clip" in stage.params.pretrain and "negatives" in stage.params.extract:
+        setting = stage.params.benchmark.recognition
+        texts, classes = recognition.texts_of(negatives, setting.classes)
         threshold = recognition.threshold_of(recognition.blocks_of(features, "val")(), texts, setting.recognised)
-        of_methods = [name for name in outliers if f"features/clip-{name}" in stage.reads]
-        seen = [_id_images(features), *(_seen(stage, name, outliers[name], selections.get(name)) for name in of_methods)]
-        for images in seen:
+        seen = [_seen(stage, name, frame, found.selections.get(name)) for name, frame in found.outliers.items() if len(frame)]
+        for images in [_id_images(features), *seen]:
             rows = recognition.rows_of(images, texts, classes, threshold, setting.samples, stage.params.common.seed)
             types += rows[0]
             diversity += rows[1]
@@ -142,11 +186,11 @@ def _id_images(path: Path) -> recognition.Images:
 
 def _seen(stage: Stage, method: str, candidates: pd.DataFrame, selection: pd.DataFrame | None) -> recognition.Images:
     """The candidates of a method, in the order of their CLIP features."""
-    path = stage.read(f"features/clip-{method}")
+    path = stage.read("features") / f"candidates/{method}.safetensors"
     ids = pd.Series(read_sample_ids(path))
     of_sample = candidates.set_index("sample_id")
     if set(ids) != set(of_sample.index):
-        raise PenumbraError(f"{path}: its images are not those of data/outliers/{method}.parquet. Run extract@clip-{method} again.")
+        raise PenumbraError(f"{path}: its images are not those of data/outliers/{method}.parquet. Run `dvc repro` to make it again.")
     label = of_sample.label.reindex(ids).to_numpy(np.int64)
     band = np.full(len(ids), "") if selection is None else selection.set_index("sample_id").band.reindex(ids).fillna("").to_numpy(str)
     return recognition.Images(method, ids, label, band, recognition.blocks_of(path, "features"))
@@ -158,46 +202,25 @@ def _losses(outliers: Frames) -> dict[str, np.ndarray]:
     return {name: losses for name, losses in found.items() if losses.shape[1] > 1}
 
 
-def _headline(stage: Stage, scores: pd.DataFrame) -> str:
+def is_clip(stage: Stage, detector: str) -> bool:
+    """Whether a detector is one of CLIP."""
+    return stage.params.train.recipes[stage.params.train.detectors[detector].recipe].loss == "clip"
+
+
+def _kind(stage: Stage, method: str) -> str | None:
+    """badood | good | sona | synood; None for no outliers."""
+    return stage.params.synthesize[method].method if method in stage.params.synthesize else None
+
+
+def _headline(stage: Stage, detector: str) -> str:
     """The headline score of a detector."""
-    return stage.params.benchmark.clip_score if evaluation.is_clip(scores) else stage.params.benchmark.score
+    return stage.params.benchmark.clip_score if is_clip(stage, detector) else stage.params.benchmark.score
 
 
-def _id_energy(stage: Stage) -> np.ndarray | None:
-    """Energies of ID training images under the classifier that guided the samples, where the stage reads it."""
-    if {"features/classifier", "models/classifier"} <= set(stage.reads):
-        return guided.energy_of_features(stage.read("features/classifier"), stage.read("models/classifier"))
-    return None
-
-
-def _items(stage: Stage, kind: str) -> list[str]:
-    """The items that the stage reads of data/KIND/, in alphabetical order."""
-    return sorted(name.removeprefix(f"{kind}/") for name in stage.reads if name.startswith(f"{kind}/"))
-
-
-def _read(stage: Stage, name: str) -> pd.DataFrame:
-    return read_table(stage.read(name)).to_pandas()
-
-
-def _read_outliers(stage: Stage, name: str) -> pd.DataFrame:
+def _outliers(path: Path) -> pd.DataFrame:
     """The measured columns of the candidates, as far as the method has them; no pixels, maps or representations."""
-    path = stage.read(f"outliers/{name}")
     wanted = ("sample_id", *bands.DISTANCES, *guided.STRENGTHS, "stop", "label", "loss")
     return read_table(path, [column for column in pq.read_schema(path).names if column in wanted]).to_pandas()
-
-
-def _read_scores(stage: Stage) -> Frames:
-    """Scores of the detectors that the stage reads, in the order of params.yaml; finite. The others are ablations."""
-    known, read = list(stage.params.train.detectors), _items(stage, "scores")
-    if unknown := set(read) - set(known):
-        raise PenumbraError(
-            f"params.yaml: train.detectors names {sorted(known)}, but dvc.yaml gives benchmark the scores of {sorted(unknown)}. "
-            "Add them, or take their stages out."
-        )
-    scores = {name: _read(stage, f"scores/{name}") for name in known if name in read}
-    for name, frame in scores.items():
-        evaluation.check_finite(name, frame)
-    return scores
 
 
 def _distances(stage: Stage, outliers: Frames, selections: Frames) -> pd.DataFrame:

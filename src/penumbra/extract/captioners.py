@@ -61,7 +61,7 @@ def _tagger(stage: Stage, p: Params, names: list[str], device: torch.device) -> 
     if p.vocabulary == "world":
         listed, origin = captions(stage.read("images/world")), str(stage.read("images/world"))
     else:
-        listed, origin = lines(p.vocabulary, "extract.contexts.vocabulary"), p.vocabulary
+        listed, origin = lines(p.vocabulary, "extract.contexts.tags.vocabulary"), p.vocabulary
     words = vocabulary(listed, names, origin)
     allowed = allowed_words(words, names, origin)
     clip = Clip.load(stage.read("models/clip"), device)
@@ -93,7 +93,7 @@ def _asked(p: Params, names: list[str], device: torch.device) -> Callable[[Tenso
 
 
 def open_captioner(stage: Stage) -> Callable[[Sequence[int]], list[Caption]]:
-    """Load the model of extract.contexts.captioner; returns what captions rows of images/train, which ascend."""
+    """Load the model of extract.contexts.tags.captioner; returns what captions rows of images/train, which ascend."""
     device, p, train = setup(), stage.params.extract.contexts, stage.read("images/train")
     names, label = concepts(train), read_table(train, ["label"])["label"].to_pylist()
     ask = _asked(p, names, device) if p.captioner == "llava" else _tagger(stage, p, names, device)

@@ -21,7 +21,7 @@ def penultimate(classifier: ResNet, images: Tensor) -> Tensor:
     if not features.isfinite().all():
         raise PenumbraError(
             "data/models/classifier: its features of ID training images are NaN or infinite. "
-            "Lower pretrain.classifier.learning_rate and train it again."
+            "Lower pretrain.classifier.resnet.learning_rate and train it again."
         )
     return features
 

@@ -42,7 +42,7 @@ def _digest(texts: Sequence[str]) -> str:
 
 
 def _candidates(stage: Stage, p: Params, names: list[str]) -> list[tuple[str, str]]:
-    key, world = "extract.negatives.path", stage.read("images/world")
+    key, world = "extract.negatives.neglabel.path", stage.read("images/world")
     if p.vocabulary == "wordnet":
         return candidates(wordnet(p.path, key), names, p.path)
     listed, origin = (lines(p.path, key), p.path) if p.vocabulary == "file" else (captions(world), str(world))

@@ -28,7 +28,7 @@ class Inference:
     def __init__(self, directory: str | os.PathLike, device: torch.device):
         self.name = "/".join(Path(directory).parts[-2:])
         self.device = device
-        self.detector = Detector.from_pretrained(directory).to(device, memory_format=torch.channels_last)
+        self.detector = Detector.from_pretrained(directory).to(device)
 
     @torch.no_grad()
     def outputs(self, path: str | os.PathLike, rows: np.ndarray | None = None) -> tuple[Tensor, Tensor]:

@@ -144,7 +144,9 @@ def check_encoder(encoder: nn.Module, path: str | os.PathLike) -> None:
     inside = type(encoder)(**encoder.config)
     load_strict(inside, encoder_in_mage(path), path)
     if not all(torch.equal(own.cpu(), other) for own, other in zip(encoder.parameters(), inside.parameters(), strict=True)):
-        raise PenumbraError(f"{path}: was trained on another encoder. Set pretrain.encoder.checkpoint to the encoder that belongs to it.")
+        raise PenumbraError(
+            f"{path}: was trained on another encoder. Set pretrain.encoder.moco.checkpoint to the encoder that belongs to it."
+        )
 
 
 def _list(names: Any, shown: int = 3) -> str:

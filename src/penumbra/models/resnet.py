@@ -16,6 +16,21 @@ ARCHITECTURES = {
     "resnet101": (resnet.Bottleneck, (3, 4, 23, 3)),
 }
 LEAK = 0.1  # slope of phi's hidden units below zero
+NARROW = 8  # channels: see `layout`
+
+
+def layout(network: nn.Module) -> torch.memory_format:
+    """How the network's images lie in memory: channels last, which takes a fifth less time in training on a CPU, where it is safe.
+
+    oneDNN 3.12 (in torch 2.13) writes past its buffers in the backward pass of a 1 x 1 convolution with a stride and fewer than 8
+    input channels, where images are channels last and the kernel is its AVX2 one: a crash, or wrong numbers without a crash. A
+    network with such a convolution stays contiguous. Its input must be contiguous too: torch follows whichever of both is not.
+    """
+    narrow = any(
+        isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.stride != (1, 1) and module.in_channels < NARROW
+        for module in network.modules()
+    )
+    return torch.contiguous_format if narrow else torch.channels_last
 
 
 class ResNet(Saved, resnet.ResNet):
@@ -59,7 +74,8 @@ class ResNet(Saved, resnet.ResNet):
         self._initialise()
         for name, values in {"mean": MEAN, "std": STD}.items():
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
-        self.to(memory_format=torch.channels_last)  # a fifth less time in training on a CPU; not measured on a GPU
+        self.layout = layout(self)
+        self.to(memory_format=self.layout)
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -72,6 +88,7 @@ class ResNet(Saved, resnet.ResNet):
 
     def forward_normalised(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The same of what enters the first convolution [B, 3, H, W], whatever its range."""
+        x = x.contiguous(memory_format=self.layout)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         features = self.avgpool(x).flatten(1)

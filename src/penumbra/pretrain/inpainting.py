@@ -49,7 +49,7 @@ def train(stage: Stage, device: torch.device) -> tuple[InpaintingDiffusion, Hist
         height, width = start.image_size
         raise PenumbraError(
             f"{start.name}: draws images of {height} x {width} pixels, and those of common.image_size have {images['train'].shape[-1]}. "
-            "Name an in-painting pipeline in pretrain.inpainting.pipeline; a pipeline of another size is not trained here."
+            "Name an in-painting pipeline in pretrain.inpainting.sd.pipeline; a pipeline of another size is not trained here."
         )
     model = untrained(start)
     captions, names = read_captions(files["train"]) + read_captions(files["world"]), concepts(files["train"])

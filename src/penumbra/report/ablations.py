@@ -1,14 +1,12 @@
-"""report@ablations: the tables and curves of benchmark@ablations as one page, reports/ablations.html."""
+"""The section about ablations: detectors that differ in one thing, beside the papers' numbers."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import pandas as pd
 
-from penumbra.artifacts.files import replace
 from penumbra.report import style
+from penumbra.report.content import Block, Results, Section
 from penumbra.report.format import Table, measures, number, percent
-from penumbra.report.page import environment
-from penumbra.stage import Stage
 
 COLUMNS = {
     "near_fpr95_id_tpr": ("near FPR95 ↓", False),
@@ -24,19 +22,13 @@ PAPER = {
     "paper_far_auroc": "paper far AUROC",
     "paper_id_acc": "paper ID accuracy",
 }
+LEAD = (
+    "What each part is worth: detectors that differ in one thing, beside the numbers that the papers print for theirs (GOOD: ImageNet-100, "
+    "SONA: ImageNet-200; the text of SynOOD prints none). In percent, mean ± sample standard deviation over training seeds. Distance: mean "
+    "L2 distance of the outliers from their ID images. The score per-set looks at the whole test set and is told which images are OOD: no "
+    "fair comparison."
+)
 CAPTION = "Mean and standard deviation over seeds. Dashed: variants without a number."
-
-
-@dataclass(frozen=True)
-class Family:
-    """One ablation on the page; `figure` is SVG, None where no label holds a number."""
-
-    name: str
-    title: str
-    source: str
-    table: Table
-    figure: bytes | None
-    caption: str
 
 
 def family_table(rows: pd.DataFrame) -> Table:
@@ -93,22 +85,29 @@ def _family_of(line: str) -> str:
     return line.partition(",")[0]
 
 
-def main(stage: Stage) -> None:
-    """Write reports/ablations.html and reports/figures-ablations/*.svg."""
-    table = pd.read_csv(stage.read("tables/ablations"), keep_default_na=False, na_values=[""]).assign(
-        curve=lambda frame: frame.curve.fillna("")
-    )
-    families = []
-    for name, rows in table.groupby("family", sort=False):
-        section = stage.params.benchmark.ablations[name]
-        figure = curves(rows.reset_index(drop=True)) if rows.value.notna().any() else None
-        families.append(Family(name, section.title, section.source, family_table(rows.reset_index(drop=True)), figure, CAPTION))
-    with replace(stage.write("figures-ablations")) as temporary:
-        temporary.mkdir()
-        for family in families:
-            if family.figure:
-                (temporary / f"{family.name}.svg").write_bytes(family.figure)
-    page = environment().get_template("ablations.html").render(families=families)
-    with replace(stage.write("ablations")) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    stage.finish()
+def figures(table: pd.DataFrame) -> dict[str, bytes]:
+    """A figure for each family with a label that holds a number, by its name in the report."""
+    drawn = {}
+    for name, rows in _families(table):
+        if rows.value.notna().any():
+            drawn[f"ablation-{name}"] = curves(rows)
+    return drawn
+
+
+def section(results: Results) -> list[Section]:
+    """The section; none where the experiment compares no families of detectors."""
+    if "ablations" not in results.tables:
+        return []
+    blocks = [Block(text=LEAD)]
+    for name, rows in _families(results.tables["ablations"]):
+        family = results.params.benchmark.ablations[name]
+        blocks.append(Block(f"{family.title} ({family.source}).", table=family_table(rows)))
+        if f"ablation-{name}" in results.figures:
+            blocks.append(Block(f"{family.title}. {CAPTION}", figure=f"ablation-{name}"))
+    return [Section("ablations", "The ablations", blocks)]
+
+
+def _families(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    filled = table.assign(curve=table.curve.astype(object).fillna(""))
+    for name, rows in filled.groupby("family", sort=False):
+        yield name, rows.reset_index(drop=True)

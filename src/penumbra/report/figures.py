@@ -204,14 +204,24 @@ def strengths(plot: pd.DataFrame) -> bytes:
         return style.svg(drawn)
 
 
+def gridded(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of tables/strengths.csv of guidances whose rho and mu vary apart."""
+    strengths = table.dropna(subset="rho")
+    apart = strengths.groupby(["method", "guidance"]).rho.transform("nunique") < strengths.groupby(["method", "guidance"]).rho.transform(
+        "size"
+    )
+    return strengths[apart]
+
+
 def strength_grid(table: pd.DataFrame) -> bytes:
-    """Mean energy by rho and mu, and the distance to the k-th neighbour, of each guidance whose rho and mu vary apart (GOOD, Fig. 7)."""
-    guidances = [name for name, part in table.dropna(subset="rho").groupby("guidance", sort=False) if part.rho.nunique() < len(part)]
+    """Mean energy by rho and mu, and the distance to the k-th neighbour, of each guidance of `gridded` (GOOD, Fig. 7)."""
+    table = gridded(table)
+    guidances = [key for key, _ in table.groupby(["method", "guidance"], sort=False)]
     measures = {"energy_mean": "mean energy", "knn_mean": "mean k-NN distance"}
     with style.figure(len(guidances), 2, 2.6 * len(guidances)) as (drawn, axes):
         for place, ax in enumerate(axes):
-            guidance, (name, label) = guidances[place // 2], list(measures.items())[place % 2]
-            cells = table[table.guidance == guidance].pivot(index="rho", columns="mu", values=name)
+            (method, guidance), (name, label) = guidances[place // 2], list(measures.items())[place % 2]
+            cells = table[(table.method == method) & (table.guidance == guidance)].pivot(index="rho", columns="mu", values=name)
             shown = ax.imshow(cells, cmap="cividis", aspect="auto")
             low, high = np.nanmin(cells), np.nanmax(cells)
             for row, values in enumerate(cells.to_numpy()):
@@ -220,7 +230,7 @@ def strength_grid(table: pd.DataFrame) -> bytes:
                     ax.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=ink)
             ax.set_yticks(range(len(cells.index)), [f"{rho:g}" for rho in cells.index])
             ax.set_xticks(range(len(cells.columns)), [f"{mu:g}" for mu in cells.columns])
-            ax.set(title=f"{guidance} guidance: {label}", xlabel="mu", ylabel="rho")
+            ax.set(title=f"{method}, {guidance} guidance: {label}", xlabel="mu", ylabel="rho")
             ax.grid(visible=False)
             drawn.colorbar(shown, ax=ax, fraction=0.05)
         return style.svg(drawn)

@@ -149,19 +149,19 @@ def probe(results: Results) -> list[Block]:
         return []
     names = list(table.score.unique())
     rows = []
-    for detector, part in table.groupby("detector", sort=False):
+    for (detector, control), part in table.groupby(["detector", "control"], sort=False):
         by_score = part.set_index("score")
         cells = [percent(by_score.auroc_mean.get(name), by_score.auroc_std.get(name)) for name in names]
         first = part.iloc[0]
-        rows.append([detector, *cells, percent(first.accuracy_mean, first.accuracy_std), count(first["count"])])
+        rows.append([detector, control, *cells, percent(first.accuracy_mean, first.accuracy_std), count(first["count"])])
     caption = (
-        "The shortcut probe: AUROC in percent between ID test images and their round trip through the autoencoder, unedited "
-        "(of SynOOD's and CLIP's detectors: through its in-painting model's, and JPEG). "
+        "The shortcut probe: AUROC in percent between ID test images and their round trip through an autoencoder, unedited "
+        "(reconstruction: of the text-to-image pipeline; repainting: of the in-painting pipeline, and JPEG). "
         "50: the detector does not see the autoencoder. Far above: it has learnt that what the autoencoder decodes is OOD, "
         "which tells synthetic outliers from ID images but no real OOD image from anything. "
         "A blurry autoencoder moves the probe too, so compare with the detector trained on ID images alone."
     )
-    header = ["detector", *names, "ID accuracy on reconstructions, %", "images"]
+    header = ["detector", "control", *names, "ID accuracy on round trips, %", "images"]
     return [Block(caption, table=Table(header, rows))]
 
 

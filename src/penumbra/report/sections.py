@@ -1,11 +1,12 @@
 """The sections of the page, one for each step and one for SynOOD and CLIP; captions quote the parameters that were used."""
 
+from typing import Any
+
 import pandas as pd
 
-from penumbra.report import clip, guided
+from penumbra.report import ablations, clip, guided
 from penumbra.report.content import Block, Results, Section
 from penumbra.report.format import Table, count, measures, number, percent, plain, yaml
-from penumbra.stage import Params
 
 HEADLINE = {
     "near_fpr95_id_tpr": ("near FPR95 ↓", False),
@@ -60,7 +61,7 @@ def headline(results: Results) -> Table:
 def sections(results: Results) -> list[Section]:
     """The sections in the order of the steps, that of SynOOD and CLIP after the results."""
     makers = (prepare, pretrain, extract, synthesize, train, calibrate, filter_, score, benchmark)
-    return [*(maker(results) for maker in makers), *clip.section(results), report(results)]
+    return [*(maker(results) for maker in makers), *clip.section(results), *ablations.section(results), report(results)]
 
 
 def prepare(results: Results) -> Section:
@@ -105,15 +106,19 @@ def pretrain(results: Results) -> Section:
 
 def extract(results: Results) -> Section:
     """What the representation is."""
-    encoder = results.params.pretrain.encoder
-    text = (
-        f"Every ID image becomes a representation of {encoder.projection} numbers: the projection head of a MoCo-v3 ViT "
-        f"(width {encoder.width}, depth {encoder.depth}, patches of {encoder.patch_size} pixels), standardised for each image. "
-        "The guidance of Bad-OOD and the distances below live in this space. "
-        "GOOD measures in the features of the ID classifier before its last layer, the memory bank of its k-NN distance."
-    )
+    models, text = results.params.pretrain, ""
+    if "encoder" in models:
+        encoder = models.encoder
+        text += (
+            f"Every ID image becomes a representation of {encoder.projection} numbers: the projection head of a MoCo-v3 ViT "
+            f"(width {encoder.width}, depth {encoder.depth}, patches of {encoder.patch_size} pixels), standardised for each image. "
+            "The guidance of Bad-OOD and the distances of its candidates live in this space; those of SONA and SynOOD are distances of "
+            "the autoencoder's latents. "
+        )
+    if "classifier" in models:
+        text += "GOOD measures in the features of the ID classifier before its last layer, the memory bank of its k-NN distance. "
     if results.negatives:
-        text += " CLIP detectors live in the features that images and texts share; their negative labels are shown below."
+        text += "CLIP detectors live in the features that images and texts share; their negative labels are shown below."
     return Section("extract", "The representation", [Block(text=text)])
 
 
@@ -137,7 +142,7 @@ def train(results: Results) -> Section:
             count(row.outliers),
             percent(row.id_acc_mean, row.id_acc_std),
         ]
-        for row in table.astype(object).fillna("").itertuples()
+        for row in table.assign(bands=table.bands.astype(object).fillna("")).itertuples()
     ]
     used = {name: results.params.train.recipes[name] for name in table.recipe.unique()}
     recipes = "; ".join(f"{name}: {_recipe(recipe)}" for name, recipe in used.items())
@@ -152,19 +157,20 @@ def _zero_shot(results: Results, recipe: str) -> bool:
     return setting.loss == "clip" and not (setting.project or setting.tune)
 
 
-def _recipe(recipe: Params) -> str:
+def _recipe(recipe: Any) -> str:
     if recipe.loss == "clip":
         return _clip_recipe(recipe)
     loss = {"energy": "energy uncertainty", "uniform": "outliers to uniform"}[recipe.loss]
-    more = f" + {recipe.information_weight:g} × {recipe.information} between pairs" if recipe.get("information", "none") != "none" else ""
-    start = ", from the ID classifier" if recipe.get("start") == "classifier" else ""
+    more = (
+        f" + {recipe.information_weight:g} × {recipe.information} between pairs" if getattr(recipe, "information", "none") != "none" else ""
+    )
     return (
-        f"{recipe.architecture} of width {recipe.width}{start}, {recipe.epochs} epochs, batches of {recipe.batch_size}, "
+        f"{recipe.architecture} of width {recipe.width}, {recipe.epochs} epochs, batches of {recipe.batch_size}, "
         f"cross-entropy + {recipe.beta:g} × {loss}{more}"
     )
 
 
-def _clip_recipe(recipe: Params) -> str:
+def _clip_recipe(recipe: Any) -> str:
     parts = [f"a projection ({recipe.project_epochs} epochs)"] if recipe.project else []
     parts += [f"negative labels ({recipe.tune_epochs} epochs, {recipe.strategy})"] if recipe.tune else []
     return f"frozen CLIP, trained: {' and '.join(parts) or 'nothing'}, negative labels in {recipe.groups} groups"
@@ -178,9 +184,9 @@ def headline_score(results: Results) -> str:
     return f"{first} score" + "".join(f" ({', '.join(names[score])}: {score})" for score in others)
 
 
-def initial_detectors(calibrators: pd.DataFrame) -> str:
-    """The initial detectors in words: METHOD-all of each method that has a calibration."""
-    return " and ".join(f"{method}-all" for method in calibrators.method.unique())
+def judges_of(results: Results) -> str:
+    """The detectors that judge candidates, in words."""
+    return " and ".join(results.params.calibrate)
 
 
 def calibrate(results: Results) -> Section:
@@ -197,7 +203,7 @@ def calibrate(results: Results) -> Section:
     ]
     header = ["calibrator", *(name.upper() for name in scores), "keeps low", "mid", "high"]
     methods = " and ".join(table.method.unique())
-    judges = initial_detectors(table)
+    judges = judges_of(results)
     caption = (
         "Validation ID against calibration OOD, cross-fitted; lower is better. "
         "A calibrator is monotone, so it moves no ROC curve by itself, but for ties where P(OOD) rounds to 0 or 1 or its map is flat: "
@@ -221,11 +227,13 @@ def filter_(results: Results) -> Section:
         "(Bad-OOD, Table 11: high 0.334, mid 0.138, low 0.104). The paper does not say which distance it averages, so all four are shown. "
         "Candidates without a source image have no distance."
     )
-    judges = initial_detectors(results.tables["calibrators"])
+    judges = judges_of(results)
     bands = (
         f"P(OOD) of all candidates, whatever their method, by the initial detector {judges} (seed {min(results.params.train.seeds)}) "
         f"and its calibration; in the scores and results below it is each detector's own. Bounds of the mid band: {bounds}."
     )
+    if not len(results.params.filter):
+        return Section("filter", "The bands", [Block(text="Nothing is filtered in this experiment.")])
     return Section("filter", "The bands", guided.drawn(results, "confidence", bands) + guided.drawn(results, "distances", distances))
 
 
@@ -296,12 +304,6 @@ def benchmark(results: Results) -> Section:
             table=_claims(results.tables["claims"]),
         ),
     ]
-    blocks.append(
-        Block(
-            text="Ablations of GOOD, SONA and SynOOD (component, loss, weight, share, scale, words, stop step, amount) multiply "
-            "training runs. They are an opt-in run, `dvc repro ablations/dvc.yaml`, with a page of its own, reports/ablations.html."
-        )
-    )
     return Section("benchmark", "The results", blocks)
 
 
@@ -380,5 +382,5 @@ def report(results: Results) -> Section:
             table=Table(["stage", "versions"], versions),
         )
     )
-    blocks.append(Block("The parameters of the experiment.", code=yaml(results.params)))
+    blocks.append(Block("The parameters of the experiment.", code=yaml(results.params.plain())))
     return Section("report", "How this was made", blocks)

@@ -11,47 +11,48 @@ from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_provenance, read_table
 from penumbra.artifacts.negatives import read_negative_labels
 from penumbra.artifacts.tables import read_json
-from penumbra.report import clip_figures, figures, gallery, mosaic
+from penumbra.report import ablations, clip_figures, figures, gallery, mosaic
 from penumbra.report.content import ImageSet, Results
 from penumbra.report.page import render
 from penumbra.report.sections import PIPELINES
 from penumbra.stage import Stage
 
-TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims", "unified", "strengths", "edits", "probe")
-TABLES += ("types", "diversity")
-PLOTS = ("roc", "energy", "reliability", "confidence", "shift", "unified", "strengths")
 KINDS = ("original", "masked", "repainted", "drawn")  # of samples of an in-painting pipeline, in this order
 EXAMPLES = 8  # images shown of each set: as many as a shift has strengths
 LARGE = ("image", "cam", "masks", "path", "frames", "representation")  # columns of candidates that are not held in memory
 
 
+IMAGES = ("train", "val", "test", "calibration", "world", "ood", "shifted")
+
+
 def main(stage: Stage) -> None:
     """Write reports/figures/*.svg and reports/report.html."""
-    tables, plots = (
-        {name: _csv(stage.read(f"{folder}/{name}")) for name in names} for folder, names in (("tables", TABLES), ("plots", PLOTS))
-    )
-    candidates = {method: _candidates(stage.read(f"outliers/{method}")) for method in _items(stage, "outliers")}
-    selected = [method for method in candidates if f"selections/{method}" in stage.reads]
-    galleries = {method: _gallery(stage, method, candidates[method]) for method in selected}
-    negatives = read_negative_labels(stage.read("features/negatives")) if "features/negatives" in stage.reads else []
-    drawn = _figures(stage, tables, plots, galleries) | _pictures(stage, candidates, [negative.word for negative in negatives])
-    cost = "benchmarks/cost" in stage.reads
+    tables, plots = ({path.stem: _csv(path) for path in sorted(stage.read(folder).glob("*.csv"))} for folder in ("tables", "plots"))
+    params, features = stage.params, stage.read("features")
+    outliers = stage.within("outliers", params.synthesize)
+    candidates = {method: _candidates(path) for method, path in outliers.items()}
+    selections = {method: path for method, path in stage.within("selections", params.filter).items() if method in candidates}
+    galleries = {method: _gallery(stage, outliers[method], path) for method, path in selections.items()}
+    negatives = read_negative_labels(features / "negatives.safetensors") if "negatives" in params.extract else []
+    drawn = _figures(stage, tables, plots, galleries) | _pictures(stage, outliers, candidates, [negative.word for negative in negatives])
+    images = stage.within("images", IMAGES)
+    models = {model: stage.read("models") / model for model in params.pretrain}
     results = Results(
-        params=stage.params,
+        params=params,
         tables=tables,
         plots=plots,
-        sets=[shown for name in _items(stage, "images") for shown in _sets(stage.read(f"images/{name}"))],
-        histories={name: _csv(path) for name, path in _histories(stage).items() if path.exists()},
-        samples={model: _samples(stage.read(f"models/{model}")) for model in PIPELINES if f"models/{model}" in stage.reads},
+        sets=[shown for path in images.values() for shown in _sets(path)],
+        histories={name: _csv(path / "history.csv") for name, path in models.items() if (path / "history.csv").exists()},
+        samples={model: _samples(models[model]) for model in PIPELINES if model in models},
         negatives=negatives,
-        contexts=read_rows(stage.read("features/contexts")) if "features/contexts" in stage.reads else [],
+        contexts=read_rows(features / "contexts.csv") if "contexts" in params.extract else [],
         candidates=candidates,
         galleries=galleries,
         figures=drawn,
-        cost=_csv(stage.read("benchmarks/cost")) if cost else None,
-        clip_cost=_csv(stage.read("benchmarks/clip_cost")) if "benchmarks/clip_cost" in stage.reads else None,
-        machine=read_json(stage.read("benchmarks/machine")) if cost else None,
-        versions=_versions(stage),
+        cost=_csv(stage.read("benchmarks/cost")),
+        clip_cost=_csv(stage.read("benchmarks/clip_cost")),
+        machine=read_json(stage.read("benchmarks/machine")),
+        versions=_versions(stage, [*images.values(), *outliers.values(), *selections.values()]),
     )
     with replace(stage.write("figures")) as temporary:
         temporary.mkdir()
@@ -62,21 +63,12 @@ def main(stage: Stage) -> None:
     stage.finish()
 
 
-def _items(stage: Stage, kind: str) -> list[str]:
-    return [name.removeprefix(f"{kind}/") for name in stage.reads if name.startswith(f"{kind}/")]
-
-
 def _csv(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False, na_values=[""])  # "none" and "null" are names
 
 
 def _candidates(path: Path) -> pd.DataFrame:
     return read_table(path, [name for name in pq.read_schema(path).names if name not in LARGE]).to_pandas()
-
-
-def _histories(stage: Stage) -> dict[str, Path]:
-    """Where each model has its history; an imported one has none."""
-    return {name: stage.read(f"models/{name}") / "history.csv" for name in _items(stage, "models")}
 
 
 def _samples(model: Path) -> list[ImageSet]:
@@ -95,10 +87,10 @@ def _samples(model: Path) -> list[ImageSet]:
     return sets + ([ImageSet("no caption", "unconditional", len(found[""]), found[""])] if found.get("") else [])
 
 
-def _gallery(stage: Stage, method: str, candidates: pd.DataFrame) -> list[gallery.Pair]:
-    selection = read_table(stage.read(f"selections/{method}")).to_pandas()
-    paths = stage.read(f"outliers/{method}"), stage.read("images/train")
-    return gallery.pairs(selection, candidates[["sample_id", "source_id"]], *paths, count=stage.params.report.gallery)
+def _gallery(stage: Stage, outliers: Path, selection: Path) -> list[gallery.Pair]:
+    made_from = read_table(outliers, ["sample_id", "source_id"]).to_pandas()
+    train = stage.read("images") / "train.parquet"
+    return gallery.pairs(read_table(selection).to_pandas(), made_from, outliers, train, count=stage.params.report.gallery)
 
 
 def _figures(stage: Stage, tables: dict, plots: dict, galleries: dict) -> dict[str, bytes]:
@@ -120,7 +112,7 @@ def _figures(stage: Stage, tables: dict, plots: dict, galleries: dict) -> dict[s
     optional = {
         "distances": (figures.distances, tables["distances"]),
         "strengths": (figures.strengths, plots["strengths"]),
-        "strength-grid": (figures.strength_grid, tables["strengths"]),
+        "strength-grid": (figures.strength_grid, figures.gridded(tables["strengths"])),
         "edits": (figures.edits, tables["edits"]),
         "unified": (figures.unified, curves[curves.detector == curves.detector.iloc[0]] if len(curves) else curves),
         "scores": (figures.score_histograms, plots["unified"][plots["unified"].detector == plots["unified"].detector.min()]),
@@ -130,25 +122,26 @@ def _figures(stage: Stage, tables: dict, plots: dict, galleries: dict) -> dict[s
         drawn["types"] = clip_figures.types(tables["types"], tables["diversity"])
     if galleries:
         drawn["gallery"] = gallery.figure(next(iter(galleries.values())))
-    return drawn
+    return drawn | (ablations.figures(tables["ablations"]) if "ablations" in tables else {})
 
 
-def _pictures(stage: Stage, candidates: dict[str, pd.DataFrame], negatives: list[str]) -> dict[str, bytes]:
+def _pictures(stage: Stage, outliers: dict[str, Path], candidates: dict[str, pd.DataFrame], negatives: list[str]) -> dict[str, bytes]:
     """The figures of images: GOOD's by strength and under Grad-CAM, SONA's and SynOOD's from ID image to outlier."""
     drawn, updated = {}, {}
+    train, features = stage.read("images") / "train.parquet", stage.read("features")
     for method, frame in candidates.items():
-        kind, path = stage.params.synthesize[method].method, stage.read(f"outliers/{method}")
+        kind, path = stage.params.synthesize[method].method, outliers[method]
         if kind == "good":
             drawn |= {f"{method}-strengths": mosaic.strengths(frame, path), f"{method}-cams": mosaic.heatmaps(frame, path)}
-        elif kind == "sona" and (picture := mosaic.edits(frame, path, stage.read("images/train"))):
+        elif kind == "sona" and (picture := mosaic.edits(frame, path, train)):
             drawn[f"{method}-edits"] = picture
         elif kind == "synood":
             if len(frame.energies.iloc[0]) > 1:
                 updated[method] = frame
-            shown, features = clip_figures.illustrated(path), f"features/clip-{method}"
-            known = shown and negatives and features in stage.reads
-            nearest = clip_figures.matched(stage.read(features), stage.read("features/negatives"), negatives, shown) if known else {}
-            if shown and (picture := clip_figures.pairs(path, stage.read("images/train"), shown, nearest)):
+            shown, known = clip_figures.illustrated(path), bool(negatives) and "clip" in stage.params.pretrain
+            of_method, labels = features / f"candidates/{method}.safetensors", features / "negatives.safetensors"
+            nearest = clip_figures.matched(of_method, labels, negatives, shown) if shown and known else {}
+            if shown and (picture := clip_figures.pairs(path, train, shown, nearest)):
                 drawn[f"{method}-pairs"] = picture
     return drawn | ({"energies": clip_figures.energies(updated)} if updated else {})
 
@@ -166,8 +159,8 @@ def _sets(path: Path) -> list[ImageSet]:
     return shown
 
 
-def _versions(stage: Stage) -> dict[str, dict[str, str]]:
-    """Versions by stage, from the provenance of every Parquet input."""
-    made = [read_provenance(path) for path in stage.reads.values() if path.suffix == ".parquet"]
+def _versions(stage: Stage, files: list[Path]) -> dict[str, dict[str, str]]:
+    """Versions by stage, from the provenance of Parquet files."""
+    made = [read_provenance(path) for path in files]
     found = {content["stage"]: content.get("versions", {}) for content in made if "stage" in content}
     return found | {stage.name: stage.versions}

@@ -103,7 +103,7 @@ def contexts(stage: Stage, images: Sequence[Image], p: Params) -> list[str]:
     if absent:
         raise PenumbraError(
             f"{path}: has no row for image {absent[0]} ({len(absent)} of {len(images)} images lack one). Add it, its labels may be "
-            "empty, or run `dvc repro extract@contexts` with an extract.contexts.per_class that is not below this method's."
+            "empty, or run `dvc repro extract@contexts` with an extract.contexts.tags.per_class that is not below this method's."
         )
     return [labels[image.sample_id].strip()[: p.characters].strip() for image in images]
 

@@ -133,7 +133,7 @@ def build(setting: Setting, seed: int) -> Detector:
                     "under train.recipes.scratch."
                 )
         detector.load_state_dict(setting.start.state_dict(), strict=False)  # it has no phi
-    return detector.to(setting.train.pixels.device, memory_format=torch.channels_last)
+    return detector.to(setting.train.pixels.device)
 
 
 Loss = Callable[[Tensor, Tensor, Batch], dict[str, Tensor]]  # of logits, features and the batch

@@ -21,6 +21,19 @@ SOURCE = Path("src/penumbra")
 PRESETS = ("pretrain", "extract")  # steps whose items are kinds: what stands behind the @ is the preset
 
 
+def parts(name: str) -> tuple[str, str | None, str | None]:
+    """Step, kind and item of a stage by DVC's name of it."""
+    group, _, key = name.partition("@")
+    step, _, kind = group.partition("-")
+    return step, kind or None, (kind if step in PRESETS else key or kind) or None
+
+
+def label(name: str) -> str:
+    """STEP or STEP/ITEM."""
+    step, _, item = parts(name)
+    return f"{step}/{item}" if item else step
+
+
 @dataclass(frozen=True)
 class Entry:
     """One resolved stage.
@@ -41,23 +54,22 @@ class Entry:
     @property
     def step(self) -> str:
         """The verb."""
-        return self.name.partition("@")[0].partition("-")[0]
+        return parts(self.name)[0]
 
     @property
     def kind(self) -> str | None:
         """The kind of the step, where kinds read different things."""
-        return self.name.partition("@")[0].partition("-")[2] or None
+        return parts(self.name)[1]
 
     @property
     def item(self) -> str | None:
         """What the step works on: "rdm", "badood-mid"; None where there is nothing to tell apart."""
-        key = self.name.partition("@")[2]
-        return self.kind if self.step in PRESETS else key or self.kind
+        return parts(self.name)[2]
 
     @property
     def label(self) -> str:
-        """STEP or STEP/ITEM: where logs, benchmarks and receipts of the stage lie."""
-        return f"{self.step}/{self.item}" if self.item else self.step
+        """STEP or STEP/ITEM: where logs and benchmarks of the stage lie."""
+        return label(self.name)
 
     @property
     def key(self) -> str:
@@ -93,8 +105,25 @@ class Contract:
         found = [entry for entry in self.stages.values() if (entry.step, entry.item) == (step, item)]
         if not found:
             items = [entry.item for entry in self.stages.values() if entry.step == step and entry.item]
-            raise PenumbraError(f"penumbra {step}: there is no {item or 'stage without an item'}. Choose one of: {', '.join(items) or step}.")
+            raise PenumbraError(
+                f"penumbra {step}: there is no {item or 'stage without an item'}. Choose one of: {', '.join(items) or step}."
+            )
         return found[0]
+
+    def of_step(self, step: str) -> list[Entry]:
+        """The stages of a step."""
+        return [entry for entry in self.stages.values() if entry.step == step]
+
+    def inputs(self, entry: Entry) -> list[str]:
+        """What a stage reads, as Snakemake must name it: in place of a folder that stages write into, what they write."""
+        found = []
+        for path in entry.data:
+            within = [out for other in self.stages.values() for out in other.outputs if out.startswith(f"{path}/")]
+            found += within or ([path] if not path.startswith("data/") or self._writer(path) else [])
+        return list(dict.fromkeys(found))
+
+    def _writer(self, path: str) -> bool:
+        return any(path in entry.outputs for entry in self.stages.values())
 
     def before(self, entry: Entry) -> list[Entry]:
         """The stages whose outputs a stage reads."""
@@ -164,6 +193,13 @@ def _without_kind(keys: list[str], experiment: Experiment) -> tuple[list[str], A
     for key in keys:
         value = value[key]
     return keys, value
+
+
+def dig(content: Any, key: str) -> Any:
+    """The value at a dotted key; None if there is none."""
+    for part in key.split("."):
+        content = content.get(part) if isinstance(content, dict) else None
+    return content
 
 
 def keys_of(section: Any) -> list[str]:

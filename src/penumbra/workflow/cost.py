@@ -1,4 +1,4 @@
-"""`penumbra cost`: seconds and peak memory of each stage, from the benchmark files that Snakemake writes beside every job."""
+"""Seconds and peak memory of each stage, from the benchmark files that Snakemake writes beside every job."""
 
 import csv
 from pathlib import Path
@@ -7,30 +7,33 @@ from penumbra.artifacts.files import replace
 from penumbra.workflow import contract
 
 BENCHMARKS = Path(".penumbra/benchmarks")
-COST = Path("reports/plots/cost.csv")
+COST = Path(".penumbra/cost.csv")
+PUBLISHED = Path("benchmarks/cost.csv")  # of the measured run
 
 
-def gather() -> None:
+def gather(dag: contract.Contract) -> None:
     """Update the cost of every stage that has run here; the others keep the recorded one, as after a clone."""
-    costs = recorded() | {name: cost for name in contract.load().stages if (cost := measured(name))}
+    costs = recorded() | {name: cost for name in dag.stages if (cost := measured(name))}
     with replace(COST) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["stage", "seconds", "memory_mib"])
-        writer.writerows([name, f"{costs[name][0]:.1f}", f"{costs[name][1]:.0f}"] for name in contract.load().stages if name in costs)
+        writer.writerows([name, f"{costs[name][0]:.1f}", f"{costs[name][1]:.0f}"] for name in dag.stages if name in costs)
 
 
 def recorded() -> dict[str, tuple[float, float]]:
-    """Seconds and peak memory in MiB by stage, as reports/plots/cost.csv has them."""
-    if not COST.exists():
-        return {}
-    with COST.open(newline="") as file:
-        return {row["stage"]: (float(row["seconds"]), float(row["memory_mib"])) for row in csv.DictReader(file)}
+    """Seconds and peak memory in MiB by stage, of the last runs here, else of the measured run that is published."""
+    found = {}
+    for file, memory, unit in ((PUBLISHED, "peak_gib", 1024), (COST, "memory_mib", 1)):
+        if file.exists():
+            with file.open(newline="") as table:
+                found |= {row["stage"]: (float(row["seconds"]), unit * float(row[memory])) for row in csv.DictReader(table)}
+    return found
 
 
 def measurements(stage: str) -> list[Path]:
     """Snakemake's benchmark file of each job of a stage."""
-    step, _, item = stage.partition("@")
-    return list((BENCHMARKS / step).glob(f"{item}.*tsv")) if item else list(BENCHMARKS.glob(f"{step}.tsv"))
+    label = contract.label(stage)
+    return [file for file in (BENCHMARKS / label).parent.glob(f"{Path(label).name}.*tsv")]
 
 
 def measured(stage: str) -> tuple[float, float] | None:

@@ -16,10 +16,11 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
 PACKAGE = "penumbra"
+ITSELF = "itself "
 Place = tuple[str, str]  # module, and name in it; "" for what runs when it is imported, "*" for everything in it
 
 
@@ -58,6 +59,8 @@ class Code:
         Raises:
             KeyError: there is no such function.
         """
+        if self._module(module) is None:
+            raise KeyError(module)
         found = self._meaning((module, name))
         imported = self._imported(found.modules)
         effects = [self._meaning((each, "")) for each in sorted(imported) if self._module(each).effects]
@@ -68,11 +71,14 @@ class Code:
         return Meaning(_hash(*parts), libraries, found.modules)
 
     def _meaning(self, place: Place) -> Meaning:
-        """Of a place. A definition that leads back to itself stands for itself by its name, and is kept only where it is whole."""
+        """Of a place. A definition that leads back to itself stands for itself by its name.
+
+        Such a digest depends on where one comes in, so it is kept only where that is always the same.
+        """
         if place in self._known:
             return self._known[place]
         if place in self._reading:
-            return Meaning(f"itself {place[1]}", recursive=frozenset([place]))
+            return Meaning(f"{ITSELF}{place[1]}", recursive=frozenset([place]))
         self._reading.append(place)
         reader = _Reader(self, place[0])
         text = "".join(reader.text(statement) for statement in self._statements(place))
@@ -84,7 +90,8 @@ class Code:
             frozenset([place[0]]).union(*(each.modules for each in met)),
             frozenset().union(*(each.recursive for each in met)) - {place},
         )
-        if not found.recursive:
+        through_others = any(place in each.recursive and not each.digest.startswith(ITSELF) for each in met)
+        if not found.recursive and not through_others:
             self._known[place] = found
         return found
 
@@ -228,7 +235,12 @@ def _read(path: Path, name: str) -> Module:
         names = _defines(statement)
         for each in names:
             module.found.setdefault(each, []).append(statement)
-        if not names and not isinstance(statement, ast.Import | ast.ImportFrom) and not _is_text(statement) and not _only_for_types(statement):
+        if (
+            not names
+            and not isinstance(statement, ast.Import | ast.ImportFrom)
+            and not _is_text(statement)
+            and not _only_for_types(statement)
+        ):
             module.effects.append(statement)
     return module
 
@@ -257,15 +269,23 @@ def _hash(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-@functools.cache
-def _distributions() -> dict[str, list[str]]:
-    return packages_distributions()
+RENAMED = {"PIL": ("pillow",), "sklearn": ("scikit-learn",), "ruamel": ("ruamel-yaml", "ruamel-yaml-clib")}
 
 
 @functools.cache
 def distributions(top_level: str) -> frozenset[str]:
-    """The installed distributions that provide a top-level module; none for the standard library."""
+    """The installed distributions that provide a top-level module; none for the standard library.
+
+    Most are called like their module. Only for others are the files of all distributions looked through, which takes half a second.
+    """
     if top_level in sys.stdlib_module_names:
         return frozenset()
+    if top_level in RENAMED:
+        return frozenset(RENAMED[top_level])
+    try:
+        distribution(top_level)
+        return frozenset([top_level])
+    except PackageNotFoundError:
+        names = packages_distributions().get(top_level, [top_level])
     # normalised as package indexes do: a dot in a name would be a path for DVC
-    return frozenset(re.sub("[-_.]+", "-", name).lower() for name in _distributions().get(top_level, [top_level]))
+    return frozenset(re.sub("[-_.]+", "-", name).lower() for name in names)

@@ -19,6 +19,7 @@ FILLS = {  # one tint for each step
     "pretrain": "#d6e6f4",
     "extract": "#d5ecf5",
     "synthesize": "#fbe3c8",
+    "equip": "#e9f0d4",
     "train": "#d3eee2",
     "calibrate": "#f7dcea",
     "filter": "#fbd9c5",
@@ -28,13 +29,10 @@ FILLS = {  # one tint for each step
 }
 NODE_WIDTH, NODE_HEIGHT, GAP, RISE = 138, 24, 10, 62
 WIDEST, STEP = 7, 34  # boxes of a rank side by side; between the rows of a rank
-Stages = Mapping[str, tuple[Set[str], Set[str]]]  # name -> paths read, paths written
 
 
-def edges(found: Stages) -> dict[str, set[str]]:
-    """The stages that each stage follows directly; edges that a longer way implies are left out."""
-    writer = {path: name for name, (_, written) in found.items() for path in written}
-    before = {name: {writer[path] for path in read if path in writer} - {name} for name, (read, _) in found.items()}
+def edges(before: Mapping[str, Set[str]]) -> dict[str, set[str]]:
+    """The stages that each stage follows directly, of those that it follows; edges that a longer way implies are left out."""
     ancestors: dict[str, set[str]] = {}
 
     def collect(name: str) -> set[str]:
@@ -75,8 +73,8 @@ def _centre(names: set[str], place: dict[str, float]) -> float:
     return sum(place.get(name, 0) for name in names) / len(names) if names else 0.0
 
 
-def draw(found: Stages) -> bytes:
-    """SVG of the DAG."""
+def draw(found: Mapping[str, Set[str]]) -> bytes:
+    """SVG of the DAG: stages, and those that each follows."""
     before = edges(found)
     rows = layout(before)
     pitch = NODE_WIDTH + GAP
@@ -111,9 +109,14 @@ def _node(name: str, x: float, y: float) -> str:
     return f'<rect {place} rx="5" fill="{fill}" stroke="#8a8a8a"/>{text}'
 
 
-def stages() -> Stages:
-    """The stages of the repository in the working directory."""
-    return {entry.name: (set(entry.data), set(entry.outputs)) for entry in contract.load().standing()}
+def stages() -> dict[str, set[str]]:
+    """The stages of the repository in the working directory that have data, and those that each follows."""
+    dag = contract.load()
+    return {_short(entry): {_short(other) for other in dag.before(entry)} for entry in dag.stages.values() if entry.step != "code"}
+
+
+def _short(entry: contract.Entry) -> str:
+    return f"{entry.step}@{entry.item}" if entry.item else entry.step
 
 
 if __name__ == "__main__":

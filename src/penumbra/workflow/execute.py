@@ -1,110 +1,168 @@
 """`penumbra run`: Snakemake for some stages alone. DVC has decided that they run; nothing else may."""
 
+import json
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from ruamel.yaml import YAML
+
+from penumbra.artifacts.tables import read_json
 from penumbra.errors import PenumbraError
-from penumbra.workflow import cost
-from penumbra.workflow.contract import Contract, Entry
+from penumbra.workflow import code, cost, receipt
+from penumbra.workflow.contract import CODE, Contract, Entry, dig
 
 WORKFLOW_PROFILE = Path("profiles/default")
-WITH_PARTS = ("synthesize", "train", "score")  # steps with a part rule
-RULE_PER_ITEM = ("pretrain", "extract", "benchmark", "report")
-WORKED = ": worked "  # in the last line of a step that finished
+PARTS = Path(".penumbra/parts")
+PARTS_PAY = 60.0  # seconds of work from which parts are worth it, each of which loads torch anew
 RECORD_SECONDS = 60.0  # a killed run loses the record of stages that finished since
 TAIL = 15  # lines of a failed job's log to show
 
 
+def rule(entry: Entry) -> str:
+    """The name of the Snakemake rule of a stage."""
+    return re.sub(r"\W", "_", entry.name)
+
+
+def command(entry: Entry) -> str:
+    """What the job of a stage runs."""
+    return " ".join(["penumbra", entry.step, *([entry.item] if entry.item else [])])
+
+
 def rules(entries: Sequence[Entry]) -> list[str]:
-    """Names of the Snakemake rules that make these stages."""
-    names: list[str] = []
-    for entry in entries:
-        if entry.step in RULE_PER_ITEM:
-            names.append(f"{entry.step}_{entry.item}" if entry.item else entry.step)
-        else:
-            names += [f"{entry.step}_part", entry.step] if entry.step in WITH_PARTS else [entry.step]
-    return list(dict.fromkeys(names))
+    """Names of the Snakemake rules that make these stages, in parts or not."""
+    return [name for entry in entries for name in (rule(entry), f"{rule(entry)}_part")]
 
 
-def snakemake(*arguments: str) -> list[str]:
-    """Command line of Snakemake with the profiles of this machine (`PENUMBRA_PROFILE`: a folder, or a name in profiles/)."""
+def declared(contract: Contract) -> dict[str, dict[str, Any]]:
+    """What the stages depend on beside data, by name: Snakemake compares it with what it recorded, as text."""
+    recorded = read_json(CODE) if CODE.exists() else {}
+    found = {}
+    for name, entry in contract.stages.items():
+        values = {"params": contract.params(entry).plain(), "code": {key: dig(recorded, key) for key in entry.code}}
+        found[name] = json.loads(json.dumps(values, sort_keys=True))
+    return found
+
+
+def profile() -> Path:
+    """The folder of this machine's profile (`PENUMBRA_PROFILE`: a folder, or a name in profiles/)."""
     site = os.environ.get("PENUMBRA_PROFILE", "local")
     folder = Path(site) if os.sep in site else Path("profiles") / site
     if not (folder / "config.yaml").exists():
         raise PenumbraError(f"PENUMBRA_PROFILE: there is no {folder}/config.yaml. Name a folder of profiles/, or a path to one.")
-    profiles = ["--profile", str(folder), "--workflow-profile", str(WORKFLOW_PROFILE)]
+    return folder
+
+
+def snakemake(*arguments: str) -> list[str]:
+    """Command line of Snakemake with the profiles of this machine."""
+    profiles = ["--profile", str(profile()), "--workflow-profile", str(WORKFLOW_PROFILE)]
     return [sys.executable, "-m", "snakemake", *profiles, "--nolock", "--quiet", "all", *arguments]
 
 
-def closed(contract: Contract, entries: Sequence[Entry]) -> bool:
-    """Whether the rules of the stages make nothing else that these stand on, which Snakemake would run, too."""
-    allowed = set(rules(entries))
-    return not any(other not in entries and allowed & set(rules([other])) for entry in entries for other in contract.before(entry))
+def shards(stage: str) -> list[str]:
+    """Options that have a stage which runs alone use every core, in parts: where it works for long, and the profile does not say.
+
+    A profile without `cores` is of a cluster, and says.
+    """
+    with (profile() / "config.yaml").open(encoding="utf-8") as file:
+        settings = YAML(typ="safe").load(file) or {}
+    given = settings.get("config", [])
+    cores = os.cpu_count() if settings.get("cores") == "all" else settings.get("cores", 1)
+    known = cost.measured(stage) or cost.recorded().get(stage)
+    if cores == 1 or any(each.startswith("shards=") for each in given) or known and known[0] < PARTS_PAY:
+        return []
+    return ["--config", *given, f"shards={cores}"]
 
 
 def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object] = lambda: None) -> None:
     """Run the stages, and only theirs of all jobs, whatever Snakemake thinks of the rest; in parallel.
 
-    As few calls of Snakemake as can be: step by step where the rules of several would run other stages as well.
+    The stage `code` runs in this process: the rules of all others are made of what it writes.
 
     Args:
-        names: of stages; where they are not closed, none of them may stand on another.
+        names: of stages.
         meanwhile: called every RECORD_SECONDS.
 
     Raises:
-        PenumbraError: a job failed; the message has the end of its log.
+        PenumbraError: a job failed, and the message has the end of its log; or what a stage depends on changed since it ran.
     """
-    entries = [contract.entry(*name.partition("@")[::2]) for name in names]
-    calls: list[list[Entry]] = []
-    for step in dict.fromkeys(entry.step for entry in entries):
-        chosen = [entry for entry in entries if entry.step == step]
-        if calls and closed(contract, [*calls[-1], *chosen]):
-            calls[-1] += chosen
-        else:
-            calls.append(chosen)
+    entries = [contract.entry(name) for name in names]
+    if any(entry.step == "code" for entry in entries):
+        code.write(code.entries(contract))
+    if not (entries := [entry for entry in entries if entry.step != "code"]):
+        return
+    options = shards(entries[0].name) if len(entries) == 1 else []
     for entry in entries:  # what is there afterwards is of this run
+        receipt.discard(entry.name)
         for file in (*_logs([entry]), *cost.measurements(entry.name)):
             file.unlink()
-    for chosen in calls:
-        allowed = rules(chosen)
-        # the parts are forced too: a marker that a killed run left must not pass for a finished part
-        command = snakemake("--force", "--forcerun", *allowed, "--allowed-rules", *allowed, "--", *(entry.outputs[0] for entry in chosen))
-        process = subprocess.Popen(command)
-        try:
-            while process.returncode is None:
-                try:
-                    process.wait(RECORD_SECONDS)
-                except subprocess.TimeoutExpired:
-                    meanwhile()
-        except KeyboardInterrupt:
-            raise  # Snakemake has had it too
-        except BaseException:
-            process.terminate()
-            raise
-        finally:
-            process.wait()  # Snakemake takes away what is half done
-        if process.returncode:
-            raise PenumbraError(_failure(chosen))
+        shutil.rmtree(PARTS / entry.label, ignore_errors=True)  # a marker of a killed run must not pass for a finished part
+    forced = ["--force", "--forcerun", *map(rule, entries), "--allowed-rules", *rules(entries)]
+    if _called(snakemake(*options, *forced, "--", *(entry.outputs[0] for entry in entries)), meanwhile):
+        raise PenumbraError(_failure(entries))
+    if faults := [found for entry in entries if (found := receipt.fault(entry))]:
+        raise PenumbraError("\n".join(faults))
 
 
-def finished(entry: Entry) -> bool:
-    """Whether the last job of a stage came to its end in the run that goes on, or went last."""
-    log = Path("logs") / (f"{entry.step}/{entry.item}.log" if entry.item else f"{entry.step}.log")
-    return log.exists() and WORKED in _tail(log)
+def _called(command: Sequence[str], meanwhile: Callable[[], object]) -> int:
+    """The exit status of a command of Snakemake, which is ended with its jobs if this process is."""
+    process = subprocess.Popen(command)
+    try:
+        while process.returncode is None:
+            try:
+                process.wait(RECORD_SECONDS)
+            except subprocess.TimeoutExpired:
+                meanwhile()
+    except KeyboardInterrupt:
+        raise  # Snakemake and its jobs have had it too
+    except BaseException:
+        _end(process)
+        raise
+    finally:
+        process.wait()  # Snakemake takes away what is half done
+    return process.returncode
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Have Snakemake start nothing more, and its jobs end now: it waits for them."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        jobs = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        process.terminate()  # for where SIGINT is ignored, as in the background of a script
+        for job in jobs:
+            with suppress(psutil.NoSuchProcess):
+                job.terminate()
 
 
 def _logs(entries: Sequence[Entry]) -> list[Path]:
     """The logs of the jobs of some stages."""
-    return [log for entry in entries for log in Path("logs").glob(f"{entry.step}/{entry.item}.*" if entry.item else f"{entry.step}.log")]
+    return [
+        log
+        for entry in entries
+        for log in Path("logs").glob(f"{entry.label}*.log")
+        if re.fullmatch(r"(\.\d+)?\.log", log.name.removeprefix(Path(entry.label).name))
+    ]
+
+
+def _receipt(entry: Entry, log: Path) -> Path:
+    """The receipt of the job that wrote a log: x.0.log is of part 0."""
+    part = log.suffixes[-2].removeprefix(".") if len(log.suffixes) > 1 else None
+    return receipt.path(entry.name, int(part) if part else None)
 
 
 def _failure(entries: Sequence[Entry]) -> str:
-    """The stages that failed, and the end of the log of each of their jobs that does not end with what a finished step says."""
-    failed = {entry.name: [log for log in sorted(_logs([entry])) if WORKED not in _tail(log)] for entry in entries}
+    """The stages that failed, and the end of the log of each of their jobs that left no receipt."""
+    failed = {entry.name: [log for log in sorted(_logs([entry])) if not _receipt(entry, log).exists()] for entry in entries}
     names = [name for name, logs in failed.items() if logs]
     if not names:
         return "Snakemake failed; its message is above."

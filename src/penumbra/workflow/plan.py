@@ -1,39 +1,54 @@
 """The truthful plan: what will run and why, and what may run if bytes change."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from penumbra.workflow import cost
-from penumbra.workflow.contract import CONTRACT, ENVIRONMENT, PARAMETERS
+from penumbra.workflow.commit import recalled
+from penumbra.workflow.contract import CODE, CONTRACT, PARAMETERS, dig, parts
 
 SHOWN = 4  # reasons of a stage that the table shows
 FILES = ("data ", "output ")  # how reasons begin that are of files which stages write,
 VALUES = f"{PARAMETERS.name}:"  # and those of parameters
+SIZING = ("prepare", "synthesize")  # steps whose parameters say how many images the others have to do with
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A stage that will run for `reasons`, or without any that may run because something before it will."""
+    """A stage that will run for `reasons`, or without any that may run because something before it will.
+
+    Attributes:
+        comparable: whether the seconds that an earlier run of it took say something about this one.
+        cached: whether DVC's cache has the result, so that it will be restored instead.
+    """
 
     name: str
     reasons: tuple[str, ...]
+    comparable: bool = True
+    cached: bool = False
 
 
-def plan(repo: Any, targets: Sequence[str] = ()) -> list[Planned]:
+def plan(repo: Any, targets: Sequence[str] = (), locked: bool = True, code: Mapping[str, Any] | None = None) -> list[Planned]:
     """Stages that are not as DVC recorded them, and all that follows from them; each after what it needs.
 
     Args:
         repo: an open dvc.repo.Repo.
         targets: DVC's addresses of stages that are wanted, with what they need, or files of stages; if empty, all of dvc.yaml.
+        locked: whether to refuse while another DVC writes some of the files; not so for a command that this one runs.
+        code: what code.json would hold if it were written now; None: what it holds.
     """
     planned: dict[str, Planned] = {}
+    resized: set[str] = set()
     remade: set[str] = set()  # bytes that are changed now, but will be written again before they are read
     for stage in ordered(repo, targets):
         before = {each.addressing for each in repo.index.graph.successors(stage)}
-        reasons = tuple(reason for reason in changes(stage) if reason not in remade)
+        reasons = tuple(reason for reason in changes(stage, locked, code) if reason not in remade)
         if reasons or before & planned.keys():
-            planned[stage.addressing] = Planned(stage.addressing, reasons)
+            other = any(map(_counts, reasons))
+            planned[stage.addressing] = Planned(stage.addressing, reasons, not other and not before & resized)
+            if other and parts(stage.name)[0] in SIZING or before & resized:
+                resized.add(stage.addressing)
             remade |= {f"data {out.def_path} modified" for out in stage.outs}
     return list(planned.values())
 
@@ -49,20 +64,54 @@ def ordered(repo: Any, targets: Sequence[str] = ()) -> list[Any]:
     return [stage for stage in reversed(list(topological_sort(graph))) if stage in kept]
 
 
-def changes(stage: Any) -> list[str]:
+def with_cached(repo: Any, planned: Sequence[Planned]) -> list[Planned]:
+    """The plan with those stages marked whose result DVC's cache has, as far as that can be known before anything runs."""
+    stages = {stage.addressing: stage for stage in repo.index.stages}
+    graph, known, unknown = repo.index.graph, {}, set()
+    marked = []
+    for each in planned:
+        before = {other.addressing for other in graph.successors(stages[each.name])}
+        outs = [] if before & unknown else recalled(stages[each.name], known)
+        known |= {out.fs_path: out for out in outs}
+        if not outs:
+            unknown.add(each.name)
+        marked.append(replace(each, cached=bool(outs)))
+    return marked
+
+
+def _counts(reason: str) -> bool:
+    """Whether a reason is of a parameter that may change how long the stage works: any but a real number, such as a rate."""
+    old, _, new = reason.rpartition(" -> ")
+    return reason.startswith(VALUES) and not (_real(old.rpartition(" ")[2]) and _real(new))
+
+
+def _real(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return not text.lstrip("-").isdecimal()
+
+
+def changes(stage: Any, locked: bool = True, code: Mapping[str, Any] | None = None) -> list[str]:
     """How the stage differs from what dvc.lock says of it, one line each."""
     if not any(out.hash_info for out in stage.outs):
         return ["has not run yet"]
-    with stage.repo.lock:
-        status = stage.status(check_updates=False)
+    if locked:
+        with stage.repo.lock:
+            status = stage.status(check_updates=False)
+    else:
+        status = type(stage).status.__wrapped__(stage, check_updates=False)
     entries = status.get(stage.addressing, [])
-    reasons = []
+    reasons = _code(stage, code)
     for entry in entries:
         if isinstance(entry, str):
             reasons.append(entry if entry != "always changed" else "always runs")
             continue
         for kind, paths in entry.items():
             for path, how in paths.items():
+                if path == CODE.name and kind == "changed deps":
+                    continue
                 if isinstance(how, dict):
                     reasons += [line for change in how.values() for line in _parameters(stage, path, change)]
                 else:
@@ -73,32 +122,58 @@ def changes(stage: Any) -> list[str]:
 def _kind(kind: str, path: str) -> str:
     if kind == "changed outs":
         return "output"
-    return "code" if path.startswith("src/") else "data"
+    return "code" if path == "src" or path.startswith("requirements") else "data"
+
+
+def _code(stage: Any, code: Mapping[str, Any] | None) -> list[str]:
+    """Whose code, which library and which inherited parameter has changed; by what code.json would hold, if that is given."""
+    dependency = next((dep for dep in stage.deps if dep.def_path == CODE.name), None)
+    if dependency is None:
+        return []
+    old = (dependency.hash_info.value or {}) if dependency.hash_info else {}
+    new = {key: dig(code, key) for key in dependency.params} if code is not None else dependency.read_params()
+    lines = []
+    for key in dependency.params:
+        was, now = (value if isinstance(value, dict) else {} for value in (old.get(key), new.get(key)))
+        lines += [f"code of {stage.name}"] if was.get("code") != now.get("code") else []
+        lines += _differences("library ", was.get("libraries", {}), now.get("libraries", {}))
+        lines += _differences("inherited ", was.get("inherited", {}), now.get("inherited", {}))
+        files = was.get("files", {}), now.get("files", {})
+        lines += [f"file {path} modified" for path in sorted(files[0].keys() | files[1].keys()) if files[0].get(path) != files[1].get(path)]
+    return lines
 
 
 def _parameters(stage: Any, path: str, change: dict | str | Collection) -> list[str]:
-    """Parameters or library versions, old -> new. DVC says which; the values are in dvc.lock and on disk."""
+    """Parameters, old -> new. DVC says which; the values are in dvc.lock and on disk."""
     names = change if isinstance(change, dict) else {}
     dependency = next(dep for dep in stage.deps if dep.def_path == path)
     old = (dependency.hash_info.value or {}) if dependency.hash_info else {}
     new = dependency.read_params()
-    what = "library " if path == ENVIRONMENT.name else f"{path}:"
-    return [line for name in names or new for line in _differences(f"{what}{name}", old.get(name), new.get(name))]
+    return [line for name in names or new for line in _differences(f"{path}:{name}", old.get(name), new.get(name))]
 
 
 def _differences(name: str, old: Any, new: Any) -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
-        return [line for key in {**old, **new} for line in _differences(f"{name}.{key}", old.get(key), new.get(key))]
+        start = name if name.endswith(" ") else f"{name}."
+        return [line for key in {**old, **new} for line in _differences(f"{start}{key}", old.get(key), new.get(key))]
     return [] if old == new else [f"{name} {old} -> {new}"]
 
 
+def seconds(planned: Sequence[Planned]) -> dict[str, float | None]:
+    """The seconds of each stage when it last ran, here or where the results come from; None where that says nothing of this run."""
+    recorded = cost.recorded()
+    found: dict[str, float | None] = {}
+    for each in planned:
+        measured = cost.measured(each.name) or recorded.get(each.name) if each.comparable else None
+        found[each.name] = measured[0] if measured else None
+    return found
+
+
 def table(planned: Sequence[Planned]) -> str:
-    """The plan for a person: stage, recorded seconds, reason; totals at the end."""
+    """The plan for a person: stage, recorded seconds, reason; totals at the head of each group."""
     if not planned:
         return "Nothing to run: everything is as DVC recorded it."
-    known = cost.recorded()
-    names = {each.name: each.name.rpartition(":")[2] for each in planned}  # without the file that DVC puts before it
-    seconds = {name: (cost.measured(short) or known.get(short, (None,)))[0] for name, short in names.items()}
+    known = seconds(planned)
     width = max(len(each.name) for each in planned)
     lines = []
     for title, group in {
@@ -106,14 +181,16 @@ def table(planned: Sequence[Planned]) -> str:
         "May run, if bytes of what it reads change": [each for each in planned if not each.reasons],
     }.items():
         if group:
-            total = sum(seconds[each.name] or 0 for each in group)
-            unknown = sum(seconds[each.name] is None for each in group)
-            lines += [f"{title} ({total:.0f} s recorded{f', {unknown} unknown' if unknown else ''}):"]
+            working = [known[each.name] for each in group if not each.cached]
+            counts = {"unknown": working.count(None), "from cache": len(group) - len(working)}
+            total = f"{sum(time or 0 for time in working):.0f} s recorded"
+            parts = [total, *(f"{count} {what}" for what, count in counts.items() if count)]
+            lines += [f"{title} ({', '.join(parts)}):"]
             for each in group:
-                time = "unknown" if seconds[each.name] is None else f"{seconds[each.name]:.0f} s"
+                time = "from cache" if each.cached else "unknown" if known[each.name] is None else f"{known[each.name]:.0f} s"
                 first, *others = _shown(each.reasons) or [""]
-                lines.append(f"  {each.name:<{width}}  {time:>8}  {first}".rstrip())
-                lines += [" " * (width + 14) + other for other in others]
+                lines.append(f"  {each.name:<{width}}  {time:>10}  {first}".rstrip())
+                lines += [" " * (width + 16) + other for other in others]
     return "\n".join(lines)
 
 

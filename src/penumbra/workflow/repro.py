@@ -2,20 +2,20 @@
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from penumbra.artifacts.files import replace
 from penumbra.errors import PenumbraError
-from penumbra.workflow import execute, plan
-from penumbra.workflow.contract import CONTRACT, ENVIRONMENT, PARAMETERS, Contract, Entry
+from penumbra.workflow import code, commit, cost, execute, plan, receipt
+from penumbra.workflow.alone import alone
+from penumbra.workflow.contract import CODE, CONTRACT, PARAMETERS, Contract, Entry, parts
 from penumbra.workflow.repository import opened
 
 SHOWN = 12  # names of stages that run
@@ -31,19 +31,32 @@ def repro(contract: Contract, targets: Sequence[str], dry: bool) -> None:
     that run whatever comes out, as all do after a clone, do not wait for waves: Snakemake has them in one go.
 
     Raises:
-        PenumbraError: no such stage, or a stage failed; what was finished is recorded.
+        PenumbraError: no such stage, another process is at this, or a stage failed; what was finished is recorded.
     """
-    addresses = [contract.entry(*name.partition("@")[::2]).address for name in targets]
-    with opened() as repo:
-        known = [CONTRACT.as_posix(), *addresses]
-        planned = plan.plan(repo, known)
-        wanted = {stage.addressing for stage in plan.ordered(repo, addresses)}
+    targets = [contract.entry(name).name for name in targets]
+    with nullcontext() if dry else alone(), opened() as repo:
+        known = [CONTRACT.as_posix(), *targets]
+        meant = code.entries(contract)
+        if not dry:
+            _write_code(repo, meant)
+        planned = plan.plan(repo, known, code=meant)
+        wanted = {stage.addressing for stage in plan.ordered(repo, targets)}
         chosen = [each for each in planned if each.name in wanted]
         if dry:
-            return print(plan.table(chosen))
+            return print(plan.table(plan.with_cached(repo, chosen)))
         _run_all(contract, repo, chosen)
+        if chosen:
+            cost.gather(contract)
         changed = {each.name for each in planned} - wanted
         _agree(contract, {stage.name for stage in plan.ordered(repo, known) if stage.addressing not in changed})
+
+
+def _write_code(repo: Any, meant: dict[str, Any]) -> None:
+    """Have code.json say what the code means, and record that: every other stage is planned by it."""
+    stage = next(stage for stage in repo.index.stages if CODE.name in {out.def_path for out in stage.outs})
+    code.write(meant)
+    if plan.changes(stage):
+        commit.commit([stage])
 
 
 def _run_all(contract: Contract, repo: Any, planned: Sequence[plan.Planned]) -> None:
@@ -90,13 +103,13 @@ def _make(contract: Contract, due: Sequence[Any], sure: Sequence[Any]) -> Sequen
     Returns:
         The stages that are done.
     """
-    restored = [stage for stage in due if _restored(stage)]
+    restored = [stage for stage in due if commit.restored(stage)]
     if restored:
         print(f"restored {_listed([stage.name for stage in restored])}", flush=True)
         with restored[0].repo.lock:
-            write_locks(restored)
+            commit.write_locks(restored)
     pending = [stage for stage in due if stage not in restored]
-    if not restored and execute.closed(contract, [contract.stages[stage.name] for stage in sure]):
+    if not restored:
         pending = list(sure)
     if not pending:
         return restored
@@ -106,30 +119,44 @@ def _make(contract: Contract, due: Sequence[Any], sure: Sequence[Any]) -> Sequen
     print(f"running {_listed([stage.name for stage in pending])}", flush=True)
     with pending[0].repo.lock:
         for stage in pending:
+            receipt.discard(stage.name)  # of an earlier run
             if any(out.exists and not os.access(out.fs_path, os.W_OK) for out in stage.outs):
                 stage.remove_outs()  # links to the cache are read-only, which Snakemake refuses; others it removes as jobs begin
-    recorded: list[Any] = []
-
-    def record(ready: Sequence[Any]) -> None:
-        new = [stage for stage in ready if stage not in recorded and all(out.exists for out in stage.outs)]
-        commit(new)
-        recorded.extend(new)
-        print(f"{len(recorded)} of {len(pending)} stages are done", flush=True)
-
-    def finished() -> list[Any]:
-        return [stage for stage in pending if execute.finished(contract.stages[stage.name])]
+    records = _Records(contract, pending)
 
     def meanwhile() -> None:
         with suppress(LockError):  # another DVC is at work: a minute later
-            record(finished())
+            records.update()
 
+    failure = ""
     try:
         execute.run(contract, [stage.name for stage in pending], meanwhile)
-    except BaseException:
-        _patiently(lambda: record(finished()))
-        raise
-    _patiently(lambda: record(pending))
+    except PenumbraError as error:
+        failure = str(error)
+    finally:
+        _patiently(records.update)
+    lines = [fault for fault in records.faults.values() if fault not in failure] + ([failure] if failure else [])
+    if lines:
+        raise PenumbraError("\n".join(lines))
     return [*restored, *pending]
+
+
+class _Records:
+    """What has been recorded of stages that run: those whose job left a receipt, if nothing that they depend on has changed since."""
+
+    def __init__(self, contract: Contract, pending: Sequence[Any]):
+        self.faults: dict[str, str] = {}
+        self._contract = contract
+        self._pending = pending
+        self._seen: set[str] = set()
+
+    def update(self) -> None:
+        """Record the stages that have come to their end since the last time."""
+        new = [stage for stage in self._pending if stage.name not in self._seen and receipt.path(stage.name).exists()]
+        new = [stage for stage in new if all(out.exists for out in stage.outs)]
+        self.faults |= commit.commit(new, lambda stage: receipt.fault(self._contract.stages[stage.name]))
+        self._seen |= {stage.name for stage in new}
+        print(f"{len(self._seen - self.faults.keys())} of {len(self._pending)} stages are done", flush=True)
 
 
 def _patiently(record: Callable[[], None]) -> None:
@@ -148,47 +175,8 @@ def _listed(names: Sequence[str]) -> str:
     """The names, or of very many the number for each step."""
     if len(names) <= SHOWN:
         return ", ".join(names)
-    steps = Counter(name.partition("@")[0] for name in names)
+    steps = Counter(parts(name)[0] for name in names)
     return f"{len(names)} stages: " + ", ".join(step if count == 1 else f"{step} ({count})" for step, count in steps.items())
-
-
-def commit(stages: Sequence[Any]) -> None:
-    """What `dvc commit --force --no-relink` does, with one change of each dvc.lock."""
-    if not stages:
-        return
-    with stages[0].repo.lock:
-        for stage in stages:
-            stage.save()
-            stage.commit(relink=False)
-        write_locks(stages)
-
-
-def write_locks(stages: Sequence[Any]) -> None:
-    """Write what DVC stages know of themselves to their dvc.lock, each file once.
-
-    DVC empties the file and writes it anew, which takes seconds; here it is replaced whole, so that a kill leaves the old one.
-    """
-    from dvc.dvcfile import Lockfile
-
-    for path in dict.fromkeys(stage.path for stage in stages):
-        lock = Path(path).with_suffix(".lock")
-        with replace(lock) as temporary:
-            if lock.exists():
-                shutil.copyfile(lock, temporary)
-            Lockfile(stages[0].repo, str(temporary)).dump_stages([stage for stage in stages if stage.path == path])
-
-
-def _restored(stage: Any) -> bool:
-    """Whether DVC's run cache had the result, which is now in place; nothing is recorded yet."""
-    from dvc.stage.cache import RunCacheNotFoundError
-
-    with stage.repo.lock:
-        try:
-            stage.repo.stage_cache.restore(stage)
-            stage.save()
-        except RunCacheNotFoundError:
-            return False
-    return True
 
 
 def _agree(contract: Contract, names: set[str]) -> None:
@@ -214,13 +202,13 @@ def _state(entries: Sequence[Entry]) -> str:
         Path("Snakefile"),
         CONTRACT,
         PARAMETERS,
-        ENVIRONMENT,
+        CODE,
         *sorted(Path("rules").iterdir()),
         *sorted(Path("profiles").rglob("*.yaml")),
     ]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in rules))
     digest.update(f"{execute.snakemake()}{[entry.name for entry in entries]}".encode())
-    for path in sorted({path for entry in entries for path in (*entry.data, *entry.code, *entry.outputs)}):
+    for path in sorted({path for entry in entries for path in (*entry.data, *entry.outputs)}):
         stat = os.stat(path)
         digest.update(f"{path} {stat.st_mtime_ns} {stat.st_size}".encode())
     return digest.hexdigest()

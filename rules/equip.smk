@@ -1,0 +1,2 @@
+for stage in dag.of_step("equip"):
+    job(stage)

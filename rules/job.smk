@@ -1,0 +1,52 @@
+# The one shape of a job. A stage in parts has a job for each part, which leaves finished units in the scratch folder of the stage,
+# and a last one, which puts them together; a marker says that a part is done.
+def job(stage, threads=1, gpu=0, mem_mb=2000, runtime=60, priority=0, parts=1):
+    marker = f".penumbra/parts/{stage.label}/{{part}}"
+    if parts > 1:
+
+        rule:
+            name:
+                f"{execute.rule(stage)}_part"
+            input:
+                dag.inputs(stage),
+            output:
+                temp(touch(marker)),
+            log:
+                f"logs/{stage.label}.{{part}}.log",
+            benchmark:
+                f".penumbra/benchmarks/{stage.label}.{{part}}.tsv"
+            priority: priority
+            threads: threads
+            resources:
+                gpu=gpu,
+                mem_mb=mem_mb,
+                runtime=runtime,
+            params:
+                declared=declared[stage.name],
+                command=f"{execute.command(stage)} --part",
+                parts=parts,
+            shell:
+                "{params.command} {wildcards.part}/{params.parts} 2>&1 | tee {log}"
+
+    rule:
+        name:
+            execute.rule(stage)
+        input:
+            [*dag.inputs(stage), *expand(marker, part=range(parts) if parts > 1 else [])],
+        output:
+            [path if "." in path else directory(path) for path in stage.outputs],
+        log:
+            f"logs/{stage.label}.log",
+        benchmark:
+            f".penumbra/benchmarks/{stage.label}.tsv"
+        priority: priority
+        threads: threads
+        resources:
+            gpu=gpu,
+            mem_mb=mem_mb,
+            runtime=runtime,
+        params:
+            declared=declared[stage.name],
+            command=execute.command(stage),
+        shell:
+            "{params.command} 2>&1 | tee {log}"

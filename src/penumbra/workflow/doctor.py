@@ -1,0 +1,89 @@
+"""`penumbra doctor`: what killed runs and a failing machine leave behind, taken away or told with its remedy."""
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from penumbra.errors import PenumbraError
+from penumbra.workflow import contract, lockfiles, receipt
+from penumbra.workflow.alone import remove, stray
+
+KEPT = Path(".penumbra")
+WRITTEN = (Path("data"), Path("reports"), KEPT, Path("logs"), Path(".dvc/cache"))
+STALE = 600.0  # seconds without a change: a process of that number may live on another machine that writes here
+SPACE = 2**30  # bytes of free space that a run needs at the least
+
+
+def doctor(verify: bool, mend: bool) -> None:
+    """Look at everything, mend what can be mended without a choice, and print a line on each thing.
+
+    Args:
+        verify: hash DVC's cache again, too.
+        mend: bring back the last good dvc.lock where one was cut.
+
+    Raises:
+        PenumbraError: something is left for a person to do.
+    """
+    left = 0
+    for line in (*damaged(), *temporary()):
+        print(f"mended: {line}")
+    found = [*lock(mend), *folders()]
+    if verify and not found:
+        from penumbra.workflow.verify import verify as hashed
+
+        mended, found = hashed()
+        for line in mended:
+            print(f"mended: {line}")
+    for line in found:
+        print(f"to do: {line}")
+        left += 1
+    if left:
+        raise PenumbraError(f"{left} things are left to do." if left > 1 else "one thing is left to do.")
+    print("All is well.")
+
+
+def damaged() -> Iterator[str]:
+    """Remove what of .penumbra cannot be read; all of it can be made again."""
+    for file in (contract.RESOLVED, *receipt.RECEIPTS.glob("*.json"), *KEPT.glob("run-*.json")):
+        if file.exists():
+            try:
+                json.loads(file.read_bytes())
+            except ValueError:
+                file.unlink()
+                yield f"{file} was damaged and is removed; it will be made again."
+
+
+def temporary() -> Iterator[str]:
+    """Remove what killed processes were writing."""
+    places = list(Path(".").glob(".*.tmp"))
+    for folder in WRITTEN[:-1]:
+        places += folder.rglob(".*.tmp")
+    for path in stray(places):
+        if time.time() - path.stat().st_mtime > STALE:
+            remove([path])
+            yield f"{path}, half written by a process that has ended, is removed."
+
+
+def lock(mend: bool) -> Iterator[str]:
+    """Whether each dvc.lock, and with it dvc.yaml, can be read and is whole."""
+    try:
+        lockfiles.check(mend=mend)
+        lockfiles.check(contract.load().stages, mend)
+    except PenumbraError as error:
+        yield str(error)
+
+
+def folders() -> Iterator[str]:
+    """Whether the folders that runs write to can be written, and have room."""
+    for folder in WRITTEN:
+        if folder.exists():
+            try:
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+            except OSError as error:
+                yield f"{folder}/ cannot be written: {error.strerror}. Change its owner or mode, or what it is mounted from."
+            if (free := shutil.disk_usage(folder).free) < SPACE:
+                yield f"{folder}/ has {free / 2**20:.0f} MiB of free space left. Free some; `dvc gc -w` removes what no dvc.lock names."

@@ -1,0 +1,90 @@
+"""`dvc repro` as a person sees it, and how many parts a stage is done in."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from penumbra.workflow import execute, progress
+
+ANNOUNCE = "import sys\nfrom penumbra.workflow import contract, progress\nprogress.announce(contract.load(), sys.argv[1])\n"
+
+
+@pytest.fixture
+def announcing(toy):
+    """The toy repository; its stages say what they are within."""
+    (toy / "announce.py").write_text(ANNOUNCE)
+    text = (toy / "dvc.yaml").read_text()
+    for name in ("first", "second"):
+        text = text.replace(f"{name}: {{cmd: ", f"{name}: {{cmd: {sys.executable} announce.py {name}; ")
+    (toy / "dvc.yaml").write_text(text)
+    (toy / "reports/plots").mkdir(parents=True)
+    (toy / "reports/plots/cost.csv").write_text("stage,seconds,memory_mib\nfirst,64.6,1\nsecond,3600,1\n")
+    return toy
+
+
+def said(*arguments):
+    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return re.findall(r"^\[.*", done.stdout, re.MULTILINE)
+
+
+def test_each_stage_says_its_place_and_what_is_left_and_the_plan_is_made_once(announcing):
+    assert said("repro") == ["[1 of 2] first, about 1:01:05 left", "[2 of 2] second, about 1:00:00 left"]
+    assert len(list(Path(".penumbra").glob("run-*.json"))) == 1
+    assert said("repro") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "places"),
+    [
+        (["first"], ["1 of 1"]),
+        (["-s", "second"], ["1 of 1"]),
+        (["-f", "second"], ["1 of 2", "2 of 2"]),
+        (["-s", "-f", "first"], ["1 of 1"]),
+    ],
+)
+def test_targets_of_dvc_are_respected(announcing, arguments, places):
+    assert [line[1:].partition("]")[0] for line in said("repro", *arguments)] == places
+
+
+def test_plans_of_ended_runs_are_removed(announcing):
+    said("repro", "first")
+    said("repro", "-f", "first")
+    assert len(list(Path(".penumbra").glob("run-*.json"))) == 1
+
+
+def test_what_is_unknown_is_not_promised():
+    assert progress.left([None, None]) == ""
+    assert progress.left([None, 61]) == ", more than 1:01 left"
+
+
+@pytest.mark.parametrize(
+    ("profile", "seconds", "options"),
+    [
+        ("cores: 4", 100, ["--config", "shards=4"]),
+        ("cores: 4", 10, []),
+        ("cores: 4", None, ["--config", "shards=4"]),
+        ("cores: 1", 100, []),
+        ("{cores: 4, config: [shards=2]}", 100, []),
+        ("{cores: 4, config: [x=2]}", 100, ["--config", "x=2", "shards=4"]),
+        ("executor: slurm", 100, []),
+    ],
+)
+def test_a_long_stage_that_runs_alone_uses_all_cores(tmp_path, monkeypatch, profile, seconds, options):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PENUMBRA_PROFILE", str(tmp_path))
+    (tmp_path / "config.yaml").write_text(profile)
+    monkeypatch.setattr(execute.cost, "recorded", lambda: {"train@x": (seconds, 1)} if seconds else {})
+    assert execute.shards("train@x") == options
+
+
+def test_a_stage_that_runs_alone_in_dvc_is_done_in_parts_and_is_up_to_date_for_both_engines(miniature):
+    stage = "synthesize@badood-gaussian"
+    miniature.change_param("synthesize.badood-gaussian.s", 7)
+    shown = miniature.dvc("repro", stage).stdout
+    assert f"[1 of 1] {stage}" in shown
+    assert (miniature.root / "logs/synthesize/badood-gaussian.1.log").exists()
+    assert "up to date" in miniature.dvc("status", stage).stdout

@@ -1,0 +1,103 @@
+"""What is edited while a stage runs is not recorded as computed."""
+
+import json
+import os
+import time
+
+import pytest
+
+from penumbra.errors import PenumbraError
+from penumbra.workflow import contract, receipt
+
+STAGE = "synthesize@badood-gaussian"
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """A contract of one stage that reads a file, a folder and parameters."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("train: {x: {bands: [mid], rate: 0.1}, seeds: [0]}\n")
+    (tmp_path / "data/models").mkdir(parents=True)
+    for name in ("data/a.parquet", "data/models/config.json"):
+        (tmp_path / name).write_text("a")
+    entry = contract.Entry("dvc.yaml", "train", "x", ("data/a.parquet", "data/models"), (), ("data/out",), ("train.x",), ())
+    return contract.Contract({"train@x": entry}, receipt._yaml(contract.PARAMETERS), {})
+
+
+def edit_parameter(folder):
+    (folder / "params.yaml").write_text("train: {x: {bands: [low], rate: 0.1}, seeds: [0]}\n")
+
+
+def break_parameters(folder):
+    (folder / "params.yaml").write_text("train: {x: ")
+
+
+def edit_file(folder):
+    (folder / "data/models/config.json").write_text("b")
+
+
+def add_file(folder):
+    (folder / "data/models/more.json").write_text("b")
+
+
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        (edit_parameter, "params.yaml: train.x.bands"),
+        (break_parameters, "params.yaml"),
+        (edit_file, "data/models/config.json"),
+        (add_file, "data/models/more.json"),
+    ],
+)
+def test_a_job_fails_if_what_it_depends_on_changes_and_its_result_does_not_hold_if_it_changes_later(job, tmp_path, edit, named):
+    stage, entry = job.stage("train", "x"), job.stages["train@x"]
+    with receipt.kept(job, stage):
+        pass
+    assert receipt.fault(entry) is None
+    (stage.scratch / "unit").touch()
+    message = f"^train@x: {named} changed while it ran; its result is not recorded. Run again.$"
+    with pytest.raises(PenumbraError, match=message), receipt.kept(job, stage):
+        edit(tmp_path)
+    assert named in receipt.fault(entry)  # of the earlier run
+    receipt.discard("train@x")
+    assert "did not come to its end" in receipt.fault(entry)
+    assert not stage.scratch.exists()  # its units may be of either
+
+
+def test_what_is_undeclared_or_only_touched_is_no_change(job, tmp_path):
+    with receipt.kept(job, job.stage("train", "x")):
+        (tmp_path / "params.yaml").write_text("# said better\ntrain: {x: {rate: 0.1, bands: [mid]}, seeds: [0, 1]}\n")
+        os.utime(tmp_path / "data/a.parquet", (1, 1))
+        (tmp_path / "data/models/.snakemake_timestamp").touch()
+    assert receipt.fault(job.stages["train@x"]) is None
+    assert receipt.read("train@x")["seconds"] >= 0
+
+
+def test_a_part_leaves_a_receipt_that_is_not_the_stages(job):
+    with receipt.kept(job, job.stage("train", "x", (0, 2))):
+        pass
+    assert receipt.read("train@x", 0) and not receipt.read("train@x")
+    receipt.discard("train@x")
+    assert not list(receipt.RECEIPTS.iterdir())
+
+
+def test_a_damaged_receipt_is_none(job):
+    receipt.path("train@x").parent.mkdir(parents=True)
+    receipt.path("train@x").write_text('{"values"')
+    assert "did not come to its end" in receipt.fault(job.stages["train@x"])
+
+
+@pytest.mark.parametrize("engine", ["dvc", "penumbra"])
+def test_a_parameter_that_is_edited_during_a_run_is_not_recorded_as_computed(miniature, engine):
+    miniature.change_param("synthesize.badood-gaussian.s", 7)
+    process = miniature.start(engine, "repro", STAGE, MINIATURE_UNIT_SECONDS="0.5")
+    deadline = time.monotonic() + 60
+    while not miniature.counters("units") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    miniature.change_param("synthesize.badood-gaussian.s", 9)
+    assert process.wait(60)
+    status = json.loads(miniature.dvc("status", "--json", STAGE).stdout)
+    assert "params.yaml" in json.dumps(status[STAGE])
+    miniature.reset()
+    miniature.run(engine, "repro", STAGE)
+    assert miniature.counters() == {STAGE: 1}
