@@ -1,10 +1,11 @@
 """A miniature of the DAG: the real dvc.yaml, Snakefile, rules, params and code, with steps that write digests of what they declare.
 
 A step's output depends on its data, parameters and library versions but not on its code, so an edit of code reruns the stages
-that import it, and nothing because of changed bytes.
+whose program it is part of, and nothing because of changed bytes. Of a folder a step reads what stages write there, and no more.
 """
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import shutil
@@ -14,17 +15,21 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from penumbra.artifacts.files import replace
+from penumbra.artifacts.tables import read_json
 from penumbra.stage import Stage
-from penumbra.workflow import commit, contract
+from penumbra.workflow import code, commit, contract
 from penumbra.workflow.repository import parsing_once
 
 ROOT = Path(__file__).parent.parent
-PARTS_OF_REPOSITORY = ("dvc.yaml", "params.yaml", "environment.yaml", "Snakefile", ".dvcignore", ".gitignore")
+FILES = ("dvc.yaml", "params.yaml", "requirements.lock", "requirements-torch.lock", "Snakefile", ".dvcignore", ".gitignore")
 FOLDERS = ("rules", "profiles", "conf", "docs", "benchmarks", "src/penumbra")
+REMOVED = object()  # a value that a parameter may be set to
 UNITS = [f"unit-{index}" for index in range(4)]
 
 
@@ -36,25 +41,48 @@ def step(stage: Stage) -> None:
         if os.environ.get("MINIATURE_FAILS") == unit:
             raise RuntimeError(f"{unit} of {stage.name} fails")
         (stage.scratch / unit).write_text(unit)
-        _count("units", f"{stage.name}/{unit}")
+        _count("units", f"{_name(stage)}/{unit}")
     if stage.part is not None:
         return
-    content = {str(path): _digest(path) for path in stage.reads.values()}
-    text = json.dumps([stage.provenance, content, [(stage.scratch / unit).read_text() for unit in UNITS if with_units]], sort_keys=True)
+    if stage.step == "equip":  # its recipes are read by the contract
+        from penumbra.equip.step import main as equip
+
+        equip(stage)
+    else:
+        _write(stage, [(stage.scratch / unit).read_text() for unit in UNITS if with_units])
+    stage.finish()
+    _count("runs", _name(stage))
+
+
+def _write(stage: Stage, units: list[str]) -> None:
+    content = {str(path): _digest(path, _made()) for path in stage.reads.values()}
+    text = json.dumps([stage.provenance, content, units], sort_keys=True)
     for name, path in stage.writes.items():
         files = [path] if path.suffix else [path / "config.json", path / "model.safetensors"]
         for file in files:
-            file.parent.mkdir(parents=True, exist_ok=True)
             other = os.environ.get("MINIATURE_OTHER_BYTES") == name  # as if the sources of prepare had changed
             value = hashlib.sha256(f"{name}{file.name}{text}{other or ''}".encode()).hexdigest()
-            file.write_text(json.dumps({"digest": value}) if file.suffix == ".json" else f"x,y\n0,{value}\n")
-    stage.finish()
-    _count("runs", stage.name)
+            with replace(file) as temporary:  # a recipe may hold the file by another name
+                temporary.write_text(json.dumps({"digest": value}) if file.suffix == ".json" else f"x,y\n0,{value}\n")
 
 
-def _digest(path: Path) -> str:
-    files = sorted(file for file in path.rglob("*") if file.name != ".snakemake_timestamp") if path.is_dir() else [path]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+def _name(stage: Stage) -> str:
+    """DVC's name of a stage."""
+    return contract.load().of(stage.step, stage.item).name
+
+
+def _made() -> set[str]:
+    return {output for entry in contract.load().stages.values() for output in entry.outputs}
+
+
+def _digest(path: Path, made: set[str] | None = None) -> str:
+    """Digest of a file, or of the files of a folder: of one that several stages write into, those of `made`."""
+    if not path.is_dir():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    if made and str(path) not in made and not str(path).startswith("data/recipes/"):
+        files = [file for file in files if not made.isdisjoint(map(str, (file, *file.parents)))]
+    return hashlib.sha256(b"".join(f"{file.relative_to(path)}".encode() + file.read_bytes() for file in files)).hexdigest()
 
 
 def _count(kind: str, line: str) -> None:
@@ -62,19 +90,19 @@ def _count(kind: str, line: str) -> None:
         log.write(line + "\n")
 
 
+def _installed(version: Any) -> Any:
+    """`importlib.metadata.version` with other answers for the libraries of MINIATURE_VERSIONS, such as "jinja2=9"."""
+    others = dict(each.split("=") for each in os.environ.get("MINIATURE_VERSIONS", "").split())
+    return lambda name: others.get(name) or version(name)
+
+
 def main() -> None:
     """The `penumbra` command of a miniature."""
     import penumbra.cli as cli
-    from penumbra.workflow import execute, libraries, receipt
+    from penumbra.workflow import execute
 
-    def fake(name: str, item: str | None, part: tuple[int, int] | None) -> None:
-        dag = contract.load()
-        stage = dag.stage(name, item, part)
-        libraries.check_installed(stage.versions)
-        with receipt.kept(dag, stage):
-            step(stage)
-
-    cli.step = fake
+    cli.importlib = SimpleNamespace(import_module=lambda name: SimpleNamespace(main=step))
+    code.version = _installed(code.version)
     if os.environ.get("MINIATURE_CACHE_IS_FULL"):
         import dvc.output
 
@@ -92,14 +120,10 @@ def dvc() -> None:
 
 
 def followers(names: Iterable[str]) -> set[str]:
-    """The stages of dvc.yaml of those names, and all that stand on them."""
-    entries = {entry.name: entry for entry in contract.load().standing()}
-    found = set(names) & entries.keys()
-    while new := {
-        name
-        for name, entry in entries.items()
-        if name not in found and any(set(entry.data) & set(entries[other].outputs) for other in found)
-    }:
+    """The stages of those names and all that stand on what they write, the code of stages aside."""
+    dag = contract.load()
+    found = set(names)
+    while new := {name for name, entry in dag.stages.items() if name not in found and found & {each.name for each in dag.before(entry)}}:
         found |= new
     return found
 
@@ -123,11 +147,14 @@ class Miniature:
     @classmethod
     def create(cls, root: Path) -> "Miniature":
         """Copy the repository's own files and commit them."""
-        for name in PARTS_OF_REPOSITORY:
-            root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
             shutil.copy(ROOT / name, root / name)
         for name in FOLDERS:
-            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, root / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        for place in (ROOT / "data").glob("*/.gitkeep"):
+            (root / "data" / place.parent.name).mkdir(parents=True)
+            (root / "data" / place.parent.name / place.name).touch()
         (root / ".dvc").mkdir()
         for name in ("config", ".gitignore"):
             shutil.copy(ROOT / ".dvc" / name, root / ".dvc" / name)
@@ -203,19 +230,26 @@ class Miniature:
         finished: list[Any] = []
 
         def command(stage: Any, dry: bool = False, run_env: Any = None) -> None:
-            name = stage.cmd.removeprefix("penumbra run ")
-            step(loaded.stage(*name.partition("@")[::2]))
+            entry = loaded.entry(stage.name)
+            if entry.step == "code":
+                return code.write(code.entries(loaded))
+            step(loaded.stage(entry, digests=contract.dig(read_json(contract.CODE), entry.key)))
 
         monkeypatch.setenv("MINIATURE_LOG", str(self.log))
         monkeypatch.chdir(self.root)
         contract.load.cache_clear()
         loaded = contract.load()
-        with Repo(str(self.root)) as repo, monkeypatch.context() as patched:
+        with parsing_once(), Repo(str(self.root)) as repo, monkeypatch.context() as patched:
+            self.installed(patched)
             patched.setattr(dvc.stage.run, "cmd_run", command)
             patched.setattr(PipelineStage, "dump", lambda stage, update_pipeline: finished.append(stage))
             repo.reproduce(targets=targets)
             commit.write_locks(finished)
         contract.load.cache_clear()
+
+    def installed(self, patched: Any) -> None:
+        """Have this process, too, believe in the versions of MINIATURE_VERSIONS."""
+        patched.setattr(code, "version", _installed(importlib.metadata.version))
 
     def commit(self, message: str) -> None:
         """Commit everything that git sees."""
@@ -241,8 +275,17 @@ class Miniature:
         *parents, leaf = key.split(".")
         for parent in parents:
             section = section[parent]
-        section[leaf] = value
+        if value is REMOVED:
+            del section[leaf]
+        else:
+            section[leaf] = value
         yaml.dump(content, path)
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace a text that stands once in a file."""
+        text = (self.root / path).read_text()
+        assert text.count(old) == 1, (path, old, text.count(old))
+        (self.root / path).write_text(text.replace(old, new))
 
     def outputs(self) -> dict[str, str]:
         """Digest of every file of every output."""

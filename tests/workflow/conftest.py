@@ -2,20 +2,19 @@
 
 import pytest
 
-from penumbra.workflow import contract, plan
+from penumbra.workflow import code, contract, plan
+from penumbra.workflow.repository import opened
 
 
 @pytest.fixture
 def planned(monkeypatch):
     """What is planned in a miniature: (stages that will run, stages that may run)."""
-    from dvc.repo import Repo
 
     def ask(miniature):
         monkeypatch.chdir(miniature.root)
         contract.load.cache_clear()
-        with Repo(str(miniature.root)) as repo:
-            found = plan.plan(repo)
-        contract.load.cache_clear()
+        with opened() as repo:
+            found = plan.plan(repo, code=code.entries(contract.load()))
         return {each.name for each in found if each.reasons}, {each.name for each in found if not each.reasons}
 
     return ask

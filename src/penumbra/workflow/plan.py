@@ -42,7 +42,7 @@ def plan(repo: Any, targets: Sequence[str] = (), locked: bool = True, code: Mapp
     resized: set[str] = set()
     remade: set[str] = set()  # bytes that are changed now, but will be written again before they are read
     for stage in ordered(repo, targets):
-        before = {each.addressing for each in repo.index.graph.successors(stage)}
+        before = {each.addressing for each in repo.index.graph.successors(stage) if code is None or not writes_code(each)}
         reasons = tuple(reason for reason in changes(stage, locked, code) if reason not in remade)
         if reasons or before & planned.keys():
             other = any(map(_counts, reasons))
@@ -51,6 +51,11 @@ def plan(repo: Any, targets: Sequence[str] = (), locked: bool = True, code: Mapp
                 resized.add(stage.addressing)
             remade |= {f"data {out.def_path} modified" for out in stage.outs}
     return list(planned.values())
+
+
+def writes_code(stage: Any) -> bool:
+    """Whether it is the stage that writes code.json."""
+    return any(out.def_path == CODE.name for out in stage.outs)
 
 
 def ordered(repo: Any, targets: Sequence[str] = ()) -> list[Any]:

@@ -53,7 +53,7 @@ def repro(contract: Contract, targets: Sequence[str], dry: bool) -> None:
 
 def _write_code(repo: Any, meant: dict[str, Any]) -> None:
     """Have code.json say what the code means, and record that: every other stage is planned by it."""
-    stage = next(stage for stage in repo.index.stages if CODE.name in {out.def_path for out in stage.outs})
+    stage = next(filter(plan.writes_code, repo.index.stages))
     code.write(meant)
     if plan.changes(stage):
         commit.commit([stage])
