@@ -50,7 +50,11 @@ def validate(path: str | os.PathLike) -> Experiment:
     Raises:
         PenumbraError: one line per problem: key, value, what is allowed.
     """
-    given = load(path)
+    return typed(load(path), Path(path).name)
+
+
+def typed(given: dict[str, Any], name: str) -> Experiment:
+    """The same of the content of the file `name`, as `load` returns it."""
     content = expand(given)
     problems = [_line((*place, "like"), given, f"must be one of {', '.join(names)}") for place, names in unlike(given)]
     if not problems:
@@ -61,7 +65,7 @@ def validate(path: str | os.PathLike) -> Experiment:
         except ValidationError as error:
             problems = list(_lines(error, content, given))
     if problems:
-        raise PenumbraError("\n".join(f"{Path(path).name}: {problem}" for problem in problems))
+        raise PenumbraError("\n".join(f"{name}: {problem}" for problem in problems))
     return experiment
 
 

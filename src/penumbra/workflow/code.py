@@ -17,8 +17,7 @@ from typing import Any
 from penumbra.artifacts.files import replace
 from penumbra.differences import PLACES, taken_over
 from penumbra.errors import PenumbraError
-from penumbra.params import load as read_params
-from penumbra.workflow.contract import CODE, PARAMETERS, Contract, Entry
+from penumbra.workflow.contract import CODE, Contract, Entry
 from penumbra.workflow.digest import Code, Meaning
 
 PATHS = ("path", "checkpoint", "vqgan_checkpoint", "pipeline", "model", "word_file", "vocabulary")  # keys that may name files
@@ -32,7 +31,7 @@ def entries(contract: Contract) -> dict[str, Any]:
     Raises:
         PenumbraError: a library is not installed.
     """
-    params, found = read_params(PARAMETERS), {}
+    found: dict[str, Any] = {}
     programs = {entry.name: contract.program(entry) for entry in contract.stages.values() if entry.code}
     meanings = _meanings(programs.values())
     for entry in contract.stages.values():
@@ -42,7 +41,7 @@ def entries(contract: Contract) -> dict[str, Any]:
         *parents, leaf = entry.key.split(".")
         for parent in parents:
             place = place.setdefault(parent, {})
-        place[leaf] = _described(meanings[programs[entry.name]], _inherited(entry, params), _files(contract, entry))
+        place[leaf] = _described(meanings[programs[entry.name]], _inherited(contract, entry), _files(contract, entry))
     return found
 
 
@@ -67,7 +66,7 @@ def checked(contract: Contract, entry: Entry) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         raise PenumbraError(f"{CODE}: has no entry for {entry.name}. Run `penumbra repro`, or `dvc repro code`.") from None
     program = contract.program(entry)
-    now = _described(_meanings([program])[program], _inherited(entry, read_params(PARAMETERS)), _files(contract, entry))
+    now = _described(_meanings([program])[program], _inherited(contract, entry), _files(contract, entry))
     found = {name: now["libraries"].get(name, was) for name, was in recorded["libraries"].items()}
     if wrong := [f"{name} {found[name]} instead of {was}" for name, was in recorded["libraries"].items() if found[name] != was]:
         raise PenumbraError(f"{CODE}: installed is {', '.join(wrong)}. Run `make setup`, or `dvc repro --force code` to go on with these.")
@@ -145,7 +144,7 @@ def _digest(path: str, changed: int) -> str:
     return hashlib.blake2b(json.dumps(listed).encode()).hexdigest()[:16]
 
 
-def _inherited(entry: Entry, params: dict[str, Any]) -> dict[str, Any]:
+def _inherited(contract: Contract, entry: Entry) -> dict[str, Any]:
     places = [tuple(key.split(".")) for key in entry.params]
-    found = {".".join(place): taken_over(params, place) for place in places if place[:-1] in PLACES}
+    found = {".".join(place): taken_over(contract.given, place) for place in places if place[:-1] in PLACES}
     return next((values for values in found.values() if values), {})

@@ -11,7 +11,8 @@ from typing import Any
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.recipes import contents, read_recipe
 from penumbra.errors import PenumbraError
-from penumbra.params import validate
+from penumbra.params import load as read_params
+from penumbra.params import typed
 from penumbra.schema import ClipRecipe, Experiment
 from penumbra.stage import Params, Stage
 
@@ -78,11 +79,12 @@ class Entry:
 
 
 class Contract:
-    """All stages by name, in the order of dvc.yaml; `experiment` is params.yaml."""
+    """All stages by name, in the order of dvc.yaml; `given` is params.yaml as it is written, `experiment` what it means."""
 
-    def __init__(self, stages: Iterable[Entry], experiment: Experiment):
+    def __init__(self, stages: Iterable[Entry], given: dict[str, Any]):
         self.stages = {entry.name: entry for entry in stages}
-        self.experiment = experiment
+        self.given = given
+        self.experiment = typed(given, PARAMETERS.name)
 
     def entry(self, name: str) -> Entry:
         """The stage that DVC calls `name`.
@@ -223,7 +225,8 @@ def load() -> Contract:
     Raises:
         PenumbraError: dvc.yaml or params.yaml cannot be read, or a value is impossible.
     """
-    experiment = validate(PARAMETERS)  # before DVC makes paths of names
+    given = read_params(PARAMETERS)
+    typed(given, PARAMETERS.name)  # before DVC makes paths of names
     key = hashlib.sha256(b"\0".join(path.read_bytes() for path in (CONTRACT, PARAMETERS, Path(__file__)) if path.exists())).hexdigest()
     kept = _kept()
     if kept.get("key") != key:
@@ -231,7 +234,7 @@ def load() -> Contract:
         with replace(RESOLVED) as temporary:
             temporary.write_text(json.dumps(kept), encoding="utf-8")
     fields = ({name: tuple(value) if isinstance(value, list) else value for name, value in each.items()} for each in kept["stages"])
-    return Contract([Entry(**each) for each in fields], experiment)
+    return Contract([Entry(**each) for each in fields], given)
 
 
 def _kept() -> dict[str, Any]:

@@ -22,7 +22,7 @@ from penumbra.workflow.contract import CODE, Contract, Entry, dig
 
 WORKFLOW_PROFILE = Path("profiles/default")
 PARTS = Path(".penumbra/parts")
-PARTS_PAY = 60.0  # seconds of work from which parts are worth it, each of which loads torch anew
+PARTS_PAY = 15.0  # seconds of work from which parts are worth it, each of which loads torch anew
 RECORD_SECONDS = 60.0  # a killed run loses the record of stages that finished since
 TAIL = 15  # lines of a failed job's log to show
 
