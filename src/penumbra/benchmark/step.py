@@ -20,7 +20,6 @@ from penumbra.errors import PenumbraError
 from penumbra.stage import Stage
 
 Frames = dict[str, pd.DataFrame]
-CONTROLS = ("reconstruction", "repainting")
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def _found(stage: Stage) -> Found:
         outliers={name: _outliers(path) for name, path in stage.within("outliers", params.synthesize).items()},
         selections={name: read_table(path).to_pandas() for name, path in stage.within("selections", params.filter).items()},
         calibration=calibration,
-        probes={name: read_table(path).to_pandas() for name, path in stage.within("probes", CONTROLS).items()},
+        probes={name: read_table(path).to_pandas() for name, path in stage.within("probes", params.controls).items()},
     )
 
 

@@ -140,14 +140,20 @@ class Contract:
         return f"penumbra.{entry.step}.{entry.kind if entry.kind and own.exists() else 'step'}"
 
     def params(self, entry: Entry) -> Params:
-        """The declared parameters as the schema's types; methods, recipes and presets without the kind they stand under."""
+        """The declared parameters as the schema's types; methods, recipes and presets without the kind they stand under.
+
+        Controls have a place of their own, `controls`.
+        """
         nested: dict[str, Any] = {}
         for key in entry.params:
             place, value = _without_kind(key.split("."), self.experiment)
             target = nested
             for parent in place[:-1]:
                 target = target.setdefault(parent, {})
-            target[place[-1]] = value
+            if isinstance(value, Mapping):
+                target.setdefault(place[-1], {}).update(value)
+            else:
+                target[place[-1]] = value
         return Params(nested)
 
     def stage(self, entry: Entry, part: tuple[int, int] | None = None, digests: Mapping[str, Any] | None = None) -> Stage:
@@ -180,8 +186,10 @@ def _without_kind(keys: list[str], experiment: Experiment) -> tuple[list[str], A
         return keys, next(iter(experiment[keys[0]][keys[1]].values()))
     if keys[0] in PRESETS:
         return keys, {kind: value for kind in keys_of(experiment[keys[0]]) for value in experiment[keys[0]][kind].values()}
-    if keys == ["synthesize"]:
-        return keys, dict(experiment.methods)
+    if keys == ["synthesize", "control"]:
+        return ["controls"], experiment.synthesize.control
+    if keys[0] == "synthesize" and len(keys) == 2:
+        return ["synthesize"], experiment.synthesize[keys[1]]
     if keys[0] == "synthesize":
         return [keys[0], keys[2]], experiment.synthesize[keys[1]][keys[2]]
     if keys == ["train"]:
