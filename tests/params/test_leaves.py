@@ -15,7 +15,6 @@ from penumbra.workflow import contract
 ROOT = Path(__file__).parents[2]
 CONTENT = load(ROOT / "params.yaml")
 LEAVES = known_leaves(expand(CONTENT))
-WHOLE = {"extract-candidates@vit", "benchmark", "report"}  # declare all of synthesize and are given its methods: not the controls
 STEPS = {"train.recipes": "equip"}  # of sections that are not named as the step that reads them
 
 
@@ -48,7 +47,7 @@ def with_other(section: Any, keys: list[str]) -> Any:
 
 def given(dag: contract.Contract, experiment: Any) -> dict[str, dict]:
     """What each stage is given of the parameters; `code` reads the file itself, for the names in it."""
-    of = contract.Contract(dag.stages.values(), experiment)
+    of = contract.Contract(dag.stages.values(), dag.given, experiment)
     return {name: of.params(entry).plain() for name, entry in dag.stages.items() if name != "code"}
 
 
@@ -68,7 +67,7 @@ def test_a_leaf_is_given_to_the_stages_that_declare_it_and_to_no_other(dag, sect
     for leaf in [leaf for leaf in LEAVES if leaf.split(".")[0] == section and filled(leaf)]:
         after = given(dag, with_other(dag.experiment, leaf.split(".")))
         seen = {name for name in before if after[name] != before[name]}
-        meant = declaring(dag, leaf) - {"code"} - (WHOLE if leaf.startswith("synthesize.control.") else set())
+        meant = declaring(dag, leaf) - {"code"}
         if seen != meant:
             wrong[leaf] = seen ^ meant
     assert wrong == {}

@@ -81,10 +81,10 @@ class Entry:
 class Contract:
     """All stages by name, in the order of dvc.yaml; `given` is params.yaml as it is written, `experiment` what it means."""
 
-    def __init__(self, stages: Iterable[Entry], given: dict[str, Any]):
+    def __init__(self, stages: Iterable[Entry], given: dict[str, Any], experiment: Experiment):
         self.stages = {entry.name: entry for entry in stages}
         self.given = given
-        self.experiment = typed(given, PARAMETERS.name)
+        self.experiment = experiment
 
     def entry(self, name: str) -> Entry:
         """The stage that DVC calls `name`.
@@ -234,7 +234,7 @@ def load() -> Contract:
         PenumbraError: dvc.yaml or params.yaml cannot be read, or a value is impossible.
     """
     given = read_params(PARAMETERS)
-    typed(given, PARAMETERS.name)  # before DVC makes paths of names
+    experiment = typed(given, PARAMETERS.name)  # before DVC makes paths of names
     key = hashlib.sha256(b"\0".join(path.read_bytes() for path in (CONTRACT, PARAMETERS, Path(__file__)) if path.exists())).hexdigest()
     kept = _kept()
     if kept.get("key") != key:
@@ -242,7 +242,7 @@ def load() -> Contract:
         with replace(RESOLVED) as temporary:
             temporary.write_text(json.dumps(kept), encoding="utf-8")
     fields = ({name: tuple(value) if isinstance(value, list) else value for name, value in each.items()} for each in kept["stages"])
-    return Contract([Entry(**each) for each in fields], given)
+    return Contract([Entry(**each) for each in fields], given, experiment)
 
 
 def _kept() -> dict[str, Any]:
