@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.tables import read_json
 from penumbra.stage import Stage
-from penumbra.workflow import code, commit, contract
+from penumbra.workflow import code, commit, contract, execute
 from penumbra.workflow.repository import parsing_once
 
 ROOT = Path(__file__).parent.parent
@@ -99,7 +99,6 @@ def _installed(version: Any) -> Any:
 def main() -> None:
     """The `penumbra` command of a miniature."""
     import penumbra.cli as cli
-    from penumbra.workflow import execute
 
     cli.importlib = SimpleNamespace(import_module=lambda name: SimpleNamespace(main=step))
     code.version = _installed(code.version)
@@ -232,7 +231,7 @@ class Miniature:
         def command(stage: Any, dry: bool = False, run_env: Any = None) -> None:
             entry = loaded.entry(stage.name)
             if entry.step == "code":
-                return code.write(code.entries(loaded))
+                return execute.write_code(loaded, code.entries(loaded))
             step(loaded.stage(entry, digests=contract.dig(read_json(contract.CODE), entry.key)))
 
         monkeypatch.setenv("MINIATURE_LOG", str(self.log))

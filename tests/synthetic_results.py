@@ -1,47 +1,42 @@
 """Made-up results of a digits experiment in the real layout: what benchmark and report read."""
 
+import copy
+import dataclasses
 import functools
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from ruamel.yaml import YAML
 from safetensors.numpy import save_file
 
 from penumbra.artifacts.images import ImageWriter, encode
 from penumbra.artifacts.tables import write_csv, write_json, write_parquet
 from penumbra.benchmark.step import main as run_benchmark
-from penumbra.stage import Params, Stage
+from penumbra.differences import expand
+from penumbra.params import load
+from penumbra.schema import Experiment
+from penumbra.stage import Stage
+from penumbra.workflow import contract
+from penumbra.workflow.composition import compose
 
-DETECTORS = {
-    "none": {"recipe": "energy", "bands": None},
-    "badood-all": {"recipe": "energy", "bands": "all"},
-    "badood-random": {"recipe": "energy", "bands": "random"},
-    "badood-high": {"recipe": "energy", "bands": ["mid", "high"]},
-    "badood-mid": {"recipe": "energy", "bands": ["mid"]},
-    "badood-low": {"recipe": "energy", "bands": ["low", "mid"]},
-    "badood-gaussian-mid": {"recipe": "energy", "bands": ["mid"]},
-    "good-all": {"recipe": "good", "bands": "all"},
-    "sona-all": {"recipe": "sona", "bands": "all"},
-    "synood-all": {"recipe": "energy", "bands": "all"},
-    "synood-mid": {"recipe": "energy", "bands": ["mid"]},
-    "clip": {"recipe": "zero-shot", "bands": None},
-    "clip-synood": {"recipe": "synood", "bands": "all"},
-}
+ROOT = Path(__file__).parents[1]
+GIVEN = load(ROOT / "params.yaml")
+DETECTORS = GIVEN["train"]["detectors"]
 CLIP = ("clip", "clip-synood")
-PROBED = ("none", "good-all", "sona-all", "synood-all", *CLIP)
 METHODS = ("badood", "badood-gaussian", "good", "sona", "synood")
 SELECTED = ("badood", "badood-gaussian", "sona", "synood")  # methods with a selection
 NAMES = ("zero", "one", "two", "three", "four", "five")  # of the ID classes
 SETS = {"digits-6-9": ("near", 1.5), "photos": ("far", 3.0), "textures": ("far", 2.5), "noise": ("far", 4.0)}
 KINDS = ("rotation", "blur", "contrast", "noise")
-FEATURES = ("clip", "negatives", *(f"clip-{method}" for method in METHODS))
 STRENGTHS = {"image": [(rho, mu) for rho in (0.1, 1.0, 5.0) for mu in (0.1, 1.0, 5.0)], "feature": [(0.2, 0.2), (1.0, 1.0), (4.0, 4.0)]}
 COPIES = 2  # samples of each class at each strength
-RECIPE = {"loss": "energy", "architecture": "resnet18", "width": 16, "epochs": 15, "batch_size": 128, "beta": 2.0}
-CLIP_RECIPE = {"loss": "clip", "project": True, "tune": True, "strategy": "separate", "residual": True, "project_epochs": 3}
-CLIP_RECIPE |= {"tune_epochs": 5, "groups": 5, "control": False, "outliers": None}
+KNN_MORE = [10, 100]
 ABLATIONS = {
     "weight": {
         "title": "Weight of the loss",
@@ -63,50 +58,19 @@ ABLATIONS = {
         "variants": {"clip": "projected 100", "clip-synood": "tuned 100"},
     },
 }
-PARAMS = {
-    "common": {"seed": 0, "image_size": 32},
-    "prepare": {"id": {"source": "digits", "path": None, "classes": ["0", "1", "2", "3", "4", "5"]}},
-    "train": {
-        "seeds": [0, 1, 2],
-        "detectors": DETECTORS,
-        "recipes": {"energy": RECIPE, "good": RECIPE, "sona": RECIPE | {"loss": "uniform", "beta": 0.5}}
-        | {"synood": CLIP_RECIPE, "zero-shot": CLIP_RECIPE | {"project": False, "tune": False}},
-    },
-    "pretrain": {
-        "encoder": {"patch_size": 4, "width": 96, "depth": 4, "projection": 64},
-        "diffusion": {"pipeline": None},
-        "inpainting": {"pipeline": "someone/inpainting"},
-        "clip": {"model": None},
-    },
-    "extract": {
-        "contexts": {"captioner": "clip", "labels": 2},
-        "negatives": {"quantile": 0.95, "share": 0.5, "vocabulary": "world"},
-    },
-    "synthesize": {
-        "badood": {"method": "badood", "t": 300, "s": 125},
-        "badood-gaussian": {"method": "badood", "t": 300, "s": 125},
-        "good": {"method": "good", "prompt": "a high-quality image of {}", "knn_k": 50},
-        "sona": {"method": "sona", "edit": "sona", "share": 0.2, "scale": 10, "words": "random", "steps": 20},
-        "synood": {"method": "synood", "prompt": "a photo of {}", "strength": 0.6, "iterations": 3, "loss": "energy", "step_size": 5.0},
-    },
-    "score": {"knn_k": 50, "knn_more": [10, 100]},
-    "report": {"gallery": 24},
-    "filter": {method: {"mid": [0.3, 0.5]} for method in SELECTED},
-    "benchmark": {
-        "score": "energy",
-        "clip_score": "neglabel",
-        "bins": 20,
-        "distance_samples": 100,
-        "recognition": {"classes": "all", "recognised": 0.95, "samples": 100},
-        "unified": {"mode": "id-only", "a": 0.5, "bins": 10, "weight": 0.5, "a_grid": [0.1, 0.5, 2]},
-        "ablations": ABLATIONS,
-    },
+PARAMS = {  # what is not as in params.yaml
+    "pretrain.inpainting.sd.pipeline": "someone/inpainting",
+    "filter": {method: GIVEN["filter"][method] for method in SELECTED},
+    "score.knn_more": KNN_MORE,
+    "benchmark.bins": 20,
+    "benchmark.unified.a_grid": [0.1, 0.5, 2.0],
+    "benchmark.ablations": ABLATIONS,
 }
 TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims", "unified", "strengths", "edits", "probe")
-TABLES += ("types", "diversity")
+TABLES += ("types", "diversity", "ablations")
 FIGURES = ("bands", "roc", "energy", "reliability", "confidence", "distances", "shift", "gallery", "dag")
 FIGURES += ("strengths", "strength-grid", "edits", "unified", "scores", "good-strengths", "good-cams", "sona-edits")
-FIGURES += ("synood-pairs", "energies", "types")
+FIGURES += ("synood-pairs", "energies", "types", "ablation-weight", "ablation-stop", "ablation-amount")
 PLOTS = ("roc", "energy", "reliability", "confidence", "shift", "unified", "strengths")
 
 
@@ -114,8 +78,10 @@ def write_inputs(data: Path) -> None:
     """Fill `data` with every file that benchmark and report read."""
     (data / "features").mkdir(parents=True)
     for place, detector in enumerate(DETECTORS):
-        made = scores(np.random.default_rng(place), gain=1 + 0.2 * min(place, 8), probed=detector in PROBED, clip=detector in CLIP)
+        made = scores(np.random.default_rng(place), gain=1 + 0.2 * min(place, 8), clip=detector in CLIP)
         write_parquet(data / f"scores/{detector}.parquet", made, {"stage": f"score@{detector}"})
+    for place, (control, shift) in enumerate({"reconstruction": 0.5, "repainting": 1.5}.items()):
+        write_parquet(data / f"probes/{control}.parquet", _probe(np.random.default_rng(700 + place), shift), {})
     for place, method in enumerate(("badood", "badood-gaussian")):
         _write_candidates(data, method, np.random.default_rng(100 + place))
     _write_guided(data / "outliers/good.parquet", np.random.default_rng(200))
@@ -125,21 +91,21 @@ def write_inputs(data: Path) -> None:
     _write_classifier(data, np.random.default_rng(400))
     _write_samples(data / "models/diffusion", ["a zero"] * 8 + ["a one"] * 8 + ["the letter C", "the letter D"] + [""] * 16)
     _write_samples(data / "models/inpainting", ["a zero"] * 4, ["original", "masked", "repainted", "drawn"])
-    write_json(data / "calibration/badood.json", calibration())
+    write_json(data / "calibration/badood-all.json", calibration())
     _write_images(data / "images/train.parquet", [(f"train/{i:06d}", "id-train", "id", 0) for i in range(60)])
     shifted = [(f"shifted/{kind}/{strength}", kind, "shift", strength) for kind in KINDS for strength in range(1, 9)]
     _write_images(data / "images/shifted.parquet", shifted)
+    write_parquet(data / "outliers/none.parquet", pd.DataFrame({"sample_id": pd.Series([], dtype=str)}), {"stage": "synthesize@none"})
     (data / "models/mage").mkdir(parents=True)
     (data / "models/mage/history.csv").write_text("model,epoch,loss,validation\nvqgan,1,2.5,\nmage,1,1.25,1.5\n")
-    (data.parent / "dag.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
 
 
-def scores(rng: np.random.Generator, gain: float = 1.0, images: int = 40, probed: bool = False, clip: bool = False) -> pd.DataFrame:
+def scores(rng: np.random.Generator, gain: float = 1.0, images: int = 40, clip: bool = False) -> pd.DataFrame:
     """Scores of one detector with three seeds; OOD scores are `gain` times farther from ID than by default. `clip`: of a CLIP detector."""
     parts = [("id-test", "id", 0, 0.0)]
     parts += [(name, group, 0, gain * distance) for name, (group, distance) in SETS.items()]
     parts += [(kind, "shift", strength, 0.3 * strength) for kind in KINDS for strength in range(1, 9)]
-    parts += [("id-val", "val", 0, 0.0)] + [("id-reconstructed", "reconstruction", 0, 0.5)] * probed
+    parts += [("id-val", "val", 0, 0.0)]
     frames = []
     for seed in range(3):
         for name, group, strength, centre in parts:
@@ -160,12 +126,25 @@ def scores(rng: np.random.Generator, gain: float = 1.0, images: int = 40, probed
                         "energy": energy,
                         "knn": 0.5 + 0.1 * energy + rng.normal(0, 0.1, images),
                         "confidence": 1 / (1 + np.exp(-energy + 1.5)),
-                        **{f"knn_{k}": 0.5 + 0.1 * energy + rng.normal(0, 0.1, images) for k in PARAMS["score"]["knn_more"]},
+                        **{f"knn_{k}": 0.5 + 0.1 * energy + rng.normal(0, 0.1, images) for k in KNN_MORE},
                         **({"mcm": -1 / (1 + np.exp(energy + rng.normal(0, 2, images)))} if clip else {}),
                         **({"neglabel": -1 / (1 + np.exp(2 * energy + rng.normal(0, 0.1, images)))} if clip else {}),
                     }
                 )
             )
+    return pd.concat(frames, ignore_index=True)
+
+
+def _probe(rng: np.random.Generator, centre: float, images: int = 40) -> pd.DataFrame:
+    """Scores of round trips of ID test images by every detector."""
+    frames = []
+    for detector in DETECTORS:
+        for seed in range(3):
+            energy, label = rng.normal(centre, 1, images), rng.integers(0, 6, images)
+            clip = -1 / (1 + np.exp(energy)) if detector in CLIP else np.full(images, np.nan)
+            made = {"sample_id": [f"id-test/0/{i:06d}" for i in range(images)], "label": label, "predicted": label}
+            made |= {"energy": energy, "msp": -1 / (1 + np.exp(energy)), "mcm": clip, "neglabel": clip}
+            frames.append(pd.DataFrame({"detector": detector, "seed": seed, **made}))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -179,7 +158,7 @@ def calibration() -> dict:
         "calibrators": {"beta": {"a": 1.1, "b": 0.9, "c": 0.2}},
         "measures": {name: {"ece": 0.02 * (i + 1), "brier": 0.1, "nll": 0.3 + 0.01 * i} for i, name in enumerate(names)},
         "reliability": {name: points for name in names},
-        "provenance": {"stage": "calibrate@badood", "params": {}, "versions": {"scipy": "1.15"}},
+        "provenance": {"stage": "calibrate@badood-all", "params": {}, "versions": {"scipy": "1.15"}},
     }
 
 
@@ -274,6 +253,7 @@ def _write_clip(data: Path, rng: np.random.Generator, width: int = 16) -> None:
     label = np.arange(60) % 6
     near = {name: texts[label] + rng.normal(0, 0.3, (60, width)).astype(np.float32) for name in ("train", "val")}
     save_file(near | {"train_label": label}, data / "features/clip.safetensors", {"penumbra": json.dumps({"sample_ids": []})})
+    (data / "features/candidates").mkdir()
     for method in METHODS:
         ids = pd.read_parquet(data / f"outliers/{method}.parquet", columns=["sample_id", "label"])
         own = ids.label.to_numpy()
@@ -281,7 +261,9 @@ def _write_clip(data: Path, rng: np.random.Generator, width: int = 16) -> None:
         features = 3 * (texts[seen] + rng.normal(0, 0.3, (len(ids), width))).astype(np.float32)
         features[::20] = rng.normal(0, 1, (len(features[::20]), width))
         rows = {"features": features, "source": np.full(len(ids), -1), "test": np.zeros(len(ids), np.uint8)}
-        save_file(rows, data / f"features/clip-{method}.safetensors", {"penumbra": json.dumps({"sample_ids": ids.sample_id.tolist()})})
+        save_file(
+            rows, data / f"features/candidates/{method}.safetensors", {"penumbra": json.dumps({"sample_ids": ids.sample_id.tolist()})}
+        )
     contexts = pd.DataFrame({"sample_id": [f"train/{i:06d}" for i in range(60)], "class": [NAMES[i % 6] for i in range(60)]})
     write_csv(data / "features/contexts.csv", contexts.assign(labels="the letter C, blobs", answer="The letter C; blobs."))
 
@@ -323,24 +305,53 @@ def _write_images(path: Path, rows: list[tuple[str, str, str, int]]) -> None:
             )
 
 
-def benchmark_stage(data: Path, reports: Path) -> Stage:
-    """The benchmark stage, as dvc.yaml declares it."""
-    reads = {f"scores/{name}": data / f"scores/{name}.parquet" for name in DETECTORS} | _candidates(data)
-    reads |= {"calibration/badood": data / "calibration/badood.json"}
-    reads |= {"models/classifier": data / "models/classifier", "features/classifier": data / "features/classifier.safetensors"}
-    reads |= {f"features/{name}": data / f"features/{name}.safetensors" for name in FEATURES}
-    writes = {name: reports / f"{name}.json" for name in ("metrics", "headline")}
-    writes |= {f"tables/{name}": reports / f"tables/{name}.csv" for name in TABLES}
-    writes |= {f"plots/{name}": reports / f"plots/{name}.csv" for name in PLOTS}
-    return Stage("benchmark", None, Params(PARAMS), {"numpy": "2"}, reads, writes, scratch_root=reports.parent / "scratch")
+def experiment(changes: Mapping[str, Any], name: str | None = None) -> Experiment:
+    """The experiment `name` of conf/, or params.yaml with PARAMS; with other changes: values by dotted key."""
+    content = compose(ROOT / "conf", [f"experiment={name}"]) if name else copy.deepcopy(GIVEN)
+    for key, value in ({"score.knn_more": KNN_MORE} if name else PARAMS | dict(changes)).items():
+        *parents, last = key.split(".")
+        section = content
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+    return Experiment.model_validate(expand(content))
 
 
-def ablations_stage(data: Path, reports: Path) -> Stage:
-    """The stage benchmark@ablations over the detectors of ABLATIONS."""
-    reads = {f"scores/{name}": data / f"scores/{name}.parquet" for name in DETECTORS}
-    reads |= {f"outliers/{method}": data / f"outliers/{method}.parquet" for method in METHODS}
-    writes = {"tables/ablations": reports / "tables/ablations.csv"}
-    return Stage("benchmark", "ablations", Params(PARAMS), {}, reads, writes, scratch_root=reports.parent / "scratch")
+def _stage(step: str, data: Path, reports: Path, changes: Mapping[str, Any], name: str | None) -> Stage:
+    """A stage as dvc.yaml declares it, over the files beside `data`, with outputs in `reports`."""
+    declared = declarations()[step]
+    keys = tuple(key for key in declared["params"] if isinstance(key, str))
+    outputs = [path for kind in ("metrics", "outs", "plots") for path in paths(declared.get(kind, []))]
+    entry = contract.Entry(step, tuple(declared["deps"]), tuple(outputs), keys, ())
+    stage = contract.Contract([entry], experiment(changes, name)).stage(entry, digests={"libraries": {"numpy": "2", "matplotlib": "3.11"}})
+    reads = {name: data.parent / path if path.parts[0] == "data" else ROOT / path for name, path in stage.reads.items()}
+    reads = {name: reports / name if name in ("tables", "plots") else path for name, path in reads.items()}
+    writes = {name: reports / path.relative_to("reports") for name, path in stage.writes.items()}
+    return dataclasses.replace(stage, reads=reads, writes=writes, scratch_root=reports.parent / "scratch")
+
+
+@functools.cache
+def declarations() -> dict[str, Any]:
+    """The stages of dvc.yaml."""
+    return YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+
+
+def paths(outputs: list) -> list[str]:
+    """Paths of outputs, with or without options."""
+    return [next(iter(each)) if isinstance(each, dict) else each for each in outputs]
+
+
+def benchmark_stage(data: Path, reports: Path, changes: Mapping[str, Any] = MappingProxyType({}), name: str | None = None) -> Stage:
+    """The benchmark stage."""
+    return _stage("benchmark", data, reports, changes, name)
+
+
+def report_stage(
+    data: Path, results: Path, reports: Path, changes: Mapping[str, Any] = MappingProxyType({}), name: str | None = None
+) -> Stage:
+    """The report stage over what `benchmark_stage` wrote to `results`."""
+    stage = _stage("report", data, reports, changes, name)
+    return dataclasses.replace(stage, reads=stage.reads | {name: results / name for name in ("tables", "plots")})
 
 
 @functools.cache
@@ -349,22 +360,3 @@ def benchmarked(data: Path) -> Path:
     reports = data.parent / "benchmarked" / "reports"
     run_benchmark(benchmark_stage(data, reports))
     return reports
-
-
-def _candidates(data: Path) -> dict[str, Path]:
-    reads = {f"outliers/{method}": data / f"outliers/{method}.parquet" for method in METHODS}
-    return reads | {f"selections/{method}": data / f"selections/{method}.parquet" for method in SELECTED}
-
-
-def report_stage(data: Path, results: Path, reports: Path) -> Stage:
-    """The report stage over the files of `benchmark_stage` in `results`, as dvc.yaml declares it."""
-    reads = {f"images/{name}": data / f"images/{name}.parquet" for name in ("train", "shifted")} | _candidates(data)
-    reads |= {f"models/{name}": data / f"models/{name}" for name in ("mage", "classifier", "diffusion", "inpainting")} | {
-        "docs/dag": data.parent / "dag.svg"
-    }
-    reads |= {"features/negatives": data / "features/negatives.safetensors", "features/contexts": data / "features/contexts.csv"}
-    reads |= {"features/clip-synood": data / "features/clip-synood.safetensors"}
-    reads |= {f"tables/{name}": results / f"tables/{name}.csv" for name in TABLES}
-    reads |= {f"plots/{name}": results / f"plots/{name}.csv" for name in PLOTS}
-    writes = {"report": reports / "report.html", "figures": reports / "figures"}
-    return Stage("report", None, Params(PARAMS), {"matplotlib": "3.11"}, reads, writes, scratch_root=reports.parent / "scratch")

@@ -186,7 +186,9 @@ def step(name: str, item: str | None, part: tuple[int, int] | None) -> None:
     dag = contract.load()
     entry = dag.of(name, item)
     if name == "code":
-        return code.write(code.entries(dag))
+        from penumbra.workflow.execute import write_code
+
+        return write_code(dag, code.entries(dag))
     kernels.use(dag.experiment.common.kernels)  # before the step imports numpy or torch
     stage = dag.stage(entry, part, code.checked(dag, entry))
     with receipt.kept(dag, entry, stage):

@@ -1,18 +1,17 @@
-"""benchmark@ablations: one row for each family, variant and score, equal to what the main run says of the same detector."""
+"""Ablations: one row for each family, variant and score, equal to what the main run says of the same detector."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from penumbra.benchmark import ablations
-from synthetic_results import ABLATIONS, ablations_stage, benchmarked
+from penumbra.benchmark import ablations, step
+from penumbra.errors import PenumbraError
+from synthetic_results import ABLATIONS, benchmark_stage, benchmarked
 
 
 @pytest.fixture(scope="module")
-def table(results_data, tmp_path_factory):
-    stage = ablations_stage(results_data, tmp_path_factory.mktemp("ablations") / "reports")
-    ablations.main(stage)
-    return pd.read_csv(stage.write(), keep_default_na=False, na_values=[""])
+def table(results_data):
+    return pd.read_csv(benchmarked(results_data) / "tables/ablations.csv", keep_default_na=False, na_values=[""])
 
 
 def test_a_row_for_each_family_variant_and_score(table):
@@ -56,3 +55,9 @@ def test_the_papers_numbers_stand_beside_their_own_source(table):
     sona = table[table.family == "stop"].set_index("detector")
     assert sona.paper_near_auroc["sona-all"] == 0.8838 and np.isnan(sona.paper_auroc["sona-all"])
     assert np.isnan(sona.paper_near_auroc["badood-low"])
+
+
+def test_a_score_that_a_detector_lacks_is_named(results_data, tmp_path):
+    family = {"title": "Words", "source": "SONA", "scores": ["mcm"], "variants": {"none": "none"}}
+    with pytest.raises(PenumbraError, match=r"benchmark\.ablations\.words\.scores names mcm, but the detector none has only energy, "):
+        step.main(benchmark_stage(results_data, tmp_path / "reports", {"benchmark.ablations": {"words": family}}))

@@ -1,7 +1,8 @@
 """The benchmark step on made-up results of the real layout."""
 
 import json
-from dataclasses import replace
+import os
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -9,12 +10,11 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from penumbra.artifacts.tables import write_parquet
-from penumbra.benchmark.bands import draw, method_of, pool_size
+from penumbra.benchmark.bands import draw, pool_size
 from penumbra.benchmark.claims import compare, verdict
 from penumbra.benchmark.step import main
 from penumbra.errors import PenumbraError
-from penumbra.stage import Params
-from synthetic_results import CLIP, COPIES, DETECTORS, PARAMS, PLOTS, PROBED, SETS, STRENGTHS, TABLES, benchmark_stage, benchmarked
+from synthetic_results import CLIP, COPIES, DETECTORS, GIVEN, PLOTS, SETS, STRENGTHS, TABLES, benchmark_stage, benchmarked
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +89,23 @@ def test_a_calibrator_keeps_what_its_own_confidence_says(reports, results_data):
     assert np.isnan(kept.mid["uncalibrated"])
 
 
-def test_two_runs_give_equal_bytes_whatever_other_detectors_there_are(reports, results_data, tmp_path):
-    """params.yaml also names the detectors of ablations; their scores are not read here."""
-    train = PARAMS["train"] | {"detectors": {"sona-far-all": DETECTORS["sona-all"]} | DETECTORS}
-    main(replace(benchmark_stage(results_data, tmp_path / "again"), params=Params(PARAMS | {"train": train})))
+def with_files(data, folder, **files):
+    """A copy of made-up results by links, some of its files replaced by data frames."""
+    shutil.copytree(data, folder / "data", copy_function=os.link)
+    for name, frame in files.items():
+        path = folder / "data" / name
+        path.unlink(missing_ok=True)
+        write_parquet(path, frame, {})
+    return folder / "data"
+
+
+def test_two_runs_give_equal_bytes_whatever_else_lies_in_the_folders(reports, results_data, tmp_path):
+    """What stages left that are no more is not read: not even if it is no table."""
+    data = with_files(results_data, tmp_path)
+    for folder in ("scores", "outliers", "selections", "probes"):
+        (data / folder / "gone.parquet").write_text("no table")
+    (data / "calibration/gone.json").write_text("{")
+    main(benchmark_stage(data, tmp_path / "again"))
     files = sorted(path.relative_to(reports) for path in reports.rglob("*") if path.is_file())
     assert len(files) == 2 + len(TABLES) + len(PLOTS)
     for file in files:
@@ -100,44 +113,26 @@ def test_two_runs_give_equal_bytes_whatever_other_detectors_there_are(reports, r
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_score_that_is_no_number_names_detector_score_and_image(stage_of_benchmark, results_data, tmp_path, value):
+def test_a_score_that_is_no_number_names_detector_score_and_image(results_data, tmp_path, value):
     frame = pd.read_parquet(results_data / "scores/none.parquet")
     frame.loc[17, "knn"] = value
-    write_parquet(tmp_path / "none.parquet", frame, {})
-    stage = replace(stage_of_benchmark, reads=stage_of_benchmark.reads | {"scores/none": tmp_path / "none.parquet"})
+    data = with_files(results_data, tmp_path, **{"scores/none.parquet": frame})
     with pytest.raises(PenumbraError, match=rf"none\.parquet: knn is {value} for {frame.sample_id[17]} \(seed 0\)"):
-        main(stage)
+        main(benchmark_stage(data, tmp_path / "reports"))
     assert not (tmp_path / "reports").exists()
 
 
-def test_scores_of_an_unknown_detector_are_an_error(stage_of_benchmark):
-    fewer = {name: DETECTORS[name] for name in ("none", "badood-all")}
-    stage = replace(stage_of_benchmark, params=Params(PARAMS | {"train": {"detectors": fewer}}))
-    with pytest.raises(PenumbraError, match=r"train\.detectors"):
-        main(stage)
-
-
-def test_one_seed_has_no_spread(stage_of_benchmark, results_data, tmp_path):
-    reads = dict(stage_of_benchmark.reads)
-    for name in DETECTORS:
-        frame = pd.read_parquet(results_data / f"scores/{name}.parquet")
-        write_parquet(tmp_path / f"{name}.parquet", frame[frame.seed == 0], {})
-        reads[f"scores/{name}"] = tmp_path / f"{name}.parquet"
-    main(replace(stage_of_benchmark, reads=reads))
+def test_one_seed_has_no_spread(results_data, tmp_path):
+    frames = {f"scores/{name}.parquet": pd.read_parquet(results_data / f"scores/{name}.parquet") for name in DETECTORS}
+    main(benchmark_stage(with_files(results_data, tmp_path, **{name: f[f.seed == 0] for name, f in frames.items()}), tmp_path / "reports"))
     detectors = json.loads((tmp_path / "reports/metrics.json").read_text())["detectors"]
     assert detectors["none"]["near"]["auroc"]["std"] is None
 
 
-def test_a_method_is_the_longest_prefix():
-    assert method_of("badood-gaussian-mid", ["badood", "badood-gaussian"]) == "badood-gaussian"
-    assert method_of("badood-mid", ["badood", "badood-gaussian"]) == "badood"
-    assert method_of("none", ["badood"]) is None
-
-
 def test_pool_size_of_each_kind_of_selection():
     selection = pd.DataFrame({"band": ["low"] * 3 + ["mid"] * 2 + ["high"]})
-    assert [pool_size(bands, 6, selection) for bands in (None, "all", "random", ["mid", "high"])] == [0, 6, 2, 3]
-    assert [pool_size(bands, 6, None) for bands in (None, "all")] == [0, 6]
+    assert [pool_size(bands, 6, selection) for bands in (["all"], ["random"], ["mid", "high"])] == [6, 2, 3]
+    assert [pool_size(bands, 6, None) for bands in (["all"], ["mid"])] == [6, 0]
 
 
 def test_the_random_draw_belongs_to_the_sample():
@@ -161,13 +156,14 @@ def test_a_claim_needs_more_than_the_spread():
     assert compare((0.2, np.nan), (0.5, np.nan))["verdict"] == "did not hold"
 
 
-def test_an_experiment_of_other_detectors_tests_no_claim_about_these(stage_of_benchmark, tmp_path):
-    reads = {name: path for name, path in stage_of_benchmark.reads.items() if not name.startswith("scores/")}
-    reads["scores/other"] = stage_of_benchmark.reads["scores/badood-mid"]
-    params = Params(PARAMS | {"train": {"detectors": {"other": {"recipe": "energy", "bands": None}}}})
-    main(replace(stage_of_benchmark, reads=reads, params=params))
+ALONE = {"calibrate": {"none": GIVEN["calibrate"]["badood-all"]}, "benchmark.ablations": {}}
+
+
+def test_an_experiment_of_other_detectors_tests_no_claim_about_these(results_data, tmp_path):
+    data = with_files(results_data, tmp_path, **{"scores/other.parquet": pd.read_parquet(results_data / "scores/badood-mid.parquet")})
+    main(benchmark_stage(data, tmp_path / "reports", ALONE | {"train.detectors": {"other": DETECTORS["none"]}}))
     claims = pd.read_csv(tmp_path / "reports/tables/claims.csv")
-    assert set(claims.source) == {"Bad-OOD, Table 6", "Bad-OOD, Table 11", "GOOD, Fig. 4", "SynOOD, 3.3", "(no paper)"}
+    assert set(claims.source) == {"Bad-OOD, Table 11", "GOOD, Fig. 4", "SynOOD, 3.3"}
     assert set(claims.about) == {"other"}
     assert len(pd.read_csv(tmp_path / "reports/tables/bands.csv")) == 0
 
@@ -177,7 +173,7 @@ def test_guided_candidates_edits_and_probe_have_their_tables(reports):
     assert len(strengths) == 1 + sum(len(cells) for cells in STRENGTHS.values())
     assert set(strengths["count"][strengths.guidance != "ID train"]) == {6 * COPIES}
     assert table(reports, "tables/edits").stop.tolist() == list(range(1, 21))
-    assert set(table(reports, "tables/probe").detector) == set(PROBED)
+    assert set(table(reports, "tables/probe").detector) == set(DETECTORS)
 
 
 def test_the_unified_score_goes_along_k_and_a_for_good_only(reports):
@@ -199,12 +195,11 @@ def test_detectors_name_their_recipe_and_count_their_candidates(reports):
     assert detectors.method["good-all"] == "good"
 
 
-def test_without_any_outlier_method_there_are_still_results(stage_of_benchmark, tmp_path):
-    kinds = ("outliers/", "selections/", "calibration/", "scores/")
-    reads = {name: path for name, path in stage_of_benchmark.reads.items() if not name.startswith(kinds)}
-    reads["scores/none"] = stage_of_benchmark.reads["scores/none"]
-    params = Params(PARAMS | {"train": {"detectors": {"none": DETECTORS["none"]}}, "filter": {}})
-    main(replace(stage_of_benchmark, reads=reads, params=params))
+def test_without_any_outlier_method_there_are_still_results(results_data, tmp_path):
+    nothing = {f"synthesize.{kind}": {} for kind in GIVEN["synthesize"]}
+    detectors = {"none": DETECTORS["none"]}
+    changes = nothing | {"train.detectors": detectors, "calibrate": {}, "filter": {}, "benchmark.ablations": {}}
+    main(benchmark_stage(results_data, tmp_path / "reports", changes))
     assert len(pd.read_csv(tmp_path / "reports/tables/distances.csv")) == 0
     assert len(pd.read_csv(tmp_path / "reports/tables/unified.csv")) == 2 * 6
     assert not pd.read_csv(tmp_path / "reports/tables/claims.csv").claim.str.contains("unified").any()
@@ -247,21 +242,17 @@ def test_claims_about_training_are_told_from_the_others(reports):
     assert claims.index.str.contains("greatest rho of image guidance").sum() == 1
 
 
-def test_features_of_other_candidates_are_no_features_of_these(stage_of_benchmark, results_data):
-    swapped = {"features/clip-sona": results_data / "features/clip-synood.safetensors"}
-    with pytest.raises(PenumbraError, match=r"Run extract@clip-sona again"):
-        main(replace(stage_of_benchmark, reads=stage_of_benchmark.reads | swapped))
+def test_features_of_other_candidates_are_no_features_of_these(results_data, tmp_path):
+    data = with_files(results_data, tmp_path)
+    shutil.move(data / "features/candidates/synood.safetensors", data / "features/candidates/sona.safetensors")
+    with pytest.raises(PenumbraError, match=r"candidates/sona\.safetensors: its images are not those of data/outliers/sona\.parquet"):
+        main(benchmark_stage(data, tmp_path / "reports"))
 
 
 @pytest.mark.parametrize("score", ["mcm", "neglabel"])
-def test_a_further_score_that_is_no_number_is_refused(stage_of_benchmark, results_data, tmp_path, score):
+def test_a_further_score_that_is_no_number_is_refused(results_data, tmp_path, score):
     frame = pd.read_parquet(results_data / "scores/clip.parquet")
     frame.loc[3, score] = np.nan
-    write_parquet(tmp_path / "clip.parquet", frame, {})
+    data = with_files(results_data, tmp_path, **{"scores/clip.parquet": frame})
     with pytest.raises(PenumbraError, match=rf"clip\.parquet: {score} is nan"):
-        main(replace(stage_of_benchmark, reads=stage_of_benchmark.reads | {"scores/clip": tmp_path / "clip.parquet"}))
-
-
-def test_a_clip_detector_learns_from_the_candidates_in_its_name():
-    assert method_of("clip-synood", ["sona", "synood"]) == method_of("clip-synood-joint", ["sona", "synood"]) == "synood"
-    assert method_of("clip", ["synood"]) is None
+        main(benchmark_stage(data, tmp_path / "reports"))

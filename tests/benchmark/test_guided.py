@@ -62,19 +62,25 @@ def test_edits_by_stop_step():
     assert table.cosine_std[3] == pytest.approx(0.2 / np.sqrt(2)) and np.isnan(table.l2_std[1])
 
 
-def test_the_probe_is_half_where_reconstructions_score_as_their_images_do():
-    frame = scores(np.random.default_rng(0), probed=True)
-    real, made = frame.group == "id", frame.group == "reconstruction"
-    frame.loc[made, ["energy", "knn", "predicted", "label"]] = frame.loc[real, ["energy", "knn", "predicted", "label"]].to_numpy()
-    probe = guided.probe_by_seed("none", frame).set_index("score")
-    np.testing.assert_allclose(probe.auroc[["energy", "knn"]], 0.5)
-    assert (probe["count"] == 40).all()
-    frame.loc[made, "energy"] += 1000
-    assert (guided.probe_by_seed("none", frame).set_index("score").auroc["energy"] == 1).all()
+def round_trips(frame):
+    """Rows of data/probes whose scores are those of the ID test images themselves."""
+    real = frame[frame.group == "id"]
+    return real[["seed", "sample_id", "label", "predicted", "energy", "msp"]].assign(detector="none", mcm=np.nan, neglabel=np.nan)
 
 
-def test_without_reconstructions_there_is_nothing_to_probe():
-    assert guided.probe_by_seed("none", scores(np.random.default_rng(0))).empty
+def test_the_probe_is_half_where_round_trips_score_as_their_images_do():
+    frame = scores(np.random.default_rng(0))
+    probe = guided.probe_by_seed("reconstruction", round_trips(frame), {"none": frame})
+    assert set(probe.score) == {"energy", "msp"} and set(probe.control) == {"reconstruction"}
+    np.testing.assert_allclose(probe.auroc, 0.5)
+    assert (probe["count"] == 40).all() and len(probe) == 3 * 2
+    further = round_trips(frame).assign(energy=1000.0)
+    assert (guided.probe_by_seed("reconstruction", further, {"none": frame}).set_index("score").auroc["energy"] == 1).all()
+
+
+def test_round_trips_of_other_detectors_are_not_probed():
+    frame = scores(np.random.default_rng(0))
+    assert guided.probe_by_seed("reconstruction", round_trips(frame), {"other": frame}).empty
 
 
 def test_a_stronger_guidance_that_stays_behind_is_said_so(candidates):

@@ -13,7 +13,7 @@ from penumbra.params import load, validate
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
-OFFLINE = ["digits", "miniature"]
+OFFLINE = ["digits", "miniature", "badood", "good", "sona", "synood", "clip"]
 ON_DISK = ["folder", "cifar100", "imagenet100", "imagenet200", "imagenet1k"]
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
+from penumbra.workflow.record import meaning
 
 from penumbra.errors import PenumbraError
 from penumbra.workflow import closure, contract, execute, libraries, mend
-from penumbra.workflow.record import meaning
 
 ROOT = Path(__file__).parents[2]
 

@@ -95,6 +95,8 @@ def test_another_version_of_a_library_reruns_what_computes_with_it(here, planned
         with monkeypatch.context() as patched:
             here.installed(patched)
             assert planned(here) == (users, followers(users) - users)
+    with open(here.root / "requirements.lock", "a") as file:  # which comes with other versions
+        file.write("# newer\n")
     here.reproduce(monkeypatch)
     assert users <= set(here.counters()) <= followers(users)
 

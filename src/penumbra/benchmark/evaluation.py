@@ -70,8 +70,11 @@ def id_accuracy(detector: str, scores: pd.DataFrame) -> pd.DataFrame:
 
 def spread(frame: pd.DataFrame, by: list[str], values: list[str]) -> pd.DataFrame:
     """Mean and sample standard deviation of `values` over the rows of each group: columns VALUE_mean, VALUE_std (NaN for one seed)."""
+    columns = [f"{value}_{moment}" for value in values for moment in ("mean", "std")]
+    if frame.empty:
+        return pd.DataFrame(columns=[*by, *columns])
     result = frame.groupby(by, sort=False, dropna=False)[values].agg(["mean", "std"])
-    result.columns = ["_".join(column) for column in result.columns]
+    result.columns = columns
     return result.reset_index()
 
 

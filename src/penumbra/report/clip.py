@@ -115,7 +115,7 @@ def _trained(results: Results, recipe: str) -> bool:
 
 def _cost(results: Results) -> list[Block]:
     """What SynOOD adds to CLIP."""
-    if results.clip_cost is None:
+    if "clip" not in results.params.pretrain:
         return []
     rows = []
     for networks, part in results.clip_cost.groupby("networks", sort=False):

@@ -36,8 +36,7 @@ class Results:
         candidates: columns of data/outliers/METHOD.parquet (no pixels) by method.
         galleries: pairs of images by method that has a selection.
         figures: SVG bytes by name.
-        cost: benchmarks/cost.csv, or None where the stage does not read it.
-        clip_cost: benchmarks/clip_cost.csv, or None where the stage does not read it.
+        cost, clip_cost: benchmarks/cost.csv and benchmarks/clip_cost.csv.
         machine: what benchmarks/machine.json says of the machine behind `cost`.
         versions: versions of libraries by the stage that used them.
     """
@@ -53,9 +52,9 @@ class Results:
     candidates: dict[str, pd.DataFrame]
     galleries: dict[str, list[Pair]]
     figures: dict[str, bytes]
-    cost: pd.DataFrame | None
-    clip_cost: pd.DataFrame | None
-    machine: dict | None
+    cost: pd.DataFrame
+    clip_cost: pd.DataFrame
+    machine: dict
     versions: dict[str, dict[str, str]]
 
 

@@ -168,6 +168,8 @@ def probe(results: Results) -> list[Block]:
 def unified(results: Results) -> list[Block]:
     """The unified score by mode, and its dependence on a and k."""
     table, setting = results.tables["unified"], results.params.benchmark.unified
+    if table.empty:
+        return []
     means = table[table.set == table.group].drop_duplicates(["detector", "mode", "set"])
     wide = means[means.set == "near"].merge(means[means.set == "far"], on=["detector", "mode"], suffixes=("_near", "_far"))
     curved = list(results.plots["unified"].detector.unique())

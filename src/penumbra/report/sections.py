@@ -95,7 +95,7 @@ def pretrain(results: Results) -> Section:
                 [model, network, count(len(epochs)), ", ".join(f"{LAST.get(name, name)} {value:.4g}" for name, value in last.items())]
             )
     table = Table(["model", "network", "epochs", "the last one"], rows)
-    blocks = [Block("Trained here, on this experiment's own images, or imported as published.", table=table)]
+    blocks = [Block("Trained here, on this experiment's own images, or imported as published.", table=table)] if rows else []
     for model, (trained, shown) in PIPELINES.items():
         if results.samples.get(model):
             pipeline = results.params.pretrain[model].pipeline
@@ -119,6 +119,7 @@ def extract(results: Results) -> Section:
         text += "GOOD measures in the features of the ID classifier before its last layer, the memory bank of its k-NN distance. "
     if results.negatives:
         text += "CLIP detectors live in the features that images and texts share; their negative labels are shown below."
+    text = text or "No model's features are used in this experiment: distances are those of an autoencoder's latents."
     return Section("extract", "The representation", [Block(text=text)])
 
 
@@ -128,6 +129,8 @@ def synthesize(results: Results) -> Section:
     for method, pairs in results.galleries.items():
         text = f"{method}: {len(pairs)} candidates, evenly spaced over the ranks of their severity, the P(OOD) of the bands below."
         blocks.append(Block(text, gallery=pairs))
+    if not results.candidates:
+        blocks.append(Block(text="Nothing is synthesised in this experiment."))
     return Section("synthesize", "The candidates", blocks)
 
 
@@ -192,6 +195,8 @@ def judges_of(results: Results) -> str:
 def calibrate(results: Results) -> Section:
     """How well each calibrator turns the score into a probability (the role of Bad-OOD, Table 6)."""
     table = results.tables["calibrators"]
+    if table.empty:
+        return Section("calibrate", "The calibration", [Block(text="No candidates are judged in this experiment.")])
     scores = [name for name in table if name not in ("method", "calibrator", "chosen", "low", "mid", "high")]
     rows = [
         [
@@ -275,11 +280,7 @@ def benchmark(results: Results) -> Section:
         Block(
             f"FPR95 and AUROC by detector: {how}; near and far are means over their test sets; error bars end at 0 and 100.", figure="bands"
         ),
-        Block(
-            "The bands of Bad-OOD, Table 2, ID alone (Table 1) and the Gaussian row of Table 7, beside the paper's numbers "
-            f"(ImageNet-100): {how}. FPR95: ID positive; AUPR: OOD positive.",
-            table=_bands(results),
-        ),
+        *_bands(results, how),
         Block(
             "ROC curves, averaged over seeds and test sets, the share of ID rejected on a logarithmic axis. "
             "Dotted: 95% of OOD caught (OpenOOD's FPR95), 5% of ID rejected (the papers').",
@@ -295,25 +296,24 @@ def benchmark(results: Results) -> Section:
             f"unshifted, {shift.strengths} is {strongest}.",
             figure="shift",
         ),
-        Block(
-            "Claims of the papers that this experiment can test, and questions of our own (no paper). The rule was fixed before the first "
-            "run: a claim held if the one claimed better is better by more than the pooled spread s = √((s₁² + s₂²) / 2), did not hold if "
-            "it is worse by more than s, and is within spread in between. FPR95, AUROC and confidence, the mean P(OOD), are in percent, "
-            "± the sample standard deviation over training seeds; distances, energies and shares are ± the standard error. "
-            "Where a measure has no spread, the sign decides. First the claims about training: what detectors learn from which outliers.",
-            table=_claims(results.tables["claims"]),
-        ),
+        *_claims(results.tables["claims"]),
     ]
     return Section("benchmark", "The results", blocks)
 
 
-def _bands(results: Results) -> Table:
+def _bands(results: Results, how: str) -> list[Block]:
     table = results.tables["bands"]
+    if table.empty:
+        return []
     columns = {f"{group}_{name}": (f"{group} {label}", METRICS[name][1]) for group in ("near", "far") for name, label in TABLE_2.items()}
     ours = measures(table.assign(bands=table.bands.astype(object).fillna("ID only")), ["detector", "bands", "outliers"], columns)
     paper = [[percent(row.paper_fpr95), percent(row.paper_auroc), percent(row.paper_aupr)] for row in table.itertuples()]
     rows = [cells + numbers for cells, numbers in zip(ours.rows, paper, strict=True)]
-    return Table([*ours.header, *(f"paper {label}" for label in TABLE_2.values())], rows, ours.best)
+    caption = (
+        "The bands of Bad-OOD, Table 2, ID alone (Table 1) and the Gaussian row of Table 7, beside the paper's numbers "
+        f"(ImageNet-100): {how}. FPR95: ID positive; AUPR: OOD positive."
+    )
+    return [Block(caption, table=Table([*ours.header, *(f"paper {label}" for label in TABLE_2.values())], rows, ours.best))]
 
 
 def _sets(results: Results) -> Table:
@@ -333,7 +333,9 @@ def _once(rows: list[list[str]]) -> list[list[str]]:
     return [["", *row[1:]] if above is not None and above[0] == row[0] else row for above, row in zip([None, *rows], rows, strict=False)]
 
 
-def _claims(table: pd.DataFrame) -> Table:
+def _claims(table: pd.DataFrame) -> list[Block]:
+    if table.empty:
+        return []
     rows = []
     for row in table.to_dict("records"):
         share = percent if row["spread"] == "seeds" else plain
@@ -349,7 +351,15 @@ def _claims(table: pd.DataFrame) -> Table:
                 row["verdict"],
             ]
         )
-    return Table(["claim", "source", "measure", "in the paper", "the one claimed better", "the other", "verdict"], _once(rows))
+    caption = (
+        "Claims of the papers that this experiment can test, and questions of our own (no paper). The rule was fixed before the first "
+        "run: a claim held if the one claimed better is better by more than the pooled spread s = √((s₁² + s₂²) / 2), did not hold if "
+        "it is worse by more than s, and is within spread in between. FPR95, AUROC and confidence, the mean P(OOD), are in percent, "
+        "± the sample standard deviation over training seeds; distances, energies and shares are ± the standard error. "
+        "Where a measure has no spread, the sign decides. First the claims about training: what detectors learn from which outliers."
+    )
+    header = ["claim", "source", "measure", "in the paper", "the one claimed better", "the other", "verdict"]
+    return [Block(caption, table=Table(header, _once(rows)))]
 
 
 def report(results: Results) -> Section:
@@ -361,16 +371,13 @@ def report(results: Results) -> Section:
             figure="dag",
         )
     ]
-    if results.cost is not None:
-        rows = [
-            [row.stage, number(row.seconds, 1), number(row.step_seconds, 1), number(row.peak_gib, 2)] for row in results.cost.itertuples()
-        ]
-        where = ", ".join(f"{name} {value}" for name, value in (results.machine or {}).items())
-        caption = f"Cost of one measured run ({where}). This run's own seconds are in "
-        caption += "reports/plots/cost.csv: equal results give equal pages."
-        blocks.append(Block(caption, table=Table(["stage", "wall, s", "of it the step's own work, s", "peak memory, GiB"], rows)))
-    else:
-        blocks.append(Block(text="What this run cost, stage by stage, is in reports/plots/cost.csv: equal results give equal pages."))
+    rows = [[row.stage, number(row.seconds, 1), number(row.step_seconds, 1), number(row.peak_gib, 2)] for row in results.cost.itertuples()]
+    where = ", ".join(f"{name} {value}" for name, value in results.machine.items())
+    caption = (
+        f"Cost of one measured run ({where}). What this run cost is not here, so that equal results give equal pages: `penumbra cost` "
+    )
+    caption += "gathers it."
+    blocks.append(Block(caption, table=Table(["stage", "wall, s", "of it the step's own work, s", "peak memory, GiB"], rows)))
     versions = [
         [stage, ", ".join(f"{name} {version}" for name, version in sorted(used.items()))]
         for stage, used in results.versions.items()

@@ -129,7 +129,7 @@ class Contract:
 
     def before(self, entry: Entry) -> list[Entry]:
         """The stages whose outputs a stage reads."""
-        return [other for other in self.stages.values() if any(_meet(path, out) for path in entry.data for out in other.outputs)]
+        return [other for other in self.stages.values() if any(meet(path, out) for path in entry.data for out in other.outputs)]
 
     def program(self, entry: Entry) -> str:
         """The module whose `main` a stage runs: that of its kind, of CLIP where its detector is one, or of the step."""
@@ -176,7 +176,8 @@ class Contract:
         )
 
 
-def _meet(path: str, output: str) -> bool:
+def meet(path: str, output: str) -> bool:
+    """Whether two paths are one, or one lies in the other."""
     return path == output or output.startswith(f"{path}/") or path.startswith(f"{output}/")
 
 

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 from penumbra.artifacts.tables import read_json
 from penumbra.errors import PenumbraError
-from penumbra.workflow import code, cost, receipt
+from penumbra.workflow import code, cost, leftovers, receipt
 from penumbra.workflow.contract import CODE, Contract, Entry, dig
 
 WORKFLOW_PROFILE = Path("profiles/default")
@@ -96,7 +96,7 @@ def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object
     """
     entries = [contract.entry(name) for name in names]
     if any(entry.step == "code" for entry in entries):
-        code.write(code.entries(contract))
+        write_code(contract, code.entries(contract))
     if not (entries := [entry for entry in entries if entry.step != "code"]):
         return
     options = shards(entries[0].name) if len(entries) == 1 else []
@@ -110,6 +110,13 @@ def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object
         raise PenumbraError(_failure(entries))
     if faults := [found for entry in entries if (found := receipt.fault(entry))]:
         raise PenumbraError("\n".join(faults))
+
+
+def write_code(contract: Contract, content: dict[str, Any]) -> None:
+    """Do what the stage `code` does: write code.json, and take away what stages left that are no more."""
+    code.write(content)
+    if gone := leftovers.clear(contract):
+        print(f"taken away, as their stages are no more (DVC's cache has them): {', '.join(gone)}", flush=True)
 
 
 def _called(command: Sequence[str], meanwhile: Callable[[], object]) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from penumbra.workflow import cost
@@ -49,8 +50,13 @@ def plan(repo: Any, targets: Sequence[str] = (), locked: bool = True, code: Mapp
             planned[stage.addressing] = Planned(stage.addressing, reasons, not other and not before & resized)
             if other and parts(stage.name)[0] in SIZING or before & resized:
                 resized.add(stage.addressing)
-            remade |= {f"data {out.def_path} modified" for out in stage.outs}
+            remade |= {f"data {path} modified" for out in stage.outs for path in _within(out.def_path)}
     return list(planned.values())
+
+
+def _within(path: str) -> list[str]:
+    """A path and the folders that it lies in: others may read what a folder holds."""
+    return [path, *(parent.as_posix() for parent in PurePosixPath(path).parents if parent.name)]
 
 
 def writes_code(stage: Any) -> bool:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from penumbra.artifacts.files import replace
-from penumbra.workflow import plan
+from penumbra.workflow import code, plan
 from penumbra.workflow.contract import CONTRACT, Contract
 from penumbra.workflow.repository import opened
 
@@ -72,7 +72,7 @@ def _planned(contract: Contract, words: Collection[str]) -> list[tuple[str, floa
         wanted = collect_stages(repo, targets)
         single = not {"-s", "--single-item"}.isdisjoint(words)
         steps = wanted if single else plan_repro(get_active_graph(repo.index.graph), wanted)
-        planned = {each.name: each for each in plan.plan(repo, targets, locked=False)}
+        planned = {each.name: each for each in plan.plan(repo, targets, locked=False, code=code.entries(contract))}
         if not {"-f", "--force"}.isdisjoint(words):
             planned = {step.addressing: planned.get(step.addressing, plan.Planned(step.addressing, ("forced",))) for step in steps}
         due = [planned[step.addressing] for step in steps if step.addressing in planned]

@@ -38,7 +38,7 @@ def repro(contract: Contract, targets: Sequence[str], dry: bool) -> None:
         known = [CONTRACT.as_posix(), *targets]
         meant = code.entries(contract)
         if not dry:
-            _write_code(repo, meant)
+            _write_code(contract, repo, meant)
         planned = plan.plan(repo, known, code=meant)
         wanted = {stage.addressing for stage in plan.ordered(repo, targets)}
         chosen = [each for each in planned if each.name in wanted]
@@ -51,10 +51,10 @@ def repro(contract: Contract, targets: Sequence[str], dry: bool) -> None:
         _agree(contract, {stage.name for stage in plan.ordered(repo, known) if stage.addressing not in changed})
 
 
-def _write_code(repo: Any, meant: dict[str, Any]) -> None:
+def _write_code(contract: Contract, repo: Any, meant: dict[str, Any]) -> None:
     """Have code.json say what the code means, and record that: every other stage is planned by it."""
     stage = next(filter(plan.writes_code, repo.index.stages))
-    code.write(meant)
+    execute.write_code(contract, meant)
     if plan.changes(stage):
         commit.commit([stage])
 
