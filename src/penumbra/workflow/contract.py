@@ -187,6 +187,8 @@ def _without_kind(keys: list[str], experiment: Experiment) -> tuple[list[str], A
         return keys, next(iter(experiment[keys[0]][keys[1]].values()))
     if keys[0] in PRESETS:
         return keys, {kind: value for kind in keys_of(experiment[keys[0]]) for value in experiment[keys[0]][kind].values()}
+    if keys == ["synthesize"]:
+        return keys, {**experiment.methods, **experiment.synthesize.control}
     if keys == ["synthesize", "control"]:
         return ["controls"], experiment.synthesize.control
     if keys[0] == "synthesize" and len(keys) == 2:
