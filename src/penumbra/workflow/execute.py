@@ -172,11 +172,8 @@ def _failure(entries: Sequence[Entry]) -> str:
     """The stages that failed, and the end of the log of each of their jobs that left no receipt; empty if no job did."""
     failed = {entry.name: [log for log in sorted(_logs([entry])) if not _receipt(entry, log).exists()] for entry in entries}
     names = [name for name, logs in failed.items() if logs]
-    return (
-        ""
-        if not names
-        else "\n".join([f"{', '.join(names)}: failed.", *(f"The end of {log}:\n{_tail(log)}" for name in names for log in failed[name])])
-    )
+    lines = [f"The end of {log}:\n{_tail(log)}" for name in names for log in failed[name]]
+    return "\n".join([f"{', '.join(names)}: failed.", *lines]) if names else ""
 
 
 def _refusal(arguments: Sequence[str]) -> str:
