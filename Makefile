@@ -1,5 +1,4 @@
 # make        set up, run the experiment, print the headline table
-# make ablations  run the ablations too (half an hour)
 # make test   set up, run the tests
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -9,15 +8,11 @@ READY := .venv/ready
 INSTALL := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes
 
 .DELETE_ON_ERROR:
-.PHONY: run ablations setup test lint lock clean
+.PHONY: run setup test lint lock clean
 
 run: $(READY)
 	@penumbra repro
-	@penumbra cost
 	@penumbra headline
-
-ablations: $(READY)
-	@penumbra repro report@ablations
 
 setup: $(READY)
 

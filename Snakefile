@@ -12,10 +12,12 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )  # in the jobs too
 
 from penumbra.errors import PenumbraError
-from penumbra.workflow import contract, execute
+from penumbra.workflow import code, contract, execute
 
 try:
     dag = contract.load()
+    if not contract.CODE.exists():  # of which the rules are made
+        execute.write_code(dag, code.entries(dag))
     declared = execute.declared(dag)
 except PenumbraError as error:
     raise WorkflowError(str(error))

@@ -1,8 +1,9 @@
-"""Measure a clean clone: `make`, `make` again, a change of filter bounds; seconds, peak memory, overhead of each stage.
+"""Measure a clean clone: `make`, the commands that say that nothing changed, a change of filter bounds, perhaps `dvc repro`.
 
     python benchmarks/measure_run.py            # one clone
-    python benchmarks/measure_run.py --twice    # two clones, whose dvc.lock must be equal
+    python benchmarks/measure_run.py --serial   # and another one, made by `dvc repro`, whose dvc.lock must be equal
 
+Seconds, CPU seconds (user and system, of all processes), peak memory; of each stage its overhead: wall time without the step's own work.
 Writes benchmarks/run.csv, benchmarks/cost.csv and benchmarks/machine.json, which the report shows. Needs psutil and ruamel.yaml.
 """
 
@@ -21,9 +22,19 @@ from pathlib import Path
 import psutil
 from ruamel.yaml import YAML
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "src"))
+from penumbra.workflow.contract import parts  # noqa: E402
+
 INTERVAL = 0.5  # seconds between looks at the process tree: a look costs 15 ms of a core
-STEPS = ("prepare", "pretrain", "extract", "synthesize", "train", "calibrate", "filter", "score", "benchmark", "report")
+STEPS = ("prepare", "pretrain", "extract", "synthesize", "equip", "train", "calibrate", "filter", "score", "benchmark", "report")
+IDLE = {  # commands after a run, which must say that nothing is left to do
+    "make, nothing changed": ["make"],
+    "penumbra repro --dry, nothing changed": [".venv/bin/penumbra", "repro", "--dry"],
+    "dvc status, nothing changed": [".venv/bin/dvc", "status"],
+    "dvc repro, nothing changed": [".venv/bin/dvc", "repro"],
+    "dvc params diff": [".venv/bin/dvc", "params", "diff"],
+}
 
 
 @dataclass
@@ -31,6 +42,7 @@ class Watch:
     """What one command cost: peak memory of its process tree; of each stage when its first job began and its last ended, and its peak."""
 
     seconds: float = 0.0
+    cpu: float = 0.0
     peak: int = 0
     began: dict[str, float] = field(default_factory=dict)
     ended: dict[str, float] = field(default_factory=dict)
@@ -63,12 +75,12 @@ def proportional_memory(pid: int) -> int:
 
 
 def stage_of(command: list[str]) -> str | None:
-    """The stage that a process is a job of: `penumbra STEP ITEM --part I/N` in Python; None for every other process."""
+    """The stage, STEP or STEP ITEM, that a process is a job of: `penumbra STEP ITEM --part I/N` in Python; None for every other one."""
     places = [place for place, part in enumerate(command[:2]) if Path(part).name == "penumbra"]
     step, *rest = (command[places[0] + 1 :] if places else []) or [""]
     if step not in STEPS:
         return None
-    return f"{step}@{rest[0]}" if rest and not rest[0].startswith("-") else step
+    return f"{step} {rest[0]}" if rest and not rest[0].startswith("-") else step
 
 
 def measure(command: list[str], folder: Path) -> Watch:
@@ -78,16 +90,29 @@ def measure(command: list[str], folder: Path) -> Watch:
         SystemExit: it failed.
     """
     print(f"$ {' '.join(command)}", flush=True)
-    watch, start = Watch(), time.time()
-    process = psutil.Popen(command, cwd=folder, env={key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"})
+    watch, start, before = Watch(), time.time(), os.times()
+    env = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    env["PATH"] = f"{folder / '.venv/bin'}{os.pathsep}{env['PATH']}"
+    process = psutil.Popen(command, cwd=folder, env=env)
     while process.poll() is None:
         watch.look(process)
         time.sleep(INTERVAL)
+    after = os.times()
     watch.seconds = time.time() - start
+    watch.cpu = after.children_user + after.children_system - before.children_user - before.children_system
     if process.returncode:
         sys.exit(f"{' '.join(command)} failed in {folder}")
-    print(f"  {watch.seconds:.1f} s, {watch.peak / 2**30:.2f} GiB, {len(watch.ended)} stages", flush=True)
+    print(f"  {watch.seconds:.1f} s, CPU {watch.cpu:.1f} s, {watch.peak / 2**30:.2f} GiB, {len(watch.ended)} stages", flush=True)
     return watch
+
+
+def names(folder: Path) -> dict[str, str]:
+    """DVC's names of stages by STEP or STEP ITEM."""
+    found = {}
+    for name in YAML(typ="safe").load(folder / "dvc.lock")["stages"]:
+        step, _, item = parts(name)
+        found[f"{step} {item}" if item else step] = name
+    return found
 
 
 def worked_seconds(folder: Path, stage: str) -> float:
@@ -104,11 +129,11 @@ def worked_seconds(folder: Path, stage: str) -> float:
 
 def cost_rows(folder: Path, watch: Watch) -> list[dict]:
     """One row for each stage, in the order of their ends; what is not the step's own work is the start of its jobs."""
-    rows = []
+    rows, called = [], names(folder)
     for stage in sorted(watch.ended, key=watch.ended.__getitem__):
-        seconds, own = watch.ended[stage] - watch.began[stage], worked_seconds(folder, stage)
+        seconds, own = watch.ended[stage] - watch.began[stage], worked_seconds(folder, called[stage])
         row = {
-            "stage": stage,
+            "stage": called[stage],
             "seconds": seconds,
             "step_seconds": own,
             "overhead_seconds": seconds - own,
@@ -136,9 +161,19 @@ def machine() -> dict:
     return {"processor": processor, "cores": len(os.sched_getaffinity(0)), "memory": memory, "Python": platform.python_version()}
 
 
-def clone_and_make(repository: Path, folder: Path) -> Watch:
+def clone(repository: Path, folder: Path) -> Path:
     subprocess.run(["git", "clone", "--quiet", str(repository), str(folder)], check=True)
-    return measure(["make"], folder)
+    return folder
+
+
+def clean(folder: Path) -> None:
+    """The run has given what is committed.
+
+    Raises:
+        SystemExit: it has not.
+    """
+    if changed := subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True).stdout:
+        sys.exit(f"{folder}: the run differs from what is committed:\n{changed}")
 
 
 def write(name: str, rows: list[dict]) -> None:
@@ -150,23 +185,32 @@ def write(name: str, rows: list[dict]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--twice", action="store_true", help="make a second clone and compare the hashes of all outputs")
-    twice = parser.parse_args().twice
+    parser.add_argument("--serial", action="store_true", help="make a second clone by `dvc repro`, and compare the hashes of all outputs")
+    serial = parser.parse_args().serial
     with tempfile.TemporaryDirectory() as root:
-        folder = Path(root) / "clone"
-        watches = {"make, from a clean clone": clone_and_make(HERE.parent, folder)}
+        folder = clone(HERE.parent, Path(root) / "clone")
+        watches = {"make, from a clean clone": measure(["make"], folder)}
         cost = cost_rows(folder, watches["make, from a clean clone"])
-        lock = YAML(typ="safe").load(folder / "dvc.lock")  # its order is that in which stages ended
-        watches["make, nothing changed"] = measure(["make"], folder)
-        if twice:
-            other = Path(root) / "other"
-            watches["make, a second clean clone"] = clone_and_make(HERE.parent, other)
-            if YAML(typ="safe").load(other / "dvc.lock") != lock:
+        clean(folder)
+        watches |= {what: measure(command, folder) for what, command in IDLE.items()}
+        if serial:
+            other = clone(HERE.parent, Path(root) / "other")
+            (other / ".venv").symlink_to(folder / ".venv")
+            (other / "dvc.lock").unlink()
+            watches["dvc repro, from a clean clone, installed"] = measure([".venv/bin/dvc", "repro"], other)
+            locks = [YAML(typ="safe").load(each / "dvc.lock") for each in (folder, other)]
+            if locks[0] != locks[1]:
                 sys.exit("two clean clones differ: compare their dvc.lock")
         move_filter_bounds(folder)
         watches["make, other filter bounds"] = measure(["make"], folder)
     rows = [
-        {"what": what, "seconds": round(w.seconds, 1), "peak_gib": round(w.peak / 2**30, 2), "stages": len(w.ended)}
+        {
+            "what": what,
+            "seconds": round(w.seconds, 1),
+            "cpu_seconds": round(w.cpu, 1),
+            "peak_gib": round(w.peak / 2**30, 2),
+            "stages": len(w.ended),
+        }
         for what, w in watches.items()
     ]
     write("run.csv", rows)

@@ -4,6 +4,7 @@ A step's output depends on its data, parameters and library versions but not on 
 whose program it is part of, and nothing because of changed bytes. Of a folder a step reads what stages write there, and no more.
 """
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -252,6 +253,7 @@ class Miniature:
 
     def installed(self, patched: Any) -> None:
         """Have this process, too, believe in the versions of MINIATURE_VERSIONS."""
+        patched.setattr(code, "installed", functools.cache(code.installed.__wrapped__))
         patched.setattr(code, "version", _installed(importlib.metadata.version))
 
     def commit(self, message: str) -> None:

@@ -63,7 +63,6 @@ def parser() -> argparse.ArgumentParser:
     doctor = add("doctor", "find and mend what killed runs and a failing disk leave behind", "penumbra doctor --verify")
     doctor.add_argument("--verify", action="store_true", help="hash every object of DVC's cache again, and move the damaged away")
     doctor.add_argument("--mend", action="store_true", help="bring back the last good dvc.lock where one was cut")
-    add("cost", "gather seconds and peak memory of the last runs, from which plans tell the time", "penumbra cost")
     add("headline", "print the headline table of reports/metrics.json", "penumbra headline")
     compare = add("compare", "compare the parameters and results of two runs, one row a detector", "penumbra compare HEAD~1 HEAD")
     compare.add_argument("first", nargs="?", default="HEAD", metavar="A", help="git revision, DVC experiment or workspace (default: HEAD)")
@@ -136,10 +135,6 @@ def _dispatch(options: argparse.Namespace) -> None:
     if options.command in STEPS:
         return step(options.command, options.item, options.part)
     # imported here: each command loads only what it needs
-    if options.command == "cost":
-        from penumbra.workflow.cost import gather
-
-        return gather()
     if options.command == "headline":
         from penumbra.workflow.headline import headline
 

@@ -34,12 +34,13 @@ def unlike(params: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], list[str]]
 
 def inherited(params: dict[str, Any], loc: Sequence[str | int]) -> bool:
     """Whether the value at `loc` of the expanded parameters, or the key that `loc` ends with "[key]" for, is not the section's own."""
-    loc = loc[:-1] if loc[-1] == "[key]" else loc
+    loc = loc[:-1] if tuple(loc[-1:]) == ("[key]",) else loc
     for place in PLACES:
         if tuple(loc[: len(place)]) == place and len(loc) > len(place) + 1:
             section = _at(params, loc[: len(place) + 1])
             if isinstance(section, dict) and "like" in section:
-                return not _has(section, loc[len(place) + 1 :])
+                own = loc[len(place) + 1 :]
+                return tuple(own) == ("like",) or not _has(section, own)  # `unlike` has checked the name
     return False
 
 

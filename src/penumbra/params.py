@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import YAMLError
 
 from penumbra.consistency import faults
 from penumbra.differences import expand, inherited, unlike
@@ -38,6 +38,9 @@ BOUNDS = {
     "too_short": "a list or section of {min_length} at least",
     "too_long": "a list or section of {max_length} at most",
 }
+DEEPEST, MOST = 20, 100_000  # levels of sections, and values, that a file may hold
+TOO_DEEP = f"nests sections more than {DEEPEST} levels deep, or an alias (*NAME) stands inside what it stands for"
+SHOWN = 80  # characters of a value in a message
 ALTERNATIVES = tuple(("train", "recipes", kind) for kind in ("scratch", "classifier", "reconstruction"))  # entries of several types
 
 
@@ -47,7 +50,11 @@ def validate(path: str | os.PathLike) -> Experiment:
     Raises:
         PenumbraError: one line per problem: key, value, what is allowed.
     """
-    given = load(path)
+    return typed(load(path), Path(path).name)
+
+
+def typed(given: dict[str, Any], name: str) -> Experiment:
+    """The same of the content of the file `name`, as `load` returns it."""
     content = expand(given)
     problems = [_line((*place, "like"), given, f"must be one of {', '.join(names)}") for place, names in unlike(given)]
     if not problems:
@@ -58,29 +65,59 @@ def validate(path: str | os.PathLike) -> Experiment:
         except ValidationError as error:
             problems = list(_lines(error, content, given))
     if problems:
-        raise PenumbraError("\n".join(f"{Path(path).name}: {problem}" for problem in problems))
+        raise PenumbraError("\n".join(f"{name}: {problem}" for problem in problems))
     return experiment
 
 
 def load(path: str | os.PathLike) -> dict[str, Any]:
-    """A YAML mapping as DVC reads it (YAML 1.2, no repeated keys).
+    """A YAML mapping as DVC reads it (YAML 1.2, no repeated keys), of names and of finitely many values.
 
     Raises:
-        PenumbraError: the file is missing, or is not a mapping; names the line.
+        PenumbraError: the file is missing, or is not such a mapping; names the line or the key.
     """
     name = Path(path).name
     try:
-        content = YAML(typ="safe", pure=True).load(Path(path))
+        content = YAML(typ="safe", pure=True).load(Path(path).read_bytes().decode())
     except FileNotFoundError:
         raise PenumbraError(f"{path}: does not exist. Run from the root of the repository.") from None
-    except (MarkedYAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise PenumbraError(f"{path}: cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise PenumbraError(f"{name} line {error.object.count(10, 0, error.start) + 1}: is not UTF-8 text. Save it as UTF-8.") from error
+    except RecursionError:
+        raise PenumbraError(f"{name}: {TOO_DEEP}.") from None
+    except (YAMLError, ValueError, TypeError, ArithmeticError) as error:  # the last three: of a number or a date that is none
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
-        reason = (getattr(error, "problem", None) or str(error)).splitlines()[0]
+        reason = (getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)).splitlines()[0]
         raise PenumbraError(f"{name}{where}: cannot be read as YAML: {reason}.") from error
     if not isinstance(content, dict):
         raise PenumbraError(f"{name}: must be a mapping of sections, one for each step.")
+    _check_finite(content, name)
     return content
+
+
+def _check_finite(content: dict, name: str) -> None:
+    """Aliases can make endlessly many values of a few lines.
+
+    Raises:
+        PenumbraError: a key is no text, sections are nested too deeply, or there are too many values.
+    """
+    waiting: list[tuple[tuple, Any]] = [((), content)]
+    for _ in range(MOST):
+        if not waiting:
+            return
+        loc, value = waiting.pop()
+        if len(loc) > DEEPEST:
+            raise PenumbraError(f"{name}: {TOO_DEEP}.")
+        if isinstance(value, dict):
+            if other := [key for key in value if not isinstance(key, str)]:
+                where = f"{_dotted(loc)}: " if loc else ""
+                raise PenumbraError(f"{name}: {where}the key {_shown(other[0])} must be text (numbers and words like yes in quotes).")
+            waiting += [((*loc, key), inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*loc, index), inner) for index, inner in enumerate(value)]
+    raise PenumbraError(f"{name}: holds more than {MOST} values; aliases (*NAME) repeat what they stand for.")
 
 
 def known_leaves(params: dict[str, Any], prefix: str = "") -> list[str]:
@@ -96,7 +133,7 @@ def _lines(error: ValidationError, content: dict, given: dict) -> Iterator[str]:
     details = error.errors(include_url=False, include_input=False)
     for detail in details:
         detail["loc"] = _without_tag(detail["loc"])
-    details = [detail for detail in details if not inherited(given, detail["loc"])]
+    details = [detail for detail in details if not inherited(given, _place(detail))] or details
     missing = {detail["loc"] for detail in details if detail["type"] == "missing"}
     guesses = {detail["loc"]: _guess(detail["loc"], missing, content) for detail in details if detail["type"] == "extra_forbidden"}
     for detail in details:
@@ -119,6 +156,11 @@ def _lines(error: ValidationError, content: dict, given: dict) -> Iterator[str]:
             yield _line(loc, content, f"must be {allowed}" if allowed else detail["msg"])
 
 
+def _place(detail: dict[str, Any]) -> tuple:
+    """Where the value stands that a problem is about: of an entry that is of no type, that which says the type."""
+    return (*detail["loc"], detail["ctx"]["discriminator"].strip("'")) if detail["type"].startswith("union_tag") else detail["loc"]
+
+
 def _without_tag(loc: tuple) -> tuple:
     """The place of a problem without the name of the alternative that was tried there."""
     for parents in ALTERNATIVES:
@@ -138,11 +180,23 @@ def _guess(loc: tuple, missing: set[tuple], content: dict) -> tuple | None:
 
 
 def _line(loc: Sequence[str | int], content: dict, allowed: str) -> str:
-    value = _value(content, loc)
+    try:
+        value = _value(content, loc)
+    except (KeyError, IndexError, TypeError):  # it is what is missing
+        return f"{_dotted(loc)}: {allowed}"
     if isinstance(value, dict):
         return f"{_dotted(loc)}: {allowed}"
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return f"{_dotted(loc)} = {text if len(text) <= 80 else text[:77] + '...'}: {allowed}"
+    return f"{_dotted(loc)} = {_shown(value)}: {allowed}"
+
+
+def _shown(value: Any) -> str:
+    """A value as JSON, no longer than it may be in a message; what follows is not even made."""
+    text = ""
+    for chunk in json.JSONEncoder(ensure_ascii=False, default=str).iterencode(value):
+        text += chunk
+        if len(text) > SHOWN:
+            return text[: SHOWN - 3] + "..."
+    return text
 
 
 def _value(content: Any, loc: Sequence[str | int]) -> Any:
@@ -152,4 +206,8 @@ def _value(content: Any, loc: Sequence[str | int]) -> Any:
 
 
 def _dotted(loc: Sequence[str | int]) -> str:
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in loc).lstrip(".")
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{_printed(key)}" for key in loc).lstrip(".")
+
+
+def _printed(key: Any) -> str:
+    return str(key) if str(key).isprintable() and len(str(key)) <= SHOWN else _shown(str(key))

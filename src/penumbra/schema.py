@@ -15,14 +15,21 @@ ShiftKind = Literal["rotation", "blur", "contrast", "noise"]
 Architecture = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 Calibrator = Literal["beta", "temperature", "platt", "isotonic"]
 BANDS = ("low", "mid", "high")
+LONGEST = 64  # characters of a name: it is part of file names
 
 Text = Annotated[str, MinLen(1)]
 Natural = Annotated[int, Ge(0), Lt(2**63)]
-Count = Annotated[int, Ge(1)]
-Width = Annotated[int, Ge(8)]  # of a ResNet; a narrower one cannot be trained channels last (models/resnet.py)
-Odd = Annotated[int, Ge(1), AfterValidator(lambda value: _require(value % 2 == 1, value, "an odd number"))]
-NotNegative = Annotated[float, Ge(0)]
-Positive = Annotated[float, Gt(0)]
+Count = Annotated[int, Ge(1), Le(10**9)]
+Width = Annotated[int, Ge(1), Le(2**14)]  # channels, features, tokens: what a weight or an activation is sized by
+ResNetWidth = Annotated[int, Ge(8), Le(2**14)]  # a narrower one cannot be trained channels last (models/resnet.py)
+Layers = Annotated[int, Ge(1), Le(1000)]
+Pixels = Annotated[int, Ge(8), Le(2**13)]
+Timesteps = Annotated[int, Ge(2), Le(10**6)]
+Batch = Annotated[int, Ge(2), Le(2**20)]
+Odd = Annotated[int, Ge(1), Le(99), AfterValidator(lambda value: _require(value % 2 == 1, value, "an odd number"))]
+Number = Annotated[float, Ge(-1e9), Le(1e9)]  # far from where float32 ends
+NotNegative = Annotated[float, Ge(0), Le(1e9)]
+Positive = Annotated[float, Gt(0), Le(1e9)]
 Share = Annotated[float, Ge(0), Le(1)]
 ShareBelowOne = Annotated[float, Ge(0), Lt(1)]
 ShareAboveZero = Annotated[float, Gt(0), Lt(1)]
@@ -35,7 +42,8 @@ def _require(valid: bool, value: Any, allowed: str) -> Any:
 
 
 def _named(pattern: str, characters: str) -> AfterValidator:
-    return AfterValidator(lambda value: _require(re.fullmatch(pattern, value) is not None, value, f"named with {characters} only"))
+    allowed = f"named with {characters} only, {LONGEST} at most"
+    return AfterValidator(lambda value: _require(re.fullmatch(pattern, value) is not None and len(value) <= LONGEST, value, allowed))
 
 
 def _distinct(values: list) -> list:
@@ -83,7 +91,7 @@ class Section(BaseModel):
 class Common(Section):
     seed: Natural
     kernels: Literal["portable", "native"]
-    image_size: Annotated[int, Ge(8)]
+    image_size: Pixels
 
 
 class ImageSource(Section):
@@ -122,7 +130,7 @@ class Optimised(Section):
     """What every training loop has."""
 
     epochs: Count
-    batch_size: Annotated[int, Ge(2)]
+    batch_size: Batch
     learning_rate: Positive
     weight_decay: NotNegative
 
@@ -142,13 +150,13 @@ class Augment(Section):
 
 class Encoder(Optimised):
     checkpoint: Text | None
-    image_size: Annotated[int, Ge(8)]
-    patch_size: Count
-    width: Count
-    depth: Count
-    heads: Count
-    projection_hidden: Count
-    projection: Annotated[int, Ge(2)]
+    image_size: Pixels
+    patch_size: Width
+    width: Width
+    depth: Layers
+    heads: Width
+    projection_hidden: Width
+    projection: Annotated[Width, Ge(2)]
     warmup_epochs: Natural
     temperature: Positive
     momentum: Share
@@ -159,10 +167,10 @@ class Encoder(Optimised):
 
 class RepresentationDiffusion(Optimised):
     checkpoint: Text | None
-    width: Count
-    depth: Count
-    time_width: Count
-    timesteps: Annotated[int, Ge(2)]
+    width: Width
+    depth: Layers
+    time_width: Width
+    timesteps: Timesteps
     beta_start: ShareAboveZero
     beta_end: ShareAboveZero
     ema_decay: ShareBelowOne
@@ -171,21 +179,21 @@ class RepresentationDiffusion(Optimised):
 class Mage(Optimised):
     checkpoint: Text | None
     vqgan_checkpoint: Text | None
-    image_size: Annotated[int, Ge(8)]
-    patch_size: Count
-    codes: Annotated[int, Ge(101)]  # MAGE's class token is id 1100; ids run to codes + 1000, the mask
-    code_width: Count
-    vqgan_width: Count
-    vqgan_multipliers: Annotated[list[Count], MinLen(1)]
+    image_size: Pixels
+    patch_size: Width
+    codes: Annotated[int, Ge(101), Le(2**20)]  # MAGE's class token is id 1100; ids run to codes + 1000, the mask
+    code_width: Width
+    vqgan_width: Width
+    vqgan_multipliers: Annotated[list[Annotated[int, Ge(1), Le(64)]], MinLen(1), MaxLen(12)]
     vqgan_epochs: Count
     vqgan_learning_rate: Positive
     vqgan_commitment: NotNegative
-    width: Count
-    depth: Count
-    heads: Count
-    decoder_width: Count
-    decoder_depth: Count
-    decoder_heads: Count
+    width: Width
+    depth: Layers
+    heads: Width
+    decoder_width: Width
+    decoder_depth: Layers
+    decoder_heads: Width
     warmup_epochs: Natural
     dropout: ShareBelowOne
     label_smoothing: ShareBelowOne
@@ -199,9 +207,9 @@ class ResNetRecipe(Optimised):
     """A ResNet and how it is trained."""
 
     architecture: Architecture
-    width: Width
+    width: ResNetWidth
     stem_kernel: Odd
-    stem_stride: Count
+    stem_stride: Width
     stem_pool: bool
     momentum: ShareBelowOne
     warmup_epochs: Natural
@@ -215,23 +223,23 @@ class Diffusion(Optimised):
     """A latent diffusion pipeline: autoencoder, UNet and text encoder."""
 
     pipeline: Text | None
-    vae_channels: Annotated[list[Count], MinLen(1)]
-    latent_channels: Count
+    vae_channels: Annotated[list[Width], MinLen(1), MaxLen(12)]
+    latent_channels: Width
     vae_epochs: Count
-    vae_batch_size: Annotated[int, Ge(2)]
+    vae_batch_size: Batch
     vae_learning_rate: Positive
     vae_kl: NotNegative
-    unet_channels: Annotated[list[Count], MinLen(1)]
-    unet_layers: Count
+    unet_channels: Annotated[list[Width], MinLen(1), MaxLen(12)]
+    unet_layers: Layers
     unet_attention: Annotated[list[bool], MinLen(1)]
-    unet_head_width: Count
-    text_width: Count
-    text_layers: Count
-    text_heads: Count
-    text_length: Annotated[int, Ge(3)]
+    unet_head_width: Width
+    text_width: Width
+    text_layers: Layers
+    text_heads: Width
+    text_length: Annotated[Width, Ge(3)]
     templates: Templates
     caption_dropout: Share
-    timesteps: Annotated[int, Ge(2)]
+    timesteps: Timesteps
     beta_start: ShareAboveZero
     beta_end: ShareAboveZero
     ema_decay: ShareBelowOne
@@ -246,16 +254,16 @@ class Clip(Optimised):
     """A model of images and texts."""
 
     model: Text | None
-    image_size: Annotated[int, Ge(8)]
-    patch_size: Count
-    width: Count
-    layers: Count
-    heads: Count
-    text_width: Count
-    text_layers: Count
-    text_heads: Count
-    text_length: Annotated[int, Ge(3)]
-    projection: Annotated[int, Ge(2)]
+    image_size: Pixels
+    patch_size: Width
+    width: Width
+    layers: Layers
+    heads: Width
+    text_width: Width
+    text_layers: Layers
+    text_heads: Width
+    text_length: Annotated[Width, Ge(3)]
+    projection: Annotated[Width, Ge(2)]
     templates: Templates
     temperature: Positive
     warmup_epochs: Natural
@@ -375,7 +383,7 @@ class Good(Section):
     pndm: bool
     knn_k: Count
     knn_log: bool
-    classifier_size: Annotated[int, Ge(8)]
+    classifier_size: Pixels
     classifier_range: Literal["unit", "symmetric"]
     guidances: Annotated[dict[Name, Strengths], MinLen(1)]
 
@@ -417,11 +425,11 @@ class SynOod(Section):
     iterations: Count
     step_size: NotNegative
     loss: Literal["energy", "hinge", "uniform"]
-    margin: float
+    margin: Number
     temperature: Positive
     sampler: Literal["ddim", "pndm"]
     posterior: Literal["mean", "sample"]
-    classifier_size: Annotated[int, Ge(8)]
+    classifier_size: Pixels
     jpeg: Annotated[int, Ge(1), Le(100)] | None
     splits: Annotated[list[Literal["train", "test"]], MinLen(1), AfterValidator(_distinct)]
     illustrated: Natural
@@ -457,7 +465,7 @@ class EnergyRecipe(Recipe):
 
     loss: Literal["energy"]
     outliers_per_id: Positive
-    phi_hidden: Count
+    phi_hidden: Width
     phi_monotone: bool
     reduction: Literal["sum_of_means", "mean_of_all"]
 
@@ -470,7 +478,7 @@ class UniformRecipe(Recipe):
     reconstructed: bool
     information: Literal["club", "outer_product", "none"]
     information_weight: NotNegative
-    club_hidden: Annotated[int, Ge(2)]
+    club_hidden: Annotated[Width, Ge(2)]
     club_learning_rate: Positive
     club_steps: Count
 
@@ -487,7 +495,7 @@ class ClipRecipe(Section):
     orientation: Literal["image", "text"]
     outliers: Count | None
     control: bool
-    batch_size: Annotated[int, Ge(2)]
+    batch_size: Batch
     project_epochs: Count
     project_learning_rate: Positive
     project_learning_rate_end: NotNegative

@@ -100,10 +100,10 @@ def test_the_first_list_that_has_a_word_says_what_it_is(tmp_path):
 
 def test_a_folder_without_lists_is_an_error_that_names_the_parameter(tmp_path):
     for folder in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(PenumbraError, match=r"holds no lists .* extract\.negatives\.path"):
+        with pytest.raises(PenumbraError, match=r"holds no lists .* extract\.negatives\.neglabel\.path"):
             wordnet(str(folder), "extract.negatives.path")
     (tmp_path / "noun.all.txt").write_bytes(b"\xff\xfe")
-    with pytest.raises(PenumbraError, match=r"noun\.all\.txt: cannot be read as the words of extract\.negatives\.path"):
+    with pytest.raises(PenumbraError, match=r"noun\.all\.txt: cannot be read as the words of extract\.negatives\.neglabel\.path"):
         wordnet(str(tmp_path), "extract.negatives.path")
 
 
@@ -198,7 +198,7 @@ def test_a_vocabulary_of_id_names_is_an_error_before_any_work(stage, tmp_path):
     (tmp_path / "words.txt").write_text("CAT\ndog\n")
     with pytest.raises(PenumbraError, match=r"words\.txt: all of its 2 words are names of ID classes"):
         main(changed(stage, vocabulary="file", path=str(tmp_path / "words.txt")))
-    with pytest.raises(PenumbraError, match=r"missing\.txt: cannot be read as the words of extract\.negatives\.path"):
+    with pytest.raises(PenumbraError, match=r"missing\.txt: cannot be read as the words of extract\.negatives\.neglabel\.path"):
         main(changed(stage, vocabulary="file", path=str(tmp_path / "missing.txt")))
 
 

@@ -85,6 +85,7 @@ def test_a_change_of_what_a_section_says_itself_changes_nothing_of_what_it_takes
     ("loc", "expected"),
     [
         (("synthesize", "sona", "far", "stop"), True),
+        (("synthesize", "sona", "far", "like"), True),
         (("synthesize", "sona", "far", "stop", 1), True),
         (("synthesize", "sona", "far", "scale"), False),
         (("synthesize", "sona", "far", "inner", "b", "c"), True),

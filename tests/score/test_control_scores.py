@@ -23,7 +23,7 @@ from penumbra.score import control
 from penumbra.stage import Params, Stage
 from tiny_clip import write_tiny_clip
 
-SIZES = {"architecture": "resnet18", "width": 4, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}
+SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}
 ENERGY = EnergyRecipe(
     **SIZES, loss="energy", epochs=1, batch_size=2, learning_rate=0.1, weight_decay=0.0, momentum=0.9, warmup_epochs=0, nesterov=False,
     beta=1.0, crop_padding=0, flip=False, outliers_per_id=1.0, phi_hidden=4, phi_monotone=True, reduction="sum_of_means",

@@ -78,7 +78,7 @@ def test_what_a_folder_holds_is_read_after_all_that_write_there():
 
 def test_an_empty_folder_that_nothing_writes_into_is_no_input_for_snakemake():
     entries = [contract.Entry("score-control@x", ("data/controls/x.parquet", "data/recipes"), (), (), ())]
-    dag = contract.Contract([*entries, contract.Entry("prepare", (), ("data/controls/x.parquet",), (), ())], contract.load().experiment)
+    dag = contract.Contract([*entries, contract.Entry("prepare", (), ("data/controls/x.parquet",), (), ())], {}, contract.load().experiment)
     assert dag.inputs(entries[0]) == ["data/controls/x.parquet"]
 
 
@@ -114,7 +114,9 @@ def test_another_version_and_other_code_than_recorded_are_refused(tmp_path, monk
     assert code.checked(dag, entry) == true["synthesize"]["none"]
     with monkeypatch.context() as patched, pytest.raises(PenumbraError, match="installed is pyarrow 0.1 instead of"):
         patched.setattr(code, "version", lambda name: "0.1")
+        code.installed.cache_clear()
         code.checked(dag, entry)
+    code.installed.cache_clear()
     true["synthesize"]["none"]["code"] = "0" * 16
     code.write(true)
     with pytest.raises(PenumbraError, match="the code of synthesize-none has changed since it was written"):
@@ -123,8 +125,10 @@ def test_another_version_and_other_code_than_recorded_are_refused(tmp_path, monk
 
 def test_builds_of_one_version_are_one_version(monkeypatch):
     monkeypatch.setattr(code, "version", lambda name: "2.13.0+cu130")
+    code.installed.cache_clear()
     assert code.installed("torch") == "2.13.0"
     monkeypatch.undo()
+    code.installed.cache_clear()
     with pytest.raises(PenumbraError, match="nowhere is not installed"):
         code.installed("nowhere")
 

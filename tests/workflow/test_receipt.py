@@ -25,7 +25,7 @@ def job(tmp_path, monkeypatch):
     for name in ("data/a.parquet", "data/models/config.json"):
         (tmp_path / name).write_text("a")
     entry = contract.Entry("train@x", ("data/a.parquet", "data/models"), ("data/out",), ("train.x",), ("train.x",))
-    return contract.Contract([entry], params.load(contract.PARAMETERS))
+    return contract.Contract([entry], params.load(contract.PARAMETERS), None)
 
 
 def started(job, part=None):

@@ -9,6 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from penumbra.roots import root
+
 
 class Levels(Protocol):
     """The T noise levels that a sampler visits, from noise to clean, as `penumbra.models.latent.Grid` gives them."""
@@ -34,17 +36,17 @@ def cumulative_alphas(betas: Tensor) -> Tensor:
 def q_sample(z0: Tensor, abar: Tensor | float, noise: Tensor) -> Tensor:
     """Sample of q(z_t | z_0) = N(sqrt(abar) z_0, (1 - abar) I); `abar` is a number or broadcasts against z0."""
     abar = torch.as_tensor(abar, dtype=z0.dtype, device=z0.device)
-    return abar.sqrt() * z0 + (1 - abar).sqrt() * noise
+    return root(abar) * z0 + root(1 - abar) * noise
 
 
 def predicted_clean(z_t: Tensor, eps: Tensor, abar: float | Tensor) -> Tensor:
     """The z0 that, with the noise eps, makes up z_t; `abar` is a number or broadcasts against z_t."""
-    return (z_t - (1 - abar) ** 0.5 * eps) / abar**0.5
+    return (z_t - root(1 - abar) * eps) / root(abar)
 
 
 def predicted_noise(z_t: Tensor, z0: Tensor, abar: float) -> Tensor:
     """The eps that, with the predicted clean z0, makes up z_t."""
-    return (z_t - abar**0.5 * z0) / (1 - abar) ** 0.5
+    return (z_t - root(abar) * z0) / root(1 - abar)
 
 
 def reverse_grid(t: int, stride: int) -> list[int]:
@@ -66,8 +68,8 @@ def ddim_step(z_t: Tensor, z0: Tensor, abar: float, abar_prev: float, eta: float
         eta: 0 is deterministic, 1 is ancestral sampling.
         noise: standard normal like z_t; needed if eta > 0.
     """
-    sigma = eta * reverse_variance(abar, abar_prev) ** 0.5
-    z_prev = abar_prev**0.5 * z0 + (1 - abar_prev - sigma**2) ** 0.5 * predicted_noise(z_t, z0, abar)
+    sigma = eta * root(reverse_variance(abar, abar_prev))
+    z_prev = root(abar_prev) * z0 + root(1 - abar_prev - sigma**2) * predicted_noise(z_t, z0, abar)
     return z_prev if noise is None else z_prev + sigma * noise
 
 

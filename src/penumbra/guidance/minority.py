@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from penumbra.guidance.diffusion import ddim_step, q_sample, reverse_grid, reverse_variance
+from penumbra.roots import root
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 
@@ -163,7 +164,7 @@ def guided_step(
         if reverse.space == "x0":
             z0 = z0 + push
         elif reverse.space == "eps":  # eps - sqrt(1 - abar) push, written for the clean prediction
-            z0 = z0 + (1 - abar) / abar**0.5 * push
+            z0 = z0 + (1 - abar) / root(abar) * push
     z_prev = ddim_step(z_t, z0, abar, abar_prev, reverse.eta, noise)
     return z_prev + push if push is not None and reverse.space == "prev" else z_prev
 

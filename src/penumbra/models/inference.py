@@ -75,10 +75,10 @@ class Inference:
         if score == "energy":
             return energy(logits)
         if self.detector.phi is None:
-            raise PenumbraError(f"detector {self.name}: was trained without the head phi. Set calibrate.METHOD.score to energy.")
+            raise PenumbraError(f"detector {self.name}: was trained without the head phi. Set calibrate.DETECTOR.score to energy.")
         return copy.deepcopy(self.detector.phi).cpu().double()(energy(logits))
 
 
 def initial_detector(directory: str | os.PathLike, device: torch.device) -> Inference:
-    """The detector of the smallest seed in data/detectors/METHOD-all: the one that judges candidates."""
+    """The detector of the smallest seed in data/detectors/DETECTOR: the one that judges candidates."""
     return Inference(next(iter(saved_seeds(directory).values())), device)

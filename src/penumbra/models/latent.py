@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from penumbra.errors import PenumbraError
 from penumbra.models import vision  # noqa: F401  transformers and diffusers import torchvision, which needs its door opened first
 from penumbra.models.pretrained import load_part, load_weights, locate, quiet, set_origin
+from penumbra.roots import root
 
 import diffusers  # isort: skip
 import transformers  # isort: skip
@@ -237,7 +238,7 @@ class LatentDiffusion(nn.Module):
         predicted = self.unet(inputs.to(dtype), t, condition.to(dtype), return_dict=False)[0].float()
         if self.scheduler.config.prediction_type == "v_prediction":
             abar = self.scheduler.alphas_cumprod.to(z.device)[t].view(-1, 1, 1, 1)
-            return abar.sqrt() * predicted + (1 - abar).sqrt() * z.float()
+            return root(abar) * predicted + root(1 - abar) * z.float()
         return predicted
 
     @torch.no_grad()

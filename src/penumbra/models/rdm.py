@@ -13,6 +13,7 @@ from penumbra.artifacts.networks import Saved
 from penumbra.errors import PenumbraError
 from penumbra.guidance.diffusion import cumulative_alphas, linear_betas
 from penumbra.models.published import State, below, load_checkpoint, load_strict, section
+from penumbra.roots import root
 
 OUT_NORM_EPS = 1e-6  # of the last LayerNorm; those in the blocks keep torch's 1e-5
 LONGEST_WAVE = 10_000.0
@@ -130,15 +131,15 @@ def schedule_buffers(betas: Tensor) -> dict[str, Tensor]:
         "betas": betas,
         "alphas_cumprod": abar,
         "alphas_cumprod_prev": previous,
-        "sqrt_alphas_cumprod": abar.sqrt(),
-        "sqrt_one_minus_alphas_cumprod": (1 - abar).sqrt(),
+        "sqrt_alphas_cumprod": root(abar),
+        "sqrt_one_minus_alphas_cumprod": root(1 - abar),
         "log_one_minus_alphas_cumprod": (1 - abar).log(),
-        "sqrt_recip_alphas_cumprod": (1 / abar).sqrt(),
-        "sqrt_recipm1_alphas_cumprod": (1 / abar - 1).sqrt(),
+        "sqrt_recip_alphas_cumprod": root(1 / abar),
+        "sqrt_recipm1_alphas_cumprod": root(1 / abar - 1),
         "posterior_variance": variance,
         "posterior_log_variance_clipped": variance.clamp(min=1e-20).log(),
-        "posterior_mean_coef1": betas * previous.sqrt() / (1 - abar),
-        "posterior_mean_coef2": (1 - previous) * (1 - betas).sqrt() / (1 - abar),
+        "posterior_mean_coef1": betas * root(previous) / (1 - abar),
+        "posterior_mean_coef2": (1 - previous) * root(1 - betas) / (1 - abar),
     }
 
 

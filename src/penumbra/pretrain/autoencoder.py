@@ -98,7 +98,7 @@ def train_autoencoder(images: Tensor, val: Tensor, p: Params, seed: int, scratch
     """
     torch.manual_seed(seed)
     vae = build(p, images.shape[-1]).to(images.device)
-    optimizer = torch.optim.Adam(vae.parameters(), p.vae_learning_rate, betas=(0.5, 0.9))
+    optimizer = torch.optim.Adam(vae.parameters(), p.vae_learning_rate, betas=(0.5, 0.9), fused=True)
     stateful = {"vae": vae, "optimizer": optimizer, "history": history}
     for epoch in epochs(p.vae_epochs, seed, NAME, scratch / "vae.pt", stateful):
         loss = train_epoch(vae, images, optimizer, epoch, p, generator(seed, NAME, epoch))

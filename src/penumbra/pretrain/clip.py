@@ -149,7 +149,7 @@ def train(stage: Stage, device: torch.device) -> tuple[Clip, History]:
     val_labels = read_table(stage.read("images/val"), ["label"])["label"].to_pylist()
     labels = torch.tensor([numbers[names[label]] for label in val_labels], device=device)
     clip.train().requires_grad_(True)
-    optimizer = torch.optim.AdamW(parameter_groups(clip.model, p.weight_decay), p.learning_rate, betas=(0.9, 0.98), eps=1e-6)
+    optimizer = torch.optim.AdamW(parameter_groups(clip.model, p.weight_decay), p.learning_rate, betas=(0.9, 0.98), eps=1e-6, fused=True)
     stateful = {"clip": clip, "optimizer": optimizer, "history": history}
     for epoch in epochs(p.epochs, seed, NAME, stage.scratch / "training.pt", stateful):
         row = {"loss": train_epoch(clip, data, optimizer, epoch, p, generator(seed, NAME, epoch))}

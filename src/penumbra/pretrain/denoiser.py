@@ -165,7 +165,7 @@ def train_denoiser(model: LatentDiffusion, train: Captioned, val: Captioned, p: 
     abar = model.scheduler.alphas_cumprod.to(model.device)
     average = MovingAverage(networks, p.ema_decay).to(model.device)
     stopping = EarlyStopping(result, p.patience)
-    optimizer = torch.optim.AdamW(networks.parameters(), p.learning_rate, weight_decay=p.weight_decay)
+    optimizer = torch.optim.AdamW(networks.parameters(), p.learning_rate, weight_decay=p.weight_decay, fused=True)
     stateful = {"networks": networks, "average": average, "optimizer": optimizer, "stopping": stopping, "history": history}
     empty = model.tokens([""])[0]
     for epoch in epochs(p.epochs, seed, NAME, scratch / "denoiser.pt", stateful):

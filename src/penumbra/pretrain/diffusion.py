@@ -83,7 +83,7 @@ def write_samples(directory: Path, model: LatentDiffusion, stage: Stage) -> None
 
 def main(stage: Stage) -> None:
     """Write data/models/diffusion: the pipeline, penumbra.json (provenance), samples.parquet, history.csv (none for an imported one)."""
-    device = setup(threads=2)  # the longest job, whose layers are wide enough to share
+    device = setup()
     p, history = stage.params.pretrain.diffusion, None
     if p.pipeline:
         model = LatentDiffusion.load(p.pipeline)

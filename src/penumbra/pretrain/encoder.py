@@ -111,7 +111,7 @@ def train(stage: Stage, device: torch.device) -> tuple[MoCoEncoder, History]:
     val_images, val_labels = _pixels(stage, ["images/val"], device)
     pair, history = Pair(build(p)).to(device), History()
     trained = [parameter for parameter in pair.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, p.learning_rate, weight_decay=p.weight_decay)
+    optimizer = torch.optim.AdamW(trained, p.learning_rate, weight_decay=p.weight_decay, fused=True)
     stateful = {"pair": pair, "optimizer": optimizer, "history": history}
     for epoch in epochs(p.epochs, seed, NAME, stage.scratch / "training.pt", stateful):
         row = {"epoch": epoch + 1, "loss": train_epoch(pair, images, optimizer, epoch, p, generator(seed, NAME, epoch))}

@@ -103,7 +103,7 @@ def train(stage: Stage, mage: MAGE, encoder: MoCoEncoder, device: torch.device) 
         train_tokenizer(mage.vqgan, images, val, p, seed, stage.scratch, history)
     ids, val_ids = (torch.cat([mage.vqgan.tokenize(batch.float() / 255) for batch in x.split(256)]) for x in (images, val))
     trained = [parameter for parameter in mage.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, p.learning_rate, betas=(0.9, 0.95), weight_decay=p.weight_decay)
+    optimizer = torch.optim.AdamW(trained, p.learning_rate, betas=(0.9, 0.95), weight_decay=p.weight_decay, fused=True)
     stateful = {"mage": mage, "optimizer": optimizer, "history": history}
     for epoch in epochs(p.epochs, seed, NAME, stage.scratch / "mage.pt", stateful):
         loss = train_epoch(mage, ids, z, optimizer, epoch, p, generator(seed, NAME, epoch))

@@ -165,7 +165,7 @@ def train_painter(
     learner = InpaintingDiffusion(model.vae, copy.deepcopy(model.unet), model.text_encoder, model.tokenizer, model.scheduler)
     learner.unet.train().requires_grad_(True)
     average = MovingAverage(learner.unet, p.ema_decay).to(model.device)
-    optimizer = torch.optim.AdamW(learner.unet.parameters(), p.learning_rate, weight_decay=p.weight_decay)
+    optimizer = torch.optim.AdamW(learner.unet.parameters(), p.learning_rate, weight_decay=p.weight_decay, fused=True)
     stateful = {"unet": learner.unet, "average": average, "optimizer": optimizer, "history": history}
     for epoch in epochs(p.epochs, seed, NAME, scratch / "unet.pt", stateful):
         row = {"epoch": epoch + 1, "loss": train_epoch(learner, average, train, optimizer, epoch, p, generator(seed, NAME, epoch))}

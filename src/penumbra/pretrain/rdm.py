@@ -78,7 +78,7 @@ def train(stage: Stage, encoder: MoCoEncoder, device: torch.device) -> tuple[RDM
     rdm, history = build(p, z0.shape[1]).to(device), History()
     average = MovingAverage(rdm.model, p.ema_decay).to(device)
     result = copy.deepcopy(rdm).eval()
-    optimizer = torch.optim.AdamW(rdm.parameters(), p.learning_rate, weight_decay=p.weight_decay)
+    optimizer = torch.optim.AdamW(rdm.parameters(), p.learning_rate, weight_decay=p.weight_decay, fused=True)
     stateful = {"rdm": rdm, "average": average, "optimizer": optimizer, "history": history}
     for epoch in epochs(p.epochs, seed, NAME, stage.scratch / "training.pt", stateful):
         loss = train_epoch(rdm, average, z0, optimizer, p.batch_size, generator(seed, NAME, epoch))

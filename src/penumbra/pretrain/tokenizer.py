@@ -68,7 +68,7 @@ def train_tokenizer(vqgan: VQGAN, images: Tensor, val: Tensor, p: Params, seed: 
     """Train in place; `history` receives an epoch's loss, use of the codes and reconstruction error on `val`."""
     name = "pretrain/mage/vqgan"
     vqgan.requires_grad_(True)
-    optimizer = torch.optim.Adam(vqgan.parameters(), p.vqgan_learning_rate, betas=(0.5, 0.9))
+    optimizer = torch.optim.Adam(vqgan.parameters(), p.vqgan_learning_rate, betas=(0.5, 0.9), fused=True)
     stateful = {"vqgan": vqgan, "optimizer": optimizer, "history": history}
     for epoch in epochs(p.vqgan_epochs, seed, name, scratch / "vqgan.pt", stateful):
         row = train_epoch(vqgan, images, optimizer, epoch, p, generator(seed, name, epoch))

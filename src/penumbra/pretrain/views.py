@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from penumbra.roots import root
+
 BLUR_RADIUS = 3  # pixels; covers the sigmas that make sense at small image sizes
 
 
@@ -37,8 +39,8 @@ def _crop(images: Tensor, policy: dict[str, Any], generator: torch.Generator) ->
     area = _uniform(batch, *policy["crop_area"], generator)
     bound = math.log(policy["crop_aspect"])
     aspect = _uniform(batch, -bound, bound, generator).exp()
-    width = (area * aspect).sqrt().clamp(max=1.0)
-    height = (area / aspect).sqrt().clamp(max=1.0)
+    width = root(area * aspect).clamp(max=1.0)
+    height = root(area / aspect).clamp(max=1.0)
     angle = _uniform(batch, -1, 1, generator) * math.radians(policy["rotation"])
     column = _uniform(batch, -1, 1, generator) * (1 - width)
     row = _uniform(batch, -1, 1, generator) * (1 - height)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra.noise import generator
+from penumbra.roots import root
 
 Arrays = Iterable[Tensor | np.ndarray | bytes]
 
@@ -80,7 +81,7 @@ def norms() -> Arrays:
 
 def functions() -> Arrays:
     """Elementwise functions, contiguous and strided, single and double precision; softmax and its kin."""
-    named = (torch.exp, torch.log, torch.tanh, torch.erf, torch.sigmoid, torch.sin, torch.cos, torch.sqrt, torch.rsqrt, torch.log1p)
+    named = (torch.exp, torch.log, torch.tanh, torch.erf, torch.sigmoid, torch.sin, torch.cos, root, torch.rsqrt, torch.log1p)
     for x in (uniform("x", 1001), uniform("x", 1001).double(), uniform("x", 64, 65)[:, ::2]):
         yield from (function(8 * x + 1e-3) for function in (*named, torch.expm1, F.gelu, F.silu, F.softplus, F.logsigmoid))
         yield torch.erfinv(x * 0.99)

@@ -165,7 +165,7 @@ class Exposure:
 
     def _adam(self) -> Schedule:
         rate, p = self.p.project_learning_rate, self.p
-        adam = torch.optim.Adam(self.detector.delta.parameters(), rate, weight_decay=p.project_weight_decay)
+        adam = torch.optim.Adam(self.detector.delta.parameters(), rate, weight_decay=p.project_weight_decay, fused=True)
         return Schedule(adam, rate, p.project_learning_rate_end)
 
     def _sgd(self) -> Schedule:

@@ -27,7 +27,7 @@ class Information:
         self.stateful: dict = {}
         if self.kind == "club":
             self.club = Club(width, width, p.club_hidden).to(device)
-            self.optimizer = torch.optim.Adam(self.club.parameters(), p.club_learning_rate)
+            self.optimizer = torch.optim.Adam(self.club.parameters(), p.club_learning_rate, fused=True)
             self.stateful = {"club": self.club, "club_optimizer": self.optimizer}
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:

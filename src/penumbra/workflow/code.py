@@ -1,11 +1,15 @@
 """The stage `code`: code.json, what each stage depends on beside data and its own parameters.
 
-For each stage: `code`, the digest of all that its program can run; `libraries`, the versions of those that it calls; and `inherited`,
-the parameters that it has from the section it is `like`. Other stages name their entry as a parameter, so DVC runs again exactly
-those whose entry changed.
+For each stage: `code`, the digest of all that its program can run; `libraries`, the versions of those that it calls; `inherited`, the
+parameters that it has from the section it is `like`; and `files`, what lies where its parameters point to, outside of the repository
+or in it. Other stages name their entry as a parameter, so DVC runs again exactly those whose entry changed.
 """
 
+import functools
+import hashlib
 import json
+import os
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,11 +17,12 @@ from typing import Any
 from penumbra.artifacts.files import replace
 from penumbra.differences import PLACES, taken_over
 from penumbra.errors import PenumbraError
-from penumbra.params import load as read_params
-from penumbra.workflow.contract import CODE, PARAMETERS, Contract, Entry
+from penumbra.workflow.contract import CODE, Contract, Entry
 from penumbra.workflow.digest import Code, Meaning
 
-SOURCE = Path("src")
+PATHS = ("path", "checkpoint", "vqgan_checkpoint", "pipeline", "model", "word_file", "vocabulary")  # keys that may name files
+READS = ("prepare", "pretrain", "extract", "synthesize")  # steps that read them
+SOURCE, KEPT = Path("src"), Path(".penumbra/meanings.json")
 
 
 def entries(contract: Contract) -> dict[str, Any]:
@@ -26,7 +31,9 @@ def entries(contract: Contract) -> dict[str, Any]:
     Raises:
         PenumbraError: a library is not installed.
     """
-    code, params, found = Code(SOURCE), read_params(PARAMETERS), {}
+    found: dict[str, Any] = {}
+    programs = {entry.name: contract.program(entry) for entry in contract.stages.values() if entry.code}
+    meanings = _meanings(programs.values())
     for entry in contract.stages.values():
         if not entry.code:
             continue
@@ -34,7 +41,7 @@ def entries(contract: Contract) -> dict[str, Any]:
         *parents, leaf = entry.key.split(".")
         for parent in parents:
             place = place.setdefault(parent, {})
-        place[leaf] = _described(code.program(contract.program(entry)), _inherited(entry, params))
+        place[leaf] = _described(meanings[programs[entry.name]], _inherited(contract, entry), _files(contract, entry))
     return found
 
 
@@ -58,7 +65,8 @@ def checked(contract: Contract, entry: Entry) -> dict[str, Any]:
             recorded = recorded[key]
     except (OSError, ValueError, KeyError, TypeError):
         raise PenumbraError(f"{CODE}: has no entry for {entry.name}. Run `penumbra repro`, or `dvc repro code`.") from None
-    now = _described(Code(SOURCE).program(contract.program(entry)), _inherited(entry, read_params(PARAMETERS)))
+    program = contract.program(entry)
+    now = _described(_meanings([program])[program], _inherited(contract, entry), _files(contract, entry))
     found = {name: now["libraries"].get(name, was) for name, was in recorded["libraries"].items()}
     if wrong := [f"{name} {found[name]} instead of {was}" for name, was in recorded["libraries"].items() if found[name] != was]:
         raise PenumbraError(f"{CODE}: installed is {', '.join(wrong)}. Run `make setup`, or `dvc repro --force code` to go on with these.")
@@ -67,6 +75,31 @@ def checked(contract: Contract, entry: Entry) -> dict[str, Any]:
     return recorded
 
 
+def _meanings(programs: Iterable[str]) -> dict[str, Meaning]:
+    """What each program means. Kept beside size and time of all source files: reading these for every program takes a second."""
+    files = sorted(path for path in SOURCE.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    state = hashlib.sha256("".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}\n" for path in files).encode()).hexdigest()
+    kept = _kept(state)
+    wanted = dict.fromkeys(programs)
+    if missing := [program for program in wanted if program not in kept]:
+        code = Code(SOURCE)
+        kept |= {program: code.program(program) for program in missing}
+        rows = {program: [meaning.digest, sorted(meaning.libraries)] for program, meaning in kept.items()}
+        with replace(KEPT) as temporary:
+            temporary.write_text(json.dumps({"state": state, "programs": rows}), encoding="utf-8")
+    return {program: kept[program] for program in wanted}
+
+
+def _kept(state: str) -> dict[str, Meaning]:
+    try:
+        content = json.loads(KEPT.read_text(encoding="utf-8"))
+        rows = content["programs"] if content["state"] == state else {}
+        return {program: Meaning(digest, frozenset(libraries)) for program, (digest, libraries) in rows.items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+@functools.cache
 def installed(name: str) -> str:
     """The version of a distribution without its local part: torch 2.13.0+cpu and +cu130 are one version.
 
@@ -79,12 +112,39 @@ def installed(name: str) -> str:
         raise PenumbraError(f"{name} is not installed. Run `make setup`.") from None
 
 
-def _described(meaning: Meaning, inherited: dict[str, Any]) -> dict[str, Any]:
+def _described(meaning: Meaning, inherited: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
     found = {"code": meaning.digest, "libraries": {name: installed(name) for name in sorted(meaning.libraries)}}
-    return found | ({"inherited": inherited} if inherited else {})
+    return found | ({"inherited": inherited} if inherited else {}) | ({"files": files} if files else {})
 
 
-def _inherited(entry: Entry, params: dict[str, Any]) -> dict[str, Any]:
+def _files(contract: Contract, entry: Entry) -> dict[str, str]:
+    """Digests of the files and folders that the parameters of a stage name: of a file its content, of a folder names and sizes."""
+    found = {}
+    waiting = [contract.params(entry).plain()] if entry.step in READS else []
+    while waiting:
+        for key, value in waiting.pop().items():
+            if isinstance(value, Mapping):
+                waiting.append(value)
+            elif key in PATHS and isinstance(value, str) and os.path.exists(value):
+                found[value] = _digest(value, os.stat(value).st_mtime_ns)
+    return dict(sorted(found.items()))
+
+
+@functools.lru_cache
+def _digest(path: str, changed: int) -> str:
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()[:16]
+    listed = sorted(
+        (os.path.relpath(os.path.join(folder, name), path), os.stat(os.path.join(folder, name)).st_size)
+        for folder, _, names in os.walk(path, followlinks=True)
+        for name in names
+        if os.path.exists(os.path.join(folder, name))
+    )
+    return hashlib.blake2b(json.dumps(listed).encode()).hexdigest()[:16]
+
+
+def _inherited(contract: Contract, entry: Entry) -> dict[str, Any]:
     places = [tuple(key.split(".")) for key in entry.params]
-    found = {".".join(place): taken_over(params, place) for place in places if place[:-1] in PLACES}
+    found = {".".join(place): taken_over(contract.given, place) for place in places if place[:-1] in PLACES}
     return next((values for values in found.values() if values), {})

@@ -11,7 +11,8 @@ from typing import Any
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.recipes import contents, read_recipe
 from penumbra.errors import PenumbraError
-from penumbra.params import validate
+from penumbra.params import load as read_params
+from penumbra.params import typed
 from penumbra.schema import ClipRecipe, Experiment
 from penumbra.stage import Params, Stage
 
@@ -78,10 +79,11 @@ class Entry:
 
 
 class Contract:
-    """All stages by name, in the order of dvc.yaml; `experiment` is params.yaml."""
+    """All stages by name, in the order of dvc.yaml; `given` is params.yaml as it is written, `experiment` what it means."""
 
-    def __init__(self, stages: Iterable[Entry], experiment: Experiment):
+    def __init__(self, stages: Iterable[Entry], given: dict[str, Any], experiment: Experiment):
         self.stages = {entry.name: entry for entry in stages}
+        self.given = given
         self.experiment = experiment
 
     def entry(self, name: str) -> Entry:
@@ -138,14 +140,20 @@ class Contract:
         return f"penumbra.{entry.step}.{entry.kind if entry.kind and own.exists() else 'step'}"
 
     def params(self, entry: Entry) -> Params:
-        """The declared parameters as the schema's types; methods, recipes and presets without the kind they stand under."""
+        """The declared parameters as the schema's types; methods, recipes and presets without the kind they stand under.
+
+        Controls have a place of their own, `controls`.
+        """
         nested: dict[str, Any] = {}
         for key in entry.params:
             place, value = _without_kind(key.split("."), self.experiment)
             target = nested
             for parent in place[:-1]:
                 target = target.setdefault(parent, {})
-            target[place[-1]] = value
+            if isinstance(value, Mapping):
+                target.setdefault(place[-1], {}).update(value)
+            else:
+                target[place[-1]] = value
         return Params(nested)
 
     def stage(self, entry: Entry, part: tuple[int, int] | None = None, digests: Mapping[str, Any] | None = None) -> Stage:
@@ -180,9 +188,11 @@ def _without_kind(keys: list[str], experiment: Experiment) -> tuple[list[str], A
     if keys[0] in PRESETS:
         return keys, {kind: value for kind in keys_of(experiment[keys[0]]) for value in experiment[keys[0]][kind].values()}
     if keys == ["synthesize"]:
-        return keys, dict(experiment.methods)
+        return keys, {**experiment.methods, **experiment.synthesize.control}
     if keys == ["synthesize", "control"]:
-        return ["controls"], dict(experiment.synthesize.control)
+        return ["controls"], experiment.synthesize.control
+    if keys[0] == "synthesize" and len(keys) == 2:
+        return ["synthesize"], experiment.synthesize[keys[1]]
     if keys[0] == "synthesize":
         return [keys[0], keys[2]], experiment.synthesize[keys[1]][keys[2]]
     if keys == ["train"]:
@@ -226,7 +236,8 @@ def load() -> Contract:
     Raises:
         PenumbraError: dvc.yaml or params.yaml cannot be read, or a value is impossible.
     """
-    experiment = validate(PARAMETERS)  # before DVC makes paths of names
+    given = read_params(PARAMETERS)
+    experiment = typed(given, PARAMETERS.name)  # before DVC makes paths of names
     key = hashlib.sha256(b"\0".join(path.read_bytes() for path in (CONTRACT, PARAMETERS, Path(__file__)) if path.exists())).hexdigest()
     kept = _kept()
     if kept.get("key") != key:
@@ -234,7 +245,7 @@ def load() -> Contract:
         with replace(RESOLVED) as temporary:
             temporary.write_text(json.dumps(kept), encoding="utf-8")
     fields = ({name: tuple(value) if isinstance(value, list) else value for name, value in each.items()} for each in kept["stages"])
-    return Contract([Entry(**each) for each in fields], experiment)
+    return Contract([Entry(**each) for each in fields], given, experiment)
 
 
 def _kept() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`penumbra cost`: seconds and peak memory of each stage, from the benchmark files that Snakemake writes beside every job."""
+"""Seconds and peak memory of each stage, from the benchmark files that Snakemake writes beside every job."""
 
 import csv
 from pathlib import Path
@@ -11,13 +11,13 @@ COST = Path(".penumbra/cost.csv")
 PUBLISHED = Path("benchmarks/cost.csv")  # of the measured run
 
 
-def gather() -> None:
+def gather(dag: contract.Contract) -> None:
     """Update the cost of every stage that has run here; the others keep the recorded one, as after a clone."""
-    costs = recorded() | {name: cost for name in contract.load().stages if (cost := measured(name))}
+    costs = recorded() | {name: cost for name in dag.stages if (cost := measured(name))}
     with replace(COST) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["stage", "seconds", "memory_mib"])
-        writer.writerows([name, f"{costs[name][0]:.1f}", f"{costs[name][1]:.0f}"] for name in contract.load().stages if name in costs)
+        writer.writerows([name, f"{costs[name][0]:.1f}", f"{costs[name][1]:.0f}"] for name in dag.stages if name in costs)
 
 
 def recorded() -> dict[str, tuple[float, float]]:

@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
 PACKAGE = "penumbra"
@@ -269,15 +269,23 @@ def _hash(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-@functools.cache
-def _distributions() -> dict[str, list[str]]:
-    return packages_distributions()
+RENAMED = {"PIL": ("pillow",), "sklearn": ("scikit-learn",), "ruamel": ("ruamel-yaml", "ruamel-yaml-clib")}
 
 
 @functools.cache
 def distributions(top_level: str) -> frozenset[str]:
-    """The installed distributions that provide a top-level module; none for the standard library."""
+    """The installed distributions that provide a top-level module; none for the standard library.
+
+    Most are called like their module. Only for others are the files of all distributions looked through, which takes half a second.
+    """
     if top_level in sys.stdlib_module_names:
         return frozenset()
+    if top_level in RENAMED:
+        return frozenset(RENAMED[top_level])
+    try:
+        distribution(top_level)
+        return frozenset([top_level])
+    except PackageNotFoundError:
+        names = packages_distributions().get(top_level, [top_level])
     # normalised as package indexes do: a dot in a name would be a path for DVC
-    return frozenset(re.sub("[-_.]+", "-", name).lower() for name in _distributions().get(top_level, [top_level]))
+    return frozenset(re.sub("[-_.]+", "-", name).lower() for name in names)

@@ -22,7 +22,7 @@ from penumbra.workflow.contract import CODE, Contract, Entry, dig
 
 WORKFLOW_PROFILE = Path("profiles/default")
 PARTS = Path(".penumbra/parts")
-PARTS_PAY = 60.0  # seconds of work from which parts are worth it, each of which loads torch anew
+PARTS_PAY = 15.0  # seconds of work from which parts are worth it, each of which loads torch anew
 RECORD_SECONDS = 60.0  # a killed run loses the record of stages that finished since
 TAIL = 15  # lines of a failed job's log to show
 
@@ -106,8 +106,9 @@ def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object
             file.unlink()
         shutil.rmtree(PARTS / entry.label, ignore_errors=True)  # a marker of a killed run must not pass for a finished part
     forced = ["--force", "--forcerun", *map(rule, entries), "--allowed-rules", *rules(entries)]
-    if _called(snakemake(*options, *forced, "--", *(entry.outputs[0] for entry in entries)), meanwhile):
-        raise PenumbraError(_failure(entries))
+    arguments = [*options, *forced, "--", *(entry.outputs[0] for entry in entries)]
+    if _called(snakemake(*arguments), meanwhile):
+        raise PenumbraError(_failure(entries) or _refusal(arguments))
     if faults := [found for entry in entries if (found := receipt.fault(entry))]:
         raise PenumbraError("\n".join(faults))
 
@@ -173,12 +174,18 @@ def _receipt(entry: Entry, log: Path) -> Path:
 
 
 def _failure(entries: Sequence[Entry]) -> str:
-    """The stages that failed, and the end of the log of each of their jobs that left no receipt."""
+    """The stages that failed, and the end of the log of each of their jobs that left no receipt; empty if no job did."""
     failed = {entry.name: [log for log in sorted(_logs([entry])) if not _receipt(entry, log).exists()] for entry in entries}
     names = [name for name, logs in failed.items() if logs]
-    if not names:
-        return "Snakemake failed; its message is above."
-    return "\n".join([f"{', '.join(names)}: failed.", *(f"The end of {log}:\n{_tail(log)}" for name in names for log in failed[name])])
+    lines = [f"The end of {log}:\n{_tail(log)}" for name in names for log in failed[name]]
+    return "\n".join([f"{', '.join(names)}: failed.", *lines]) if names else ""
+
+
+def _refusal(arguments: Sequence[str]) -> str:
+    """What Snakemake says of a call that it refuses: quiet as it is told to be, it says nothing."""
+    command = [word for word in snakemake("--dry-run", *arguments) if word not in ("--quiet", "all")]
+    said = subprocess.run(command, capture_output=True, text=True)
+    return "\n".join(["Snakemake refused to run:", *(said.stderr or said.stdout).strip().splitlines()[-TAIL:]])
 
 
 def _tail(log: Path) -> str:

@@ -149,6 +149,8 @@ def _code(stage: Any, code: Mapping[str, Any] | None) -> list[str]:
         lines += [f"code of {stage.name}"] if was.get("code") != now.get("code") else []
         lines += _differences("library ", was.get("libraries", {}), now.get("libraries", {}))
         lines += _differences("inherited ", was.get("inherited", {}), now.get("inherited", {}))
+        files = was.get("files", {}), now.get("files", {})
+        lines += [f"file {path} modified" for path in sorted(files[0].keys() | files[1].keys()) if files[0].get(path) != files[1].get(path)]
     return lines
 
 

@@ -44,7 +44,7 @@ def kept(contract: Contract, entry: Entry, stage: Stage) -> Iterator[None]:
     Raises:
         PenumbraError: what the stage depends on changed meanwhile. Its finished units, which may be of either, are forgotten.
     """
-    began, start = identity(entry), time.monotonic()
+    began, start = identity(contract, entry), time.monotonic()
     yield
     seconds = time.monotonic() - start
     code.checked(contract, entry)
@@ -72,16 +72,16 @@ def fault(entry: Entry) -> str | None:
     return f"{entry.name}: {change} changed since it ran; its result is not recorded. Run again." if change else None
 
 
-def identity(entry: Entry) -> dict[str, Any]:
+def identity(contract: Contract, entry: Entry) -> dict[str, Any]:
     """Everything that a stage depends on: the values it declares, and its files with size, time, inode and content."""
     files = {file: [*_stat(file), _digest(file)] for name in entry.data for file in _files(name)}
-    return {"values": _values(entry), "files": files}
+    return {"values": _values(entry, contract.given), "files": files}
 
 
 def difference(entry: Entry, began: dict[str, Any]) -> str | None:
     """The first thing that is not as it was when `began` was taken: `params.yaml: KEY`, or a path; None if all is as it was."""
     try:
-        values = _values(entry)
+        values = _values(entry, load(PARAMETERS))
     except PenumbraError:
         return PARAMETERS.name
     for file, old in began["values"].items():
@@ -104,10 +104,10 @@ def changed(name: str, old: Any, new: Any) -> str | None:
     return None if json.dumps(old, default=str) == json.dumps(new, default=str) else name
 
 
-def _values(entry: Entry) -> dict[str, dict[str, Any]]:
-    """What the stage declares of params.yaml and of code.json, as they are now."""
+def _values(entry: Entry, given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the stage declares of params.yaml and of code.json."""
     recorded = read_json(CODE) if CODE.exists() else {}
-    contents = {PARAMETERS.name: (load(PARAMETERS), entry.params), CODE.name: (recorded, entry.code)}
+    contents = {PARAMETERS.name: (given, entry.params), CODE.name: (recorded, entry.code)}
     return {name: {key: dig(content, key) for key in keys} for name, (content, keys) in contents.items()}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from penumbra.artifacts.files import replace
 from penumbra.errors import PenumbraError
-from penumbra.workflow import code, commit, execute, plan, receipt
+from penumbra.workflow import code, commit, cost, execute, plan, receipt
 from penumbra.workflow.alone import alone
 from penumbra.workflow.contract import CODE, CONTRACT, PARAMETERS, Contract, Entry, parts
 from penumbra.workflow.repository import opened
@@ -45,6 +45,8 @@ def repro(contract: Contract, targets: Sequence[str], dry: bool) -> None:
         if dry:
             return print(plan.table(plan.with_cached(repo, chosen)))
         _run_all(contract, repo, chosen)
+        if chosen:
+            cost.gather(contract)
         changed = {each.name for each in planned} - wanted
         _agree(contract, {stage.name for stage in plan.ordered(repo, known) if stage.addressing not in changed})
 
