@@ -27,9 +27,9 @@ seeds = min(shards, len(dag.experiment.train.seeds))
 
 rule all:
     default_target: True
-    localrule: True
     input:
         [path for stage in dag.stages.values() for path in stage.outputs],
+    localrule: True
 
 
 include: "rules/job.smk"
