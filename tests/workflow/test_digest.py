@@ -162,7 +162,12 @@ PROGRAMS = {
     [
         ("train/energy_loss.py", "F.", "F .", set()),
         ("guidance/minority.py", "def gaussian_push(", "def gaussian_push(\n    ", set()),
-        ("synthesize/measures.py", "dim=1", "dim=-1", {"synthesize.badood", "synthesize.sona", "synthesize.synood", "synthesize.negatives"}),
+        (
+            "synthesize/measures.py",
+            "dim=1",
+            "dim=-1",
+            {"synthesize.badood", "synthesize.sona", "synthesize.synood", "synthesize.negatives"},
+        ),
         ("train/pool.py", "count >= len(rows)", "count > len(rows)", {"train.step", "train.clip"}),
         ("filter/bands.py", "WIDTH = 40", "WIDTH = 30", {"filter.step"}),
         ("pretrain/mage.py", "WARM", "WARM", set()),
