@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penumbra import runtime, training
+from penumbra import training
 from penumbra.artifacts.images import ImageWriter, encode, read_provenance, read_table
 from penumbra.errors import PenumbraError
 from penumbra.models.latent import CLIPTokenizer, LatentDiffusion
@@ -58,14 +58,6 @@ PARAMS = {
 WORDS = ("digit zero", "digit one")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """The tiny networks are faster on one thread, and several test processes then do not wait for each other."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(diffusion, "setup", lambda threads: runtime.setup())
-        yield
-
-
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     """Dark and bright ID images (captioned in the train file alone) and captioned ones of the world."""
@@ -94,7 +86,7 @@ def make_stage(images, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def trained(one_thread, images, tmp_path_factory):
+def trained(images, tmp_path_factory):
     """The result of one whole training."""
     folder = tmp_path_factory.mktemp("trained")
     params = Params({"common": {"seed": 0, "image_size": 8}, "pretrain": {"diffusion": PARAMS}})

@@ -50,9 +50,9 @@ def test_a_fine_tuned_detector_is_written_and_stays_near_the_classifier(make_sta
 
 
 def test_a_classifier_of_other_sizes_is_refused(make_stage):
-    message = r"models/classifier: its width is 4, and that of train.recipes.own is 8.*let the recipe stand under train.recipes.scratch"
+    message = r"models/classifier: its width is 8, and that of train.recipes.own is 16.*let the recipe stand under train.recipes.scratch"
     with pytest.raises(PenumbraError, match=message):
-        step.main(make_stage(["all"], kit=("classifier",), width=8))
+        step.main(make_stage(["all"], kit=("classifier",), width=16))
 
 
 def test_a_recipe_whose_kit_lacks_what_it_needs_says_what(make_stage):

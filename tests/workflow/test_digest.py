@@ -157,6 +157,9 @@ PROGRAMS = {
 }
 
 
+EDITORS = {f"synthesize.{method}" for method in ("sona", "synood", "negatives")}
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "users"),
     [
@@ -166,7 +169,7 @@ PROGRAMS = {
             "synthesize/measures.py",
             "dim=1",
             "dim=-1",
-            {"synthesize.badood", "synthesize.sona", "synthesize.synood", "synthesize.negatives"},
+            {"synthesize.badood", *EDITORS},
         ),
         ("train/pool.py", "count >= len(rows)", "count > len(rows)", {"train.step", "train.clip"}),
         ("filter/bands.py", "WIDTH = 40", "WIDTH = 30", {"filter.step"}),
