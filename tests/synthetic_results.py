@@ -323,9 +323,7 @@ def _stage(step: str, data: Path, reports: Path, changes: Mapping[str, Any], nam
     keys = tuple(key for key in declared["params"] if isinstance(key, str))
     outputs = [path for kind in ("metrics", "outs", "plots") for path in paths(declared.get(kind, []))]
     entry = contract.Entry(step, tuple(declared["deps"]), tuple(outputs), keys, ())
-    stage = contract.Contract([entry], {}, experiment(changes, name)).stage(
-        entry, digests={"libraries": {"numpy": "2", "matplotlib": "3.11"}}
-    )
+    stage = contract.Contract([entry], {}, experiment(changes, name)).stage(entry, digests={"libraries": "numpy 2, matplotlib 3.11"})
     reads = {name: data.parent / path if path.parts[0] == "data" else ROOT / path for name, path in stage.reads.items()}
     reads = {name: reports / name if name in ("tables", "plots") else path for name, path in reads.items()}
     writes = {name: reports / path.relative_to("reports") for name, path in stage.writes.items()}

@@ -84,7 +84,7 @@ def test_an_empty_folder_that_nothing_writes_into_is_no_input_for_snakemake():
 
 def test_a_stage_is_given_its_section_without_the_kind_it_stands_under():
     dag = contract.load()
-    stage = dag.stage(dag.entry("synthesize-badood@badood-gaussian"), digests={"code": "abc", "libraries": {"numpy": "2"}})
+    stage = dag.stage(dag.entry("synthesize-badood@badood-gaussian"), digests={"code": "abc", "libraries": "numpy 2"})
     assert stage.params.synthesize["badood-gaussian"].guidance == "gaussian" and stage.params.synthesize["badood-gaussian"].t == 300
     assert (stage.name, stage.code, stage.versions) == ("synthesize@badood-gaussian", "abc", {"numpy": "2"})
     assert dag.stage(dag.entry("pretrain-rdm@rcg")).params.pretrain.rdm.timesteps == 1000

@@ -89,7 +89,7 @@ def test_a_constant_runs_its_users_and_what_follows_if_their_bytes_are_others(he
 def test_another_version_of_a_library_reruns_what_computes_with_it(here, planned, monkeypatch):
     of_stages = {entry.name: contract.dig(read_json(contract.CODE), entry.key) for entry in contract.load().stages.values() if entry.code}
     for library, some, others in [("jinja2", {"report"}, {"benchmark"}), ("scipy", {"calibrate@badood-all", "benchmark"}, {"train@none"})]:
-        users = {name for name, content in of_stages.items() if library in content["libraries"]}
+        users = {name for name, content in of_stages.items() if library in contract.versions(content)}
         assert some <= users and not others & users
         monkeypatch.setenv("MINIATURE_VERSIONS", f"{library}=9.0")
         with monkeypatch.context() as patched:

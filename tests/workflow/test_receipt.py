@@ -19,7 +19,7 @@ def job(tmp_path, monkeypatch):
     """A contract of one stage that reads a file, a folder and parameters."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text("train: {x: {bands: [mid], rate: 0.1}, seeds: [0]}\n")
-    (tmp_path / "code.json").write_text('{"train": {"x": {"code": "a", "libraries": {}}}}')
+    (tmp_path / "code.json").write_text('{"train": {"x": {"code": "a", "libraries": ""}}}')
     monkeypatch.setattr(code, "checked", lambda *stage: None)  # of real stages: test_contract.py
     (tmp_path / "data/models").mkdir(parents=True)
     for name in ("data/a.parquet", "data/models/config.json"):
@@ -44,7 +44,7 @@ def break_parameters(folder):
 
 
 def edit_digest(folder):
-    (folder / "code.json").write_text('{"train": {"x": {"code": "b", "libraries": {}}}}')
+    (folder / "code.json").write_text('{"train": {"x": {"code": "b", "libraries": ""}}}')
 
 
 def edit_file(folder):

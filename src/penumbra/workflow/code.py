@@ -17,7 +17,7 @@ from typing import Any
 from penumbra.artifacts.files import replace
 from penumbra.differences import PLACES, taken_over
 from penumbra.errors import PenumbraError
-from penumbra.workflow.contract import CODE, Contract, Entry
+from penumbra.workflow.contract import CODE, Contract, Entry, versions
 from penumbra.workflow.digest import Code, Meaning
 
 PATHS = ("path", "checkpoint", "vqgan_checkpoint", "pipeline", "model", "word_file", "vocabulary")  # keys that may name files
@@ -67,8 +67,8 @@ def checked(contract: Contract, entry: Entry) -> dict[str, Any]:
         raise PenumbraError(f"{CODE}: has no entry for {entry.name}. Run `penumbra repro`, or `dvc repro code`.") from None
     program = contract.program(entry)
     now = _described(_meanings([program])[program], _inherited(contract, entry), _files(contract, entry))
-    found = {name: now["libraries"].get(name, was) for name, was in recorded["libraries"].items()}
-    if wrong := [f"{name} {found[name]} instead of {was}" for name, was in recorded["libraries"].items() if found[name] != was]:
+    recorded_versions, found = versions(recorded), versions(now)
+    if wrong := [f"{name} {found[name]} instead of {was}" for name, was in recorded_versions.items() if found.get(name, was) != was]:
         raise PenumbraError(f"{CODE}: installed is {', '.join(wrong)}. Run `make setup`, or `dvc repro --force code` to go on with these.")
     if now != recorded:
         raise PenumbraError(f"{CODE}: the code of {entry.name} has changed since it was written. Run `penumbra repro`, or `dvc repro`.")
@@ -113,7 +113,7 @@ def installed(name: str) -> str:
 
 
 def _described(meaning: Meaning, inherited: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
-    found = {"code": meaning.digest, "libraries": {name: installed(name) for name in sorted(meaning.libraries)}}
+    found = {"code": meaning.digest, "libraries": ", ".join(f"{name} {installed(name)}" for name in sorted(meaning.libraries))}
     return found | ({"inherited": inherited} if inherited else {}) | ({"files": files} if files else {})
 
 

@@ -168,7 +168,7 @@ class Contract:
             step=entry.step,
             item=entry.item,
             params=params,
-            versions=code.get("libraries", {}),
+            versions=versions(code),
             reads=reads,
             writes={short_name(path): Path(path) for path in entry.outputs},
             part=part,
@@ -184,7 +184,8 @@ def meet(path: str, output: str) -> bool:
 def _without_kind(keys: list[str], experiment: Experiment) -> tuple[list[str], Any]:
     """Where a declared value stands for its step, and the value."""
     if keys[0] in PRESETS and len(keys) == 2:
-        return keys, next(iter(experiment[keys[0]][keys[1]].values()))
+        presets = experiment[keys[0]][keys[1]].values()
+        return (keys, next(iter(presets))) if presets else (keys[:1], {})
     if keys[0] in PRESETS:
         return keys, {kind: value for kind in keys_of(experiment[keys[0]]) for value in experiment[keys[0]][kind].values()}
     if keys == ["synthesize"]:
@@ -206,6 +207,12 @@ def _without_kind(keys: list[str], experiment: Experiment) -> tuple[list[str], A
     for key in keys:
         value = value[key]
     return keys, value
+
+
+def versions(recorded: Mapping[str, Any]) -> dict[str, str]:
+    """The versions of libraries by name, of an entry of code.json: "numpy 2.4.6, torch 2.13.0"."""
+    pairs = (each.partition(" ") for each in recorded.get("libraries", "").split(", ") if each)
+    return {name: version for name, _, version in pairs}
 
 
 def dig(content: Any, key: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from penumbra.workflow import cost
 from penumbra.workflow.commit import recalled
-from penumbra.workflow.contract import CODE, CONTRACT, PARAMETERS, dig, parts
+from penumbra.workflow.contract import CODE, CONTRACT, PARAMETERS, dig, parts, versions
 
 SHOWN = 4  # reasons of a stage that the table shows
 FILES = ("data ", "output ")  # how reasons begin that are of files which stages write,
@@ -147,7 +147,7 @@ def _code(stage: Any, code: Mapping[str, Any] | None) -> list[str]:
     for key in dependency.params:
         was, now = (value if isinstance(value, dict) else {} for value in (old.get(key), new.get(key)))
         lines += [f"code of {stage.name}"] if was.get("code") != now.get("code") else []
-        lines += _differences("library ", was.get("libraries", {}), now.get("libraries", {}))
+        lines += _differences("library ", versions(was), versions(now))
         lines += _differences("inherited ", was.get("inherited", {}), now.get("inherited", {}))
         files = was.get("files", {}), now.get("files", {})
         lines += [f"file {path} modified" for path in sorted(files[0].keys() | files[1].keys()) if files[0].get(path) != files[1].get(path)]
