@@ -20,7 +20,7 @@ def receipt(folder, job, seconds, end):
 @pytest.mark.parametrize(
     ("command", "stage"),
     [
-        (["/clone/.venv/bin/python3", "/clone/.venv/bin/penumbra", "train", "badood-mid", "--part", "0/2"], "train@badood-mid"),
+        (["/clone/.venv/bin/python3", "/clone/.venv/bin/penumbra", "train", "badood-mid", "--part", "0/2"], "train badood-mid"),
         (["python", "penumbra", "prepare"], "prepare"),
         (["python", "penumbra", "run", "train@badood-mid"], None),
         (["/bin/sh", "-c", "penumbra prepare"], None),
@@ -47,13 +47,16 @@ def test_a_step_without_items_has_one_receipt(tmp_path):
 
 def test_cost_of_a_stage_runs_from_its_first_job_to_its_last(tmp_path):
     receipt(tmp_path, "prepare", 3.0, 105)
-    receipt(tmp_path, "benchmark", 1.0, 110)
+    receipt(tmp_path, "pretrain-rdm@rcg", 1.0, 110)
+    (tmp_path / "dvc.lock").write_text("stages:\n  prepare: {}\n  pretrain-rdm@rcg: {}\n")
     watch = SCRIPT["Watch"](
-        began={"benchmark": 106, "prepare": 100}, ended={"benchmark": 110, "prepare": 105}, peaks={"prepare": 2**30, "benchmark": 2**29}
+        began={"pretrain rdm": 106, "prepare": 100},
+        ended={"pretrain rdm": 110, "prepare": 105},
+        peaks={"prepare": 2**30, "pretrain rdm": 2**29},
     )
     first, second = SCRIPT["cost_rows"](tmp_path, watch)
     assert first == {"stage": "prepare", "seconds": 5, "step_seconds": 3.0, "overhead_seconds": 2.0, "peak_gib": 1.0}
-    assert (second["seconds"], second["overhead_seconds"]) == (4, 3.0)
+    assert (second["stage"], second["seconds"], second["overhead_seconds"]) == ("pretrain-rdm@rcg", 4, 3.0)
 
 
 def test_moving_the_filter_bounds_changes_nothing_else(tmp_path):
