@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONPATH
 READY := .venv/ready
-# the lock is complete, so nothing is left to resolve: --no-deps. pip compiles on one core, and tests too: --no-compile
+# the lock is complete, so nothing is left to resolve: --no-deps. Most modules are never imported, so none is compiled here: --no-compile
 INSTALL := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes
 
 .DELETE_ON_ERROR:
@@ -24,7 +24,6 @@ $(READY): requirements.lock requirements-torch.lock requirements-torch-cpu.lock 
 	@test "$(TORCH)" != cuda && $(INSTALL) -r requirements-torch-cpu.lock 2>/dev/null || $(INSTALL) -r requirements-torch.lock
 	@$(INSTALL) -r requirements.lock
 	@.venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@.venv/bin/python -m compileall -q -j 0 -x '/tests?/' .venv/lib > .venv/compile.log || true
 	@touch $@
 
 test: $(READY)

@@ -2,6 +2,7 @@
 
     python benchmarks/measure_run.py            # one clone
     python benchmarks/measure_run.py --serial   # and another one, made by `dvc repro`, whose dvc.lock must be equal
+    python benchmarks/measure_run.py --adopt    # its results become those to commit; else they must be those that are committed
 
 Seconds, CPU seconds (user and system, of all processes), peak memory; of each stage its overhead: wall time without the step's own work.
 Writes benchmarks/run.csv, benchmarks/cost.csv and benchmarks/machine.json, which the report shows. Needs psutil and ruamel.yaml.
@@ -12,6 +13,7 @@ import csv
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -176,6 +178,13 @@ def clean(folder: Path) -> None:
         sys.exit(f"{folder}: the run differs from what is committed:\n{changed}")
 
 
+def adopt(folder: Path) -> None:
+    """Take over what a run leaves for git."""
+    for name in ("dvc.lock", "code.json"):
+        shutil.copyfile(folder / name, HERE.parent / name)
+    shutil.copytree(folder / "reports", HERE.parent / "reports", dirs_exist_ok=True)
+
+
 def write(name: str, rows: list[dict]) -> None:
     with (HERE / name).open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
@@ -186,14 +195,18 @@ def write(name: str, rows: list[dict]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--serial", action="store_true", help="make a second clone by `dvc repro`, and compare the hashes of all outputs")
-    serial = parser.parse_args().serial
+    parser.add_argument("--adopt", action="store_true", help="take over dvc.lock, code.json and reports of the clone")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         folder = clone(HERE.parent, Path(root) / "clone")
         watches = {"make, from a clean clone": measure(["make"], folder)}
         cost = cost_rows(folder, watches["make, from a clean clone"])
-        clean(folder)
+        if options.adopt:
+            adopt(folder)
+        else:
+            clean(folder)
         watches |= {what: measure(command, folder) for what, command in IDLE.items()}
-        if serial:
+        if options.serial:
             other = clone(HERE.parent, Path(root) / "other")
             (other / ".venv").symlink_to(folder / ".venv")
             (other / "dvc.lock").unlink()

@@ -27,7 +27,7 @@ FILLS = {  # one tint for each step
     "benchmark": "#dcdcdc",
     "report": "#f4efc9",
 }
-NODE_WIDTH, NODE_HEIGHT, GAP, RISE = 138, 24, 10, 62
+NODE_WIDTH, NODE_HEIGHT, GAP, RISE = 164, 24, 10, 62
 WIDEST, STEP = 7, 34  # boxes of a rank side by side; between the rows of a rank
 
 
