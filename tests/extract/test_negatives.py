@@ -101,10 +101,10 @@ def test_the_first_list_that_has_a_word_says_what_it_is(tmp_path):
 def test_a_folder_without_lists_is_an_error_that_names_the_parameter(tmp_path):
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(PenumbraError, match=r"holds no lists .* extract\.negatives\.neglabel\.path"):
-            wordnet(str(folder), "extract.negatives.path")
+            wordnet(str(folder), "extract.negatives.neglabel.path")
     (tmp_path / "noun.all.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(PenumbraError, match=r"noun\.all\.txt: cannot be read as the words of extract\.negatives\.neglabel\.path"):
-        wordnet(str(tmp_path), "extract.negatives.path")
+        wordnet(str(tmp_path), "extract.negatives.neglabel.path")
 
 
 @pytest.fixture(scope="module")

@@ -92,10 +92,10 @@ def test_faults_of_the_machine_are_one_line(monkeypatch, error, said):
 
     monkeypatch.setattr(cli, "_dispatch", fail)
     with pytest.raises(SystemExit, match=f"^penumbra: {said}[^\n]*$"):
-        cli.main(["cost"])
+        cli.main(["headline"])
 
 
 def test_other_faults_keep_their_traceback(monkeypatch):
     monkeypatch.setattr(cli, "_dispatch", lambda options: Path("none").read_text())
     with pytest.raises(FileNotFoundError):
-        cli.main(["cost"])
+        cli.main(["headline"])

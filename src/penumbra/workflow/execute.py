@@ -127,7 +127,7 @@ def clear(contract: Contract) -> None:
 
 def _called(command: Sequence[str], meanwhile: Callable[[], object]) -> int:
     """The exit status of a command of Snakemake, which is ended with its jobs if this process is."""
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, close_fds=False)  # it holds the lock of `penumbra repro`, too
     try:
         while process.returncode is None:
             try:
