@@ -124,7 +124,7 @@ def sona(results: Results) -> list[Block]:
         results,
         "edits",
         "Feature distance of edits from their ID image against the stop step, mean and standard deviation (SONA, Fig. 6 b, "
-        "which has LPIPS, a network trained on photographs, in place of this experiment's own representation).",
+        "which has LPIPS, a network trained on photographs, in place of the autoencoder's latents).",
     )
     return blocks
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from penumbra.dataset import data_set
 from penumbra.report import style
 from penumbra.report.content import Results
 from penumbra.report.gallery import uri
@@ -40,5 +41,6 @@ def render(results: Results) -> str:
             figures=results.figures,
             tallies=tallies,
             seeds=len(results.params.train.seeds),
+            data=data_set(results.params.prepare.id),
         )
     )

@@ -37,6 +37,11 @@ LAST = {  # columns of data/models/MODEL/history.csv in words
     "val_knn_accuracy": "k-NN accuracy on validation images",
     "val_perplexity": "validation perplexity",
 }
+KERNELS = {
+    "portable": "Computed with portable kernels: every x86-64 machine with AVX2 gives these bytes.",
+    "native": "Computed with the fastest kernels of one machine: the bytes are its own. Other machines differ in last bits, which training "
+    "makes large.",
+}
 STRONGEST = {  # kind of shift -> its greatest strength in words
     "rotation": "{:g} degrees",
     "blur": "by {:g} of the side",
@@ -366,11 +371,12 @@ def _claims(table: pd.DataFrame) -> list[Block]:
 def report(results: Results) -> Section:
     """The DAG, cost, parameters and versions."""
     blocks = [
+        Block(text=KERNELS[results.params.common.kernels]),
         Block(
             "The stages of dvc.yaml, a colour for each step; a line runs down from what writes a file to what reads it, implied lines are "
             "left out. Wide ranks go on below, shifted.",
             figure="dag",
-        )
+        ),
     ]
     rows = [[row.stage, number(row.seconds, 1), number(row.step_seconds, 1), number(row.peak_gib, 2)] for row in results.cost.itertuples()]
     where = ", ".join(f"{name} {value}" for name, value in results.machine.items())
