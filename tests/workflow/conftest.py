@@ -21,6 +21,15 @@ def planned(monkeypatch):
 
 
 @pytest.fixture
+def here(miniature, monkeypatch):
+    """The miniature, in the working directory."""
+    monkeypatch.chdir(miniature.root)
+    contract.load.cache_clear()
+    yield miniature
+    contract.load.cache_clear()
+
+
+@pytest.fixture
 def toy(tmp_path, monkeypatch):
     """A DVC repository of two stages of the shell, in the working directory; both have run."""
     from dvc.repo import Repo

@@ -16,15 +16,6 @@ def recorded(miniature):
     return {name: stage for name, stage in stages.items() if name != "code"}
 
 
-@pytest.fixture
-def here(miniature, monkeypatch):
-    """The miniature, in the working directory."""
-    monkeypatch.chdir(miniature.root)
-    contract.load.cache_clear()
-    yield miniature
-    contract.load.cache_clear()
-
-
 def reword(miniature):
     """A comment, a docstring, another layout, and a helper in a file of its own."""
     with open(miniature.root / "src/penumbra/noise.py", "a") as file:

@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from miniature import REMOVED, followers
 from penumbra.artifacts.tables import read_json
 from penumbra.workflow import contract
@@ -11,15 +9,6 @@ from penumbra.workflow import contract
 DETECTOR = {"method": "sona", "bands": ["mid"], "recipe": "sona"}
 STAGES = {"train@sona-mid", "score@sona-mid"}
 GATHER = {"score-control@reconstruction", "score-control@repainting", "benchmark", "report"}
-
-
-@pytest.fixture
-def here(miniature, monkeypatch):
-    """The miniature, in the working directory."""
-    monkeypatch.chdir(miniature.root)
-    contract.load.cache_clear()
-    yield miniature
-    contract.load.cache_clear()
 
 
 def test_a_detector_is_one_line_leaves_nothing_when_it_goes_and_comes_back_without_running(here, monkeypatch):
