@@ -23,6 +23,11 @@ except PenumbraError as error:
     raise WorkflowError(str(error))
 shards = int(config.get("shards", 1))
 seeds = min(shards, len(dag.experiment.train.seeds))
+jobs = []
+
+
+def job(stage, threads=1, gpu=0, mem_mb=2000, runtime=60, priority=0, parts=1):
+    jobs.append((stage, threads, gpu, mem_mb, runtime, priority, parts))
 
 
 rule all:
@@ -32,7 +37,6 @@ rule all:
     localrule: True
 
 
-include: "rules/job.smk"
 include: "rules/prepare.smk"
 include: "rules/pretrain.smk"
 include: "rules/extract.smk"
@@ -44,3 +48,4 @@ include: "rules/filter.smk"
 include: "rules/score.smk"
 include: "rules/benchmark.smk"
 include: "rules/report.smk"
+include: "rules/job.smk"

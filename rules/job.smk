@@ -1,6 +1,6 @@
-# The one shape of a job. A stage in parts has a job for each part, which leaves finished units in the scratch folder of the stage,
-# and a last one, which puts them together; a marker says that a part is done.
-def job(stage, threads=1, gpu=0, mem_mb=2000, runtime=60, priority=0, parts=1):
+# The one shape of a job, for what the other files have asked for. A stage in parts has a job for each part, which leaves finished units
+# in the scratch folder of the stage, and a last one, which puts them together; a marker says that a part is done.
+for stage, threads, gpu, mem_mb, runtime, priority, parts in jobs:
     marker = f".penumbra/parts/{stage.label}/{{part}}"
     if parts > 1:
 
@@ -32,7 +32,10 @@ def job(stage, threads=1, gpu=0, mem_mb=2000, runtime=60, priority=0, parts=1):
         name:
             execute.rule(stage)
         input:
-            [*dag.inputs(stage), *expand(marker, part=range(parts) if parts > 1 else [])],
+            [
+                *dag.inputs(stage),
+                *expand(marker, part=range(parts) if parts > 1 else []),
+            ],
         output:
             [path if "." in path else directory(path) for path in stage.outputs],
         log:
