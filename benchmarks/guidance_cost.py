@@ -36,8 +36,8 @@ from penumbra.pretrain.denoiser import build_text_encoder, build_unet
 from penumbra.pretrain.diffusion import build_scheduler
 from penumbra.runtime import setup
 from penumbra.stage import Params
-from penumbra.synthesize.good_units import classifier_free, draw_images, laid_out, slice_size
-from penumbra.synthesize.sona_units import levels_of
+from penumbra.synthesize.good.draw import classifier_free, draw_images, laid_out, slice_size
+from penumbra.synthesize.sona.draw import levels_of
 
 PROMPT, OOD_PROMPT = "a high-quality image of a digit", "a high-quality image of a letter"
 BANK = 1000  # ID training images

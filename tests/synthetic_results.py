@@ -18,9 +18,9 @@ from safetensors.numpy import save_file
 from penumbra.artifacts.images import ImageWriter, encode
 from penumbra.artifacts.tables import write_csv, write_json, write_parquet
 from penumbra.benchmark.step import main as run_benchmark
-from penumbra.differences import expand
-from penumbra.params import load
-from penumbra.schema import Experiment
+from penumbra.experiment.differences import expand
+from penumbra.experiment.load import load
+from penumbra.experiment.schema import Experiment
 from penumbra.stage import Stage
 from penumbra.workflow import contract
 from penumbra.workflow.composition import compose

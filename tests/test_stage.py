@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from penumbra.errors import PenumbraError
-from penumbra.schema import Filter
+from penumbra.filter.params import Filter
 from penumbra.stage import Params, Stage
 
 

@@ -8,9 +8,9 @@ from scipy.special import expit
 import penumbra.calibrate.step as step
 from penumbra.artifacts.tables import read_json
 from penumbra.calibrate.measures import cross_fitted, measures, reliability
+from penumbra.calibrate.params import Calibrate
 from penumbra.calibrators import CALIBRATORS, Calibrator, fit
 from penumbra.errors import PenumbraError
-from penumbra.schema import Calibrate
 from penumbra.stage import Params, Stage
 
 

@@ -9,7 +9,7 @@ from penumbra.artifacts.recipes import contents, read_recipe
 from penumbra.artifacts.tables import read_json, write_json
 from penumbra.equip import step
 from penumbra.errors import PenumbraError
-from penumbra.params import validate
+from penumbra.experiment.load import validate
 from penumbra.stage import Params, Stage
 
 RECIPES = validate(Path(__file__).parents[2] / "params.yaml").recipes

@@ -10,7 +10,7 @@ import torch
 from penumbra.artifacts import images
 from penumbra.artifacts.features import read_features
 from penumbra.artifacts.images import ImageWriter, encode, read_pixels
-from penumbra.extract.step import main
+from penumbra.extract.encoder import main
 from penumbra.models.moco import MoCoEncoder
 from penumbra.stage import Params, Stage
 

@@ -9,7 +9,7 @@ from dvc.utils.hydra import compose_and_dump
 from git import Repo as Git
 
 from penumbra.errors import PenumbraError
-from penumbra.params import load, validate
+from penumbra.experiment.load import load, validate
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"

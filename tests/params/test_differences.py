@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from penumbra.differences import expand, inherited, taken_over, unlike
+from penumbra.experiment.differences import expand, inherited, taken_over, unlike
 
 SONA = {"scale": 10, "stop": [1, 20], "inner": {"a": 1, "b": {"c": 2}}}
 

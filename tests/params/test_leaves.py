@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from penumbra.differences import expand
 from penumbra.errors import PenumbraError
-from penumbra.params import known_leaves, load
+from penumbra.experiment.differences import expand
+from penumbra.experiment.load import known_leaves, load
 from penumbra.stage import Params
 from penumbra.workflow import contract
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penumbra.differences import expand
 from penumbra.errors import PenumbraError
-from penumbra.params import known_leaves, load, validate
+from penumbra.experiment.differences import expand
+from penumbra.experiment.load import known_leaves, load, validate
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 CONTENT = load(PARAMS)
@@ -451,5 +451,5 @@ def test_leaves_are_values_lists_and_empty_sections():
 
 
 def test_validation_imports_nothing_heavy():
-    code = "import sys, penumbra.params; print(*{'torch', 'dvc', 'snakemake', 'numpy', 'pandas'} & sys.modules.keys())"
+    code = "import sys, penumbra.experiment.load; print(*{'torch', 'dvc', 'snakemake', 'numpy', 'pandas'} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from sections import id_spec, spec
 
+from penumbra.prepare.params import Shift
 from penumbra.prepare.step import SECTIONS
-from penumbra.schema import Shift
 from penumbra.seeds import derive
 from penumbra.stage import Params, Stage
 

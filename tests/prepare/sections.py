@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from penumbra.schema import IdSource, OodSource
+from penumbra.prepare.params import IdSource, OodSource
 
 
 def spec(source: str, path: Path | str | None = None, classes: list[str] | None = None, limit: int | None = None, root: Path | None = None):

@@ -16,8 +16,8 @@ from penumbra.artifacts.images import read_table
 from penumbra.calibrators import fit
 from penumbra.errors import PenumbraError
 from penumbra.models.clip_detector import ClipDetector
-from penumbra.schema import Score
 from penumbra.score import clip
+from penumbra.score.params import Score
 from penumbra.stage import Params, Stage
 
 

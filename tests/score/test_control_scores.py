@@ -18,9 +18,9 @@ from penumbra.models.clip import Clip
 from penumbra.models.clip_detector import ClipDetector
 from penumbra.models.inference import Inference
 from penumbra.models.resnet import Detector as Network
-from penumbra.schema import ClipRecipe, Detector, EnergyRecipe
 from penumbra.score import control
 from penumbra.stage import Params, Stage
+from penumbra.train.params import ClipRecipe, Detector, EnergyRecipe
 from tiny_clip import write_tiny_clip
 
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}

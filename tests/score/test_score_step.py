@@ -14,8 +14,8 @@ from penumbra.calibrators import fit
 from penumbra.errors import PenumbraError
 from penumbra.models.inference import Inference
 from penumbra.models.resnet import Detector
-from penumbra.schema import Score
-from penumbra.score import step
+from penumbra.score import network
+from penumbra.score.params import Score
 from penumbra.stage import Params, Stage
 
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
@@ -50,7 +50,7 @@ def test_a_row_for_each_seed_and_test_image_from_one_pass_each(stage, monkeypatc
         return forward(self, images)
 
     monkeypatch.setattr(Detector, "forward_with_features", count)
-    step.main(stage)
+    network.main(stage)
     assert sum(passed) == 2 * sum(COUNTS.values())
     table = read_table(stage.write()).to_pandas()
     keys = ["seed", "sample_id", "set", "group", "strength", "label", "predicted"]
@@ -60,7 +60,7 @@ def test_a_row_for_each_seed_and_test_image_from_one_pass_each(stage, monkeypatc
 
 
 def test_scores_and_confidence_come_from_the_detectors_own_outputs(stage):
-    step.main(stage)
+    network.main(stage)
     table = read_table(stage.write()).to_pandas()
     detector = Inference(stage.read("detectors") / "seed-1", torch.device("cpu"))
     energies = {name: -logsumexp(detector.outputs(stage.read(f"images/{name}"))[0].numpy(), axis=1) for name in COUNTS}
@@ -72,12 +72,12 @@ def test_scores_and_confidence_come_from_the_detectors_own_outputs(stage):
 
 
 def test_whole_and_in_parts_it_gives_the_same_bytes(stage, tmp_path):
-    step.main(stage)
+    network.main(stage)
     parts = replace(stage, writes={"scores/none": tmp_path / "parts.parquet"}, scratch_root=tmp_path / "other")
     for index in (1, 0):
-        step.main(replace(parts, part=(index, 2)))
+        network.main(replace(parts, part=(index, 2)))
     assert not parts.write().exists()
-    step.main(parts)
+    network.main(parts)
     assert parts.write().read_bytes() == stage.write().read_bytes()
 
 
@@ -87,11 +87,11 @@ def test_an_output_that_is_not_a_number_names_detector_seed_and_image(stage):
     state["fc.bias"][1] = float("nan")
     save_file(state, weights)
     with pytest.raises(PenumbraError, match=r"detector none/seed-1: output for image train/000000 is NaN or infinite \(12 of 12 images\)"):
-        step.main(stage)
+        network.main(stage)
 
 
 def test_validation_images_are_no_id_test_images(stage):
-    step.main(stage)
+    network.main(stage)
     table = read_table(stage.write()).to_pandas()
     assert table.group[table.sample_id.str.startswith("val/")].eq("val").all()
     assert table.set[table.group == "val"].eq("id-val").all()
@@ -101,4 +101,4 @@ def test_validation_images_are_no_id_test_images(stage):
 def test_more_neighbours_than_training_images_name_the_parameter(stage):
     params = Params({"score": Score(knn_k=3, knn_more=[1, 13], calibrator="platt")})
     with pytest.raises(PenumbraError, match=r"score\.knn_more = 13: must be at most 12"):
-        step.main(replace(stage, params=params))
+        network.main(replace(stage, params=params))

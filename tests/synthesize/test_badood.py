@@ -13,9 +13,10 @@ from penumbra.artifacts.images import read_pixels
 from penumbra.models.mage import MAGE
 from penumbra.models.moco import MoCoEncoder, standardise
 from penumbra.models.rdm import RDM
-from penumbra.schema import BadOod
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import badood, badood_units
+from penumbra.synthesize.badood import draw as badood_units
+from penumbra.synthesize.badood import plan as badood
+from penumbra.synthesize.badood.params import BadOod
 from penumbra.synthesize.candidates import Streams, draw_images, guide
 from penumbra.synthesize.measures import distances
 

@@ -13,9 +13,10 @@ from penumbra.artifacts.images import ImageWriter, decode, encode, read_pixels, 
 from penumbra.models.inpainting import InpaintingDiffusion
 from penumbra.models.latent import LatentDiffusion
 from penumbra.noise import SampleNoise
-from penumbra.schema import Control
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import control, none, pipeline
+from penumbra.synthesize import none, pipeline
+from penumbra.synthesize.control import plan as control
+from penumbra.synthesize.control.params import Control
 from tiny_pipeline import write_tiny_inpainting, write_tiny_pipeline
 
 SIZE = 12  # pixels; those of the pipelines are 16

@@ -16,10 +16,11 @@ from penumbra.guidance.diffusion import ddim_step
 from penumbra.models.latent import LatentDiffusion
 from penumbra.models.resnet import ResNet, energy
 from penumbra.noise import SampleNoise
-from penumbra.schema import Good, Strengths
 from penumbra.scores import knn
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import good, good_units
+from penumbra.synthesize.good import draw as good_units
+from penumbra.synthesize.good import plan as good
+from penumbra.synthesize.good.params import Good, Strengths
 from tiny_pipeline import write_tiny_pipeline
 
 ARCHITECTURE = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 1, "stem_pool": False}

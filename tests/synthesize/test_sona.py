@@ -12,10 +12,12 @@ from outlier_files import outliers_of, selection_of
 from penumbra.artifacts.images import ImageWriter, decode, encode, read_pixels
 from penumbra.errors import PenumbraError
 from penumbra.models.latent import LatentDiffusion
-from penumbra.schema import Sona
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import pipeline, sona, sona_units
+from penumbra.synthesize import pipeline
 from penumbra.synthesize.illustration import FRAMES, mask_steps, path_steps
+from penumbra.synthesize.sona import draw as sona_units
+from penumbra.synthesize.sona import plan as sona
+from penumbra.synthesize.sona.params import Sona
 from tiny_pipeline import write_tiny_pipeline
 
 SIZE = 12  # pixels; those of the pipeline are 16

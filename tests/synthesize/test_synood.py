@@ -18,9 +18,11 @@ from penumbra.errors import PenumbraError
 from penumbra.guidance.skip import OodLoss
 from penumbra.models.inpainting import InpaintingDiffusion
 from penumbra.models.resnet import ResNet
-from penumbra.schema import SynOod, SynOodNegatives
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import negatives, pipeline, synood, synood_units
+from penumbra.synthesize import negatives, pipeline
+from penumbra.synthesize.synood import draw as synood_units
+from penumbra.synthesize.synood import plan as synood
+from penumbra.synthesize.synood.params import SynOod, SynOodNegatives
 from tiny_pipeline import write_tiny_inpainting
 
 SIZE = 12  # pixels; those of the pipeline are 16

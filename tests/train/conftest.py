@@ -7,8 +7,8 @@ from training_files import CANDIDATES, ENERGY, SIZES, TRAIN, UNIFORM, write_imag
 
 from penumbra.artifacts.tables import write_parquet
 from penumbra.models.resnet import ResNet
-from penumbra.schema import Detector, EnergyRecipe, UniformRecipe
 from penumbra.stage import Params, Stage
+from penumbra.train.params import Detector, EnergyRecipe, UniformRecipe
 
 
 @pytest.fixture

@@ -34,13 +34,13 @@ from penumbra.artifacts.negatives import write_negatives
 from penumbra.artifacts.tables import write_parquet
 from penumbra.errors import PenumbraError
 from penumbra.models.clip_detector import ClipDetector
-from penumbra.schema import ClipRecipe, Detector
 from penumbra.scores import grouped
 from penumbra.stage import Params, Stage
 from penumbra.train import clip, clip_loop, clip_units
 from penumbra.train.clip_loop import Exposure, Features, Schedule, matched
 from penumbra.train.clip_loss import image_loss, label_loss
 from penumbra.train.clip_units import beside, pool
+from penumbra.train.params import ClipRecipe, Detector
 from tiny_clip import write_tiny_clip
 
 KIT = ("features/clip", "features/negatives", "models/clip")

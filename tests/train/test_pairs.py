@@ -6,9 +6,9 @@ import pytest
 import torch
 from training_files import UNIFORM
 
-from penumbra.schema import UniformRecipe
 from penumbra.train import loop
 from penumbra.train.batches import Partners
+from penumbra.train.params import UniformRecipe
 
 
 def images(count, sources=None, label=None):

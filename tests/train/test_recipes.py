@@ -12,7 +12,7 @@ from penumbra.artifacts.images import read_pixels, read_table
 from penumbra.errors import PenumbraError
 from penumbra.models.resnet import Detector, ResNet
 from penumbra.stage import Params
-from penumbra.train import loop, step, units
+from penumbra.train import loop, network, units
 
 SONA = ("reconstruction",)
 
@@ -32,7 +32,7 @@ def test_it_starts_from_the_classifier_with_a_head_for_each_seed(make_stage, mon
     stage = make_stage(["all"], kit=("classifier",))
     seen = stop_at_training(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        step.main(stage)
+        network.main(stage)
     setting = seen[0][0]
     classifier = ResNet.from_pretrained(stage.read("models/classifier")).state_dict()
     first, second = (loop.build(setting, seed).state_dict() for seed in (1, 3))
@@ -42,7 +42,7 @@ def test_it_starts_from_the_classifier_with_a_head_for_each_seed(make_stage, mon
 
 def test_a_fine_tuned_detector_is_written_and_stays_near_the_classifier(make_stage):
     stage = make_stage(["all"], kit=("classifier",), learning_rate=1e-6, nesterov=True, phi_monotone=False)
-    step.main(stage)
+    network.main(stage)
     classifier = ResNet.from_pretrained(stage.read("models/classifier"))
     tuned = Detector.from_pretrained(stage.write() / "seed-1")
     assert 0 < (tuned.fc.weight - classifier.fc.weight).abs().max() < 1e-3
@@ -52,17 +52,17 @@ def test_a_fine_tuned_detector_is_written_and_stays_near_the_classifier(make_sta
 def test_a_classifier_of_other_sizes_is_refused(make_stage):
     message = r"models/classifier: its width is 8, and that of train.recipes.own is 16.*let the recipe stand under train.recipes.scratch"
     with pytest.raises(PenumbraError, match=message):
-        step.main(make_stage(["all"], kit=("classifier",), width=16))
+        network.main(make_stage(["all"], kit=("classifier",), width=16))
 
 
 def test_a_recipe_whose_kit_lacks_what_it_needs_says_what(make_stage):
     with pytest.raises(PenumbraError, match=r"train@badood-mid reads 0 files named 'controls/reconstruction'"):
-        step.main(make_stage(["all"], loss="uniform"))
+        network.main(make_stage(["all"], loss="uniform"))
 
 
 def test_sona_writes_a_history_of_its_own_losses_and_no_head(make_stage):
     stage = make_stage(["all"], kit=SONA, loss="uniform")
-    step.main(stage)
+    network.main(stage)
     history = pd.read_csv(stage.write() / "history.csv")
     assert list(history.columns) == ["seed", "epoch", "loss", "cross_entropy", "uniformity", "information", "val_accuracy"]
     expected = history.cross_entropy + 0.5 * history.uniformity + history.information
@@ -74,7 +74,7 @@ def test_reconstructions_of_training_images_are_id_images_with_the_label_of_thei
     seen = stop_at_training(monkeypatch)
     stage = make_stage(["all"], kit=SONA, loss="uniform")
     with pytest.raises(KeyboardInterrupt):
-        step.main(stage)
+        network.main(stage)
     (setting, _, outliers, _) = seen[0]
     reconstructions = read_table(stage.read("controls/reconstruction")).to_pylist()[:20]
     sources = [int(row["source_id"].split("/")[1]) for row in reconstructions]
@@ -93,15 +93,15 @@ def test_they_double_the_steps_of_an_epoch(make_stage, monkeypatch):
         return forward(self, images)
 
     monkeypatch.setattr(Detector, "forward_with_features", count)
-    step.main(make_stage(["all"], "with", kit=SONA, loss="uniform"))
-    step.main(make_stage(["all"], "without", loss="uniform", reconstructed=False))
+    network.main(make_stage(["all"], "with", kit=SONA, loss="uniform"))
+    network.main(make_stage(["all"], "without", loss="uniform", reconstructed=False))
     assert counts == [16] * (2 * 2 * (40 // 8)) + [16] * (2 * 2 * (20 // 8))
 
 
 def test_the_sources_of_selected_outliers_go_with_them(make_stage, monkeypatch):
     seen = stop_at_training(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        step.main(make_stage(["mid"], kit=SONA, loss="uniform"))
+        network.main(make_stage(["mid"], kit=SONA, loss="uniform"))
     assert seen[0][2].sources.tolist() == [1, 2, 4, 5, 7, 8, -1, -1]
 
 
@@ -117,30 +117,30 @@ def test_the_sources_of_selected_outliers_go_with_them(make_stage, monkeypatch):
 )
 def test_files_without_what_pairs_need_are_refused(make_stage, arguments, message):
     with pytest.raises(PenumbraError, match=message):
-        step.main(make_stage(["all"], kit=SONA, loss="uniform", **arguments))
+        network.main(make_stage(["all"], kit=SONA, loss="uniform", **arguments))
 
 
 def test_a_source_that_is_no_training_image_is_named(make_stage):
     stage = make_stage(["all"], kit=SONA, loss="uniform")
     stage.reads["images/train"] = stage.reads["images/val"]
     with pytest.raises(PenumbraError, match=r"source_id train/\d+ is no image of images/train"):
-        step.main(stage)
+        network.main(stage)
 
 
 def test_outliers_that_name_no_image_are_taken_unpaired(make_stage):
     stage = make_stage(["all"], kit=SONA, loss="uniform", sources=0, paired=False, information="outer_product")
-    step.main(stage)
+    network.main(stage)
     assert set(contents(stage.write())) >= {"seed-1/model.safetensors", "history.csv"}
 
 
 def test_whole_in_parts_and_resumed_sona_gives_the_same_bytes(make_stage, monkeypatch):
     """The state of CLUB's network and of its optimiser is resumed too."""
     whole = make_stage(["all"], "whole", kit=SONA, loss="uniform")
-    step.main(whole)
+    network.main(whole)
     parts = make_stage(["all"], "parts", kit=SONA, loss="uniform")
     for index in (1, 0):
-        step.main(replace(parts, part=(index, 2)))
-    step.main(parts)
+        network.main(replace(parts, part=(index, 2)))
+    network.main(parts)
 
     killed = make_stage(["all"], "killed", kit=SONA, loss="uniform")
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
@@ -154,8 +154,8 @@ def test_whole_in_parts_and_resumed_sona_gives_the_same_bytes(make_stage, monkey
 
     monkeypatch.setattr(loop, "accuracy", die_in_the_last_epoch)
     with pytest.raises(KeyboardInterrupt):
-        step.main(killed)
-    step.main(killed)
+        network.main(killed)
+    network.main(killed)
     assert contents(whole.write()) == contents(parts.write()) == contents(killed.write())
 
 
@@ -163,7 +163,7 @@ def test_reconstructions_that_the_recipe_leaves_out_do_not_reach_training(make_s
     """A preset without them needs no other dvc.yaml."""
     seen = stop_at_training(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        step.main(make_stage(["all"], kit=SONA, loss="uniform", reconstructed=False))
+        network.main(make_stage(["all"], kit=SONA, loss="uniform", reconstructed=False))
     assert len(seen[0][0].train) == TRAIN
 
 
@@ -172,7 +172,7 @@ def test_edited_test_images_are_refused(make_stage, loss):
     stage = make_stage(["all"], kit=() if loss == "energy" else SONA, loss=loss)
     write_images(stage.read("outliers/badood"), CANDIDATES, label=0, splits=("train", "test"))
     with pytest.raises(PenumbraError, match=r"badood.parquet: holds edited test images, .* Take test out of splits in synthesize"):
-        step.main(stage)
+        network.main(stage)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_loss_that_is_not_finite_names_the_recipe_and_what_to_lower(make_stage
 
     monkeypatch.setattr(loop, "uniform_losses", overflowing)
     with pytest.raises(PenumbraError, match=message):
-        step.main(make_stage(["all"], kit=SONA, loss="uniform"))
+        network.main(make_stage(["all"], kit=SONA, loss="uniform"))
 
 
 def test_detectors_of_one_seed_start_alike_whatever_their_information_term():
@@ -213,7 +213,7 @@ def test_nesterov_steps_further_along_the_gradient(make_stage):
     for nesterov in (False, True):
         place = f"nesterov-{nesterov}"
         stage = make_stage(["all"], place, method="none", nesterov=nesterov, epochs=1, warmup_epochs=0, batch_size=20, weight_decay=0.0)
-        step.main(stage)
+        network.main(stage)
         start = loop.build(loop.Setting("badood-mid", "own", stage.params.train.recipes.own, 0, *[_an_image()] * 2, 2, None), 1)
         moved.append(Detector.from_pretrained(stage.write() / "seed-1").fc.bias - start.fc.bias.detach())
     torch.testing.assert_close(moved[1], 1.9 * moved[0], rtol=1e-3, atol=1e-6)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from training_files import UNIFORM
 
-from penumbra.schema import UniformRecipe
 from penumbra.train.information import club_bound
+from penumbra.train.params import UniformRecipe
 from penumbra.train.uniform_loss import Information, uniform_losses, uniformity_loss
 
 P = UniformRecipe(**UNIFORM | {"beta": 0.5, "information_weight": 0.7, "club_steps": 3, "club_learning_rate": 0.05})

@@ -10,7 +10,7 @@ import pytest
 from dvc.utils.hydra import compose_and_dump
 
 from penumbra.errors import PenumbraError
-from penumbra.params import load
+from penumbra.experiment.load import load
 from penumbra.workflow.composition import nearest
 from penumbra.workflow.configure import configure
 

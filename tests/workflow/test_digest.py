@@ -151,13 +151,13 @@ def test_a_template_beside_the_code_counts(package):
 
 # every module of a step with a `main`
 PROGRAMS = {
-    f"{path.parent.name}.{path.stem}"
-    for path in (ROOT / "src/penumbra").glob("*/*.py")
+    ".".join(path.relative_to(ROOT / "src/penumbra").with_suffix("").parts)
+    for path in (ROOT / "src/penumbra").rglob("*.py")
     if path.parent.name != "workflow" and "\ndef main(stage: Stage)" in path.read_text()
 }
 
 
-EDITORS = {f"synthesize.{method}" for method in ("sona", "synood", "negatives")}
+EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan", "synthesize.negatives"}
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,9 @@ EDITORS = {f"synthesize.{method}" for method in ("sona", "synood", "negatives")}
             "synthesize/measures.py",
             "dim=1",
             "dim=-1",
-            {"synthesize.badood", *EDITORS},
+            {"synthesize.badood.plan", *EDITORS},
         ),
-        ("train/pool.py", "count >= len(rows)", "count > len(rows)", {"train.step", "train.clip"}),
+        ("train/pool.py", "count >= len(rows)", "count > len(rows)", {"train.network", "train.clip"}),
         ("filter/bands.py", "WIDTH = 40", "WIDTH = 30", {"filter.step"}),
         ("pretrain/mage.py", "WARM", "WARM", set()),
         ("report/page.py", '"held"', '"holds"', {"report.step"}),

@@ -14,7 +14,7 @@ from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 
 from miniature import Miniature
-from penumbra.params import known_leaves, load
+from penumbra.experiment.load import known_leaves, load
 
 ROOT = Path(__file__).parents[2]
 CONTENT = load(ROOT / "params.yaml")

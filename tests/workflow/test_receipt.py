@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from penumbra import params
 from penumbra.errors import PenumbraError
+from penumbra.experiment import load as params
 from penumbra.stage import Params, Stage
 from penumbra.workflow import code, contract, receipt
 

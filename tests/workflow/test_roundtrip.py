@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from penumbra.params import load
+from penumbra.experiment.load import load
 from penumbra.workflow.roundtrip import flow, reads_as, rewritten
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from miniature import ROOT, Miniature
-from penumbra.params import load
+from penumbra.experiment.load import load
 from penumbra.workflow import contract
 
 ALWAYS = {"code", "prepare", "synthesize-none", "benchmark", "report"}

@@ -18,7 +18,7 @@ def read_recipe(folder: str | os.PathLike) -> Any:
     """
     from pydantic import Field, TypeAdapter, ValidationError
 
-    from penumbra.schema import ClipRecipe, EnergyRecipe, UniformRecipe
+    from penumbra.train.params import ClipRecipe, EnergyRecipe, UniformRecipe
 
     kinds = TypeAdapter(Annotated[EnergyRecipe | UniformRecipe | ClipRecipe, Field(discriminator="loss")])
     try:

@@ -9,7 +9,7 @@ import pandas as pd
 from penumbra.seeds import derive
 
 if TYPE_CHECKING:
-    from penumbra.schema import Detector
+    from penumbra.train.params import Detector
 
 BANDS = ("low", "mid", "high")
 DISTANCES = ("distance_l2", "distance_cosine", "distance_mse", "distance_unit_l2")

@@ -5,7 +5,7 @@ import torch
 from penumbra.artifacts.features import write_features
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_table
-from penumbra.extract import units
+from penumbra.extract import engine
 from penumbra.models.clip import Clip
 from penumbra.runtime import setup
 from penumbra.stage import Stage
@@ -16,7 +16,7 @@ def main(stage: Stage) -> None:
     device = setup()
     clip = Clip.load(stage.read("models/clip"), device)
     files = stage.within("outliers", stage.params.synthesize)
-    made = units.collect(stage, files, clip.embed_images, device)
+    made = engine.collect(stage, files, clip.embed_images, device)
     if made is None:
         return
     with replace(stage.write()) as folder:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from penumbra.errors import PenumbraError
-from penumbra.extract import units
+from penumbra.extract import engine
 from penumbra.models.resnet import ResNet
 from penumbra.runtime import setup
 from penumbra.stage import Stage
@@ -30,4 +30,4 @@ def main(stage: Stage) -> None:
     """Write data/features/classifier.safetensors: `features` [N, D] and `label` [N], rows as in images/train."""
     device = setup()
     classifier = ResNet.from_pretrained(stage.read("models/classifier")).to(device)
-    units.run(stage, "features", lambda images: penultimate(classifier, images), device)
+    engine.run(stage, "features", lambda images: penultimate(classifier, images), device)

@@ -6,7 +6,7 @@ import torch
 
 from penumbra.artifacts.features import write_features
 from penumbra.artifacts.images import read_table
-from penumbra.extract import units
+from penumbra.extract import engine
 from penumbra.models.clip import Clip
 from penumbra.runtime import setup
 from penumbra.stage import Stage
@@ -23,7 +23,7 @@ def main(stage: Stage) -> None:
     device = setup()
     clip = Clip.load(stage.read("models/clip"), device)
     files = {name: stage.read(f"images/{name}") for name in FILES}
-    made = units.collect(stage, files, clip.embed_images, device)
+    made = engine.collect(stage, files, clip.embed_images, device)
     if made is None:
         return
     label = torch.tensor(_column(files["train"], "label"), dtype=torch.int64)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penumbra.score.assembly import run
+from penumbra.score.engine import run
 from penumbra.stage import Stage
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """synthesize-negatives: SynOOD's way, prompted by negative labels instead of context labels (SynOOD, Table 4)."""
 
 from penumbra.stage import Stage
-from penumbra.synthesize import synood
+from penumbra.synthesize.synood import plan as synood
 
 
 def main(stage: Stage) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from penumbra.stage import Stage
-from penumbra.train.assembly import run
+from penumbra.train.engine import run
 
 
 def main(stage: Stage) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from penumbra.artifacts.files import replace
-from penumbra.differences import PLACES, taken_over
 from penumbra.errors import PenumbraError
+from penumbra.experiment.differences import PLACES, taken_over
 from penumbra.workflow.contract import CODE, Contract, Entry, versions
 from penumbra.workflow.digest import Code, Meaning
 

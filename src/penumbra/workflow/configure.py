@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from penumbra.artifacts.files import replace
-from penumbra.params import load, validate
+from penumbra.experiment.load import load, validate
 from penumbra.workflow import changes
 from penumbra.workflow.composition import compose, groups
 from penumbra.workflow.roundtrip import rewritten

@@ -11,10 +11,11 @@ from typing import Any
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.recipes import contents, read_recipe
 from penumbra.errors import PenumbraError
-from penumbra.params import load as read_params
-from penumbra.params import typed
-from penumbra.schema import ClipRecipe, Experiment
+from penumbra.experiment.load import load as read_params
+from penumbra.experiment.load import typed
+from penumbra.experiment.schema import Experiment
 from penumbra.stage import Params, Stage
+from penumbra.train.params import ClipRecipe
 
 CONTRACT, PARAMETERS, CODE = Path("dvc.yaml"), Path("params.yaml"), Path("code.json")
 RESOLVED = Path(".penumbra/contract.json")
@@ -132,12 +133,18 @@ class Contract:
         return [other for other in self.stages.values() if any(meet(path, out) for path in entry.data for out in other.outputs)]
 
     def program(self, entry: Entry) -> str:
-        """The module whose `main` a stage runs: that of its kind, of CLIP where its detector is one, or of the step."""
-        if entry.step in ("train", "score") and not entry.kind:
+        """The module whose `main` a stage runs: STEP/KIND.py, STEP/KIND/plan.py (a room), or STEP/step.py where all stages run one.
+
+        Detectors are of two kinds: networks that see images, and CLIP models.
+        """
+        kind = entry.kind
+        if entry.step in ("train", "score") and not kind:
             recipe = self.experiment.recipes[self.experiment.train.detectors[entry.item].recipe]
-            return f"penumbra.{entry.step}.{'clip' if isinstance(recipe, ClipRecipe) else 'step'}"
-        own = SOURCE / entry.step / f"{entry.kind}.py"
-        return f"penumbra.{entry.step}.{entry.kind if entry.kind and own.exists() else 'step'}"
+            kind = "clip" if isinstance(recipe, ClipRecipe) else "network"
+        for name in (f"{kind}.plan", kind, "step"):
+            if name and (SOURCE / entry.step / f"{name.replace('.', '/')}.py").exists():
+                return f"penumbra.{entry.step}.{name}"
+        raise PenumbraError(f"dvc.yaml: stage {entry.name} has no program in {SOURCE / entry.step}.")
 
     def params(self, entry: Entry) -> Params:
         """The declared parameters as the schema's types; methods, recipes and presets without the kind they stand under.

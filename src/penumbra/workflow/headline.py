@@ -5,7 +5,7 @@ from pathlib import Path
 from penumbra.artifacts.tables import read_json
 from penumbra.dataset import data_set
 from penumbra.errors import PenumbraError
-from penumbra.params import validate
+from penumbra.experiment.load import validate
 
 COLUMNS = {"fpr95_id_tpr": "FPR95", "auroc": "AUROC", "aupr_out": "AUPR-out"}
 

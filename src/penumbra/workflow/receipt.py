@@ -16,7 +16,7 @@ from typing import Any
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.tables import read_json
 from penumbra.errors import PenumbraError
-from penumbra.params import load
+from penumbra.experiment.load import load
 from penumbra.stage import Stage
 from penumbra.workflow import code
 from penumbra.workflow.contract import CODE, PARAMETERS, Contract, Entry, dig

@@ -19,7 +19,7 @@ from penumbra.stage import Params, Stage
 from penumbra.synthesize.levels import levels_of
 from penumbra.synthesize.measures import distances
 from penumbra.synthesize.pipeline import draw_pixels, encoded, resized, to_pixels
-from penumbra.synthesize.synood import BLOCK, Source
+from penumbra.synthesize.synood.plan import BLOCK, Source
 
 DECODED = 2  # images that a GPU decodes and differentiates at a time: a 512 x 512 one takes gigabytes
 

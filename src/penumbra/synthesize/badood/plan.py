@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from penumbra.artifacts.features import read_sample_ids
 from penumbra.stage import Stage
-from penumbra.synthesize import blocks
+from penumbra.synthesize import engine
 
 BLOCK = 256  # candidates in a unit of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
@@ -70,12 +70,12 @@ def main(stage: Stage) -> None:
     """
 
     def load() -> Callable[[Sequence[Candidate]], Iterator[dict]]:
-        from penumbra.synthesize.badood_units import open_blocks  # assembling needs no torch
+        from penumbra.synthesize.badood.draw import open_blocks  # assembling needs no torch
 
         return open_blocks(stage)
 
     p = stage.params.synthesize[stage.item]
     candidates = plan(len(read_sample_ids(stage.read("features/encoder"))), p.per_image, p.scales)
-    if blocks.run(stage, candidates, BLOCK, COLUMNS, load):
+    if engine.run(stage, candidates, BLOCK, COLUMNS, load):
         _report(stage)
         stage.finish()

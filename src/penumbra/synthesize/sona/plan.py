@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from penumbra.artifacts.images import read_table
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import blocks
+from penumbra.synthesize import engine
 
 BLOCK = 64  # images in a unit of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
@@ -77,11 +77,11 @@ def main(stage: Stage) -> None:
     """
 
     def load() -> Callable[[Sequence[Source]], Iterator[dict]]:
-        from penumbra.synthesize.sona_units import open_blocks  # assembling needs no torch
+        from penumbra.synthesize.sona.draw import open_blocks  # assembling needs no torch
 
         return open_blocks(stage)
 
     sources = _sources(stage, stage.params.synthesize[stage.item])
-    if blocks.run(stage, sources, BLOCK, COLUMNS, load):
+    if engine.run(stage, sources, BLOCK, COLUMNS, load):
         _report(stage)
         stage.finish()

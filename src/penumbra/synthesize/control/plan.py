@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from penumbra.artifacts.images import read_table
 from penumbra.stage import Stage
-from penumbra.synthesize import blocks
+from penumbra.synthesize import engine
 
 BLOCK = 64  # images in a unit of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
@@ -84,5 +84,5 @@ def main(stage: Stage) -> None:
 
     A block of images is a unit: a killed job goes on after the last whole one.
     """
-    if blocks.run(stage, plan(stage), BLOCK, COLUMNS, lambda: open_blocks(stage), output="controls"):
+    if engine.run(stage, plan(stage), BLOCK, COLUMNS, lambda: open_blocks(stage), output="controls"):
         stage.finish()

@@ -15,7 +15,7 @@ from penumbra.complexity import bytes_per_pixel, most_detailed
 from penumbra.errors import PenumbraError
 from penumbra.seeds import derive
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import blocks
+from penumbra.synthesize import engine
 
 BLOCK = 64  # images in a unit of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
@@ -154,11 +154,11 @@ def main(stage: Stage) -> None:
     """
 
     def load() -> Callable[[Sequence[Source]], Iterator[dict]]:
-        from penumbra.synthesize.synood_units import open_blocks  # assembling needs no torch
+        from penumbra.synthesize.synood.draw import open_blocks  # assembling needs no torch
 
         return open_blocks(stage, sources)
 
     sources = plan(stage, stage.params.synthesize[stage.item])
-    if blocks.run(stage, sources, BLOCK, COLUMNS, load):
+    if engine.run(stage, sources, BLOCK, COLUMNS, load):
         _report(stage)
         stage.finish()

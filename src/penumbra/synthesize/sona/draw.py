@@ -22,7 +22,7 @@ from penumbra.synthesize.illustration import Film
 from penumbra.synthesize.levels import levels_of
 from penumbra.synthesize.measures import distances
 from penumbra.synthesize.pipeline import draw_pixels, encoded, resized
-from penumbra.synthesize.sona import BLOCK, Source
+from penumbra.synthesize.sona.plan import BLOCK, Source
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from penumbra.consistency import faults
-from penumbra.differences import expand, inherited, unlike
 from penumbra.errors import PenumbraError
-from penumbra.schema import Experiment
+from penumbra.experiment.consistency import faults
+from penumbra.experiment.differences import expand, inherited, unlike
+from penumbra.experiment.schema import Experiment
 
 TYPES = {
     "int_type": "a whole number",

@@ -14,7 +14,7 @@ from penumbra.models.moco import MoCoEncoder
 from penumbra.models.rdm import RDM
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Stage
-from penumbra.synthesize.badood import BLOCK, Candidate
+from penumbra.synthesize.badood.plan import BLOCK, Candidate
 from penumbra.synthesize.candidates import Streams, draw_images, guide
 from penumbra.synthesize.measures import distances
 

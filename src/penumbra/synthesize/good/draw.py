@@ -21,7 +21,7 @@ from penumbra.models.resnet import ResNet, energy
 from penumbra.noise import SampleNoise
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
-from penumbra.synthesize.good import BLOCK, Candidate
+from penumbra.synthesize.good.plan import BLOCK, Candidate
 
 DECODED = 2  # images that a GPU decodes and differentiates at a time: a 512 x 512 one takes gigabytes
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from penumbra.artifacts.captions import concepts
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import blocks
+from penumbra.synthesize import engine
 
 BLOCK = 64  # candidates in a unit of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
@@ -94,12 +94,12 @@ def main(stage: Stage) -> None:
     """
 
     def load() -> Callable[[Sequence[Candidate]], Iterator[dict]]:
-        from penumbra.synthesize.good_units import open_blocks  # assembling needs no torch
+        from penumbra.synthesize.good.draw import open_blocks  # assembling needs no torch
 
         return open_blocks(stage)
 
     classes = len(concepts(stage.read("images/train")))
     candidates = plan(stage.params.synthesize[stage.item].guidances, classes)
-    if blocks.run(stage, candidates, BLOCK, COLUMNS, load):
+    if engine.run(stage, candidates, BLOCK, COLUMNS, load):
         _report(stage)
         stage.finish()

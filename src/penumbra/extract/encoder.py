@@ -1,6 +1,6 @@
 """extract@encoder: the standardised representation of every ID training image."""
 
-from penumbra.extract import units
+from penumbra.extract import engine
 from penumbra.models.moco import MoCoEncoder
 from penumbra.runtime import setup
 from penumbra.stage import Stage
@@ -10,4 +10,4 @@ def main(stage: Stage) -> None:
     """Write data/features/encoder.safetensors: `representation` [N, D] and `label` [N], rows as in images/train."""
     device = setup()
     encoder = MoCoEncoder.from_pretrained(stage.read("models/encoder")).to(device)
-    units.run(stage, "representation", encoder.represent, device)
+    engine.run(stage, "representation", encoder.represent, device)

@@ -1,0 +1,64 @@
+"""The shape of params.yaml as a whole: one section for each step, whose types stand in the rooms of the steps. No key has a default."""
+
+from typing import Literal
+
+from penumbra.benchmark.params import Benchmark
+from penumbra.calibrate.params import Calibrate
+from penumbra.extract.params import Extract
+from penumbra.filter.params import Filter
+from penumbra.prepare.params import Prepare
+from penumbra.pretrain.params import Pretrain
+from penumbra.report.params import Report
+from penumbra.score.params import Score
+from penumbra.synthesize.badood.params import BadOod
+from penumbra.synthesize.control.params import Control
+from penumbra.synthesize.good.params import Good
+from penumbra.synthesize.sona.params import Sona
+from penumbra.synthesize.synood.params import SynOod, SynOodNegatives
+from penumbra.train.params import ClipRecipe, Recipe, Train
+from penumbra.values import Item, Natural, Pixels, Section
+
+
+class Common(Section):
+    seed: Natural
+    kernels: Literal["portable", "native"]
+    image_size: Pixels
+
+
+class Synthesize(Section):
+    """Methods, and under each its variants by name."""
+
+    badood: dict[Item, BadOod]
+    good: dict[Item, Good]
+    sona: dict[Item, Sona]
+    synood: dict[Item, SynOod]
+    negatives: dict[Item, SynOodNegatives]
+    control: dict[Literal["reconstruction", "repainting"], Control]
+
+
+class Experiment(Section):
+    """params.yaml as a whole."""
+
+    common: Common
+    prepare: Prepare
+    pretrain: Pretrain
+    extract: Extract
+    synthesize: Synthesize
+    train: Train
+    calibrate: dict[Item, Calibrate]
+    filter: dict[Item, Filter]
+    score: Score
+    benchmark: Benchmark
+    report: Report
+
+    @property
+    def methods(self) -> dict[str, BadOod | Good | Sona | SynOod]:
+        """Every variant of every method that makes outliers, by its name."""
+        kinds = ("badood", "good", "sona", "synood", "negatives")
+        return {name: variant for kind in kinds for name, variant in self.synthesize[kind].items()}
+
+    @property
+    def recipes(self) -> dict[str, Recipe | ClipRecipe]:
+        """Every recipe by its name."""
+        kinds = self.train.recipes
+        return {name: recipe for kind in type(kinds).model_fields for name, recipe in kinds[kind].items()}

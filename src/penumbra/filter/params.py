@@ -1,0 +1,10 @@
+"""Parameters of filter."""
+
+from penumbra.values import Interval, Item, Section
+
+
+class Filter(Section):
+    """Bounds of the mid band, by the calibrated confidence of a detector."""
+
+    judge: Item
+    mid: Interval

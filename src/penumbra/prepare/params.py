@@ -1,0 +1,81 @@
+"""Parameters of prepare, and what they must satisfy together."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import MinLen
+
+from penumbra.values import Count, Fault, Name, Names, Positive, Section, Share, ShareAboveZero, Text
+
+if TYPE_CHECKING:
+    from penumbra.experiment.schema import Experiment
+
+
+Source = Literal["digits", "folder", "imglist", "cifar10", "cifar100", "glyphs", "photos", "textures", "noise"]
+ShiftKind = Literal["rotation", "blur", "contrast", "noise"]
+
+
+class ImageSource(Section):
+    source: Source
+    path: Text | None
+    root: Text | None
+    classes: Names | None
+
+
+class IdSource(ImageSource):
+    val_share: ShareAboveZero
+    test_share: ShareAboveZero
+
+
+class OodSource(ImageSource):
+    limit: Count | None
+
+
+class Shift(Section):
+    strengths: Count
+    limit: Count | None
+    kinds: dict[ShiftKind, Positive]
+
+
+class Prepare(Section):
+    id: IdSource
+    near: Annotated[dict[Name, OodSource], MinLen(1)]
+    far: Annotated[dict[Name, OodSource], MinLen(1)]
+    shift: Shift
+    calibration: Annotated[dict[Name, OodSource], MinLen(1)]
+    world: dict[Name, OodSource]
+    quarantine_limit: Share
+
+
+ON_DISK = ("folder", "imglist", "cifar10", "cifar100")
+
+
+def _sections(experiment: "Experiment") -> dict[str, ImageSource]:
+    prepare = experiment.prepare
+    groups = {"near": prepare.near, "far": prepare.far, "calibration": prepare.calibration, "world": prepare.world}
+    return {"id": prepare.id} | {f"{group}.{name}": source for group, sources in groups.items() for name, source in sources.items()}
+
+
+def sources(experiment: "Experiment") -> Iterator[Fault]:
+    prepare = experiment.prepare
+    for key, source in _sections(experiment).items():
+        if source.source in ON_DISK and source.path is None:
+            yield f"prepare.{key}.path", f"must be where the images of source {source.source} lie"
+    if prepare.id.classes is not None and len(prepare.id.classes) < 2:
+        yield "prepare.id.classes", "must name two classes at least"
+    if prepare.id.val_share + prepare.id.test_share >= 1:
+        yield "prepare.id.test_share", f"must be below {1 - prepare.id.val_share:g}: with val_share it leaves nothing to train on"
+    for name in prepare.near.keys() & prepare.far.keys():
+        yield f"prepare.far.{name}", "must have another name than the near test set"
+
+
+def disjoint(experiment: "Experiment") -> Iterator[Fault]:
+    """Two test sets may share classes of a source; every other pair of sections may not."""
+    for (first, one), (second, other) in combinations(_sections(experiment).items(), 2):
+        tests = {first.split(".")[0], second.split(".")[0]} <= {"near", "far"}
+        unset = one.source in ON_DISK and one.path is None
+        if tests or unset or (one.source, one.path) != (other.source, other.path):
+            continue
+        if one.classes is None or other.classes is None or set(one.classes) & set(other.classes):
+            yield f"prepare.{second}.classes", f"must have no class of source {one.source} in common with prepare.{first}"

@@ -1,0 +1,1 @@
+"""ID images that a pipeline encodes and decodes, unchanged."""

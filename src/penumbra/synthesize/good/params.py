@@ -1,0 +1,57 @@
+"""Parameters of GOOD."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import MinLen
+
+from penumbra.values import Count, Fault, Name, Natural, NotNegative, Pixels, Positive, Section, Share, Template
+
+if TYPE_CHECKING:
+    from penumbra.experiment.schema import Experiment
+
+
+Ramp = Literal["increase", "decrease", "constant"]
+
+
+class Strengths(Section):
+    """One guidance of GOOD and the strengths that it is sampled at; log f = energy * E + knn * D_k."""
+
+    energy: NotNegative
+    knn: NotNegative
+    rho: Annotated[list[NotNegative], MinLen(1)]
+    mu: Annotated[list[NotNegative], MinLen(1)]
+    grid: bool
+    gamma: NotNegative
+    per_class: Natural
+
+
+class Good(Section):
+    method: ClassVar[str] = "good"
+    prompt: Template
+    steps: Count
+    guidance_scale: NotNegative
+    eta: Share
+    recurrences: Count
+    iterations: Count
+    draws: Count
+    rho_schedule: Ramp
+    mu_schedule: Ramp
+    gamma_schedule: Literal["decrease", "constant"]
+    clip: Positive | None
+    pndm: bool
+    knn_k: Count
+    knn_log: bool
+    classifier_size: Pixels
+    classifier_range: Literal["unit", "symmetric"]
+    guidances: Annotated[dict[Name, Strengths], MinLen(1)]
+
+
+def faults(experiment: "Experiment") -> Iterator[Fault]:
+    for name, method in experiment.synthesize.good.items():
+        for guidance, strengths in method.guidances.items():
+            key = f"synthesize.good.{name}.guidances.{guidance}"
+            if not strengths.grid and len(strengths.rho) != len(strengths.mu):
+                yield f"{key}.mu", f"must have {len(strengths.rho)} values, one for each of rho, where grid is false"
+            if strengths.energy == strengths.knn == 0 and any(strengths.rho + strengths.mu):
+                yield f"{key}.energy", "must be above 0, or knn must: there is nothing to guide by"
