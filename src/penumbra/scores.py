@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra.errors import PenumbraError
-from penumbra.models.resnet import energy
+from penumbra.logits import energy
 
 QUERY_BLOCK = 1024
 BANK_BLOCK = 65536

@@ -15,7 +15,8 @@ from penumbra.errors import PenumbraError
 from penumbra.filter import step
 from penumbra.filter.bands import bands, histogram, suggestion
 from penumbra.filter.params import Filter
-from penumbra.models.resnet import Detector, energy
+from penumbra.logits import energy
+from penumbra.models.resnet import Detector
 from penumbra.stage import Params, Stage
 
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}

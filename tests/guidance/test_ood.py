@@ -10,9 +10,10 @@ from penumbra import scores
 from penumbra.errors import PenumbraError
 from penumbra.guidance import ood
 from penumbra.guidance.tfg import Guidance, clean_gradient, guided_sample
+from penumbra.logits import energy
 from penumbra.models.imagenet import MEAN, STD
 from penumbra.models.latent import LatentDiffusion
-from penumbra.models.resnet import ResNet, energy
+from penumbra.models.resnet import ResNet
 from penumbra.noise import SampleNoise
 from tiny_pipeline import write_tiny_pipeline
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from penumbra.logits import energy
 from penumbra.models.gradcam import deepest_layer, grad_cam
-from penumbra.models.resnet import ResNet, energy
+from penumbra.models.resnet import ResNet
 
 ARCHITECTURE = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "classes": 3}
 

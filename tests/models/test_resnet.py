@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from penumbra.errors import PenumbraError
+from penumbra.logits import energy
 from penumbra.models.imagenet import MEAN, STD
 from penumbra.models.inference import Inference
-from penumbra.models.resnet import Detector, Phi, ResNet, energy
+from penumbra.models.resnet import Detector, Phi, ResNet
 from penumbra.models.vision import resnet
 
 IMAGENET_STEM = {"width": 64, "stem_kernel": 7, "stem_stride": 2, "stem_pool": True}

@@ -13,8 +13,9 @@ from penumbra.artifacts.features import write_features
 from penumbra.artifacts.images import ImageWriter, decode, encode
 from penumbra.errors import PenumbraError
 from penumbra.guidance.diffusion import ddim_step
+from penumbra.logits import energy
 from penumbra.models.latent import LatentDiffusion
-from penumbra.models.resnet import ResNet, energy
+from penumbra.models.resnet import ResNet
 from penumbra.noise import SampleNoise
 from penumbra.scores import knn
 from penumbra.stage import Params, Stage

@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from penumbra.models.resnet import Phi, energy
+from penumbra.logits import energy
+from penumbra.models.resnet import Phi
 from penumbra.train.energy_loss import energy_losses, uncertainty_loss
 
 

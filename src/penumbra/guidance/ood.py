@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra.errors import PenumbraError
-from penumbra.models.resnet import ResNet, energy
+from penumbra.logits import energy
+from penumbra.models.resnet import ResNet
 
 Weight = float | Tensor  # one for all samples, or one for each: [B]
 

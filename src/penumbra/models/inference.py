@@ -11,7 +11,8 @@ from torch import Tensor
 from penumbra.artifacts.detectors import saved_seeds
 from penumbra.artifacts.images import iter_pixels, read_table
 from penumbra.errors import PenumbraError
-from penumbra.models.resnet import Detector, energy
+from penumbra.logits import energy
+from penumbra.models.resnet import Detector
 from penumbra.runtime import inference_batch
 
 BATCH = 512

@@ -99,11 +99,6 @@ class ResNet(Saved, resnet.ResNet):
         return self.forward_with_features(images)[0]
 
 
-def energy(logits: Tensor) -> Tensor:
-    """Free energy [B] of logits [B, N], E = -log sum_n exp f_n (Bad-OOD eq. 3); higher = more OOD."""
-    return -torch.logsumexp(logits, dim=1)
-
-
 class Phi(nn.Module):
     """The nonlinear head phi (Bad-OOD eq. 4, GOOD eq. 8): energy [B] -> log-odds of being OOD [B].
 

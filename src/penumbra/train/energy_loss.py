@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from penumbra.models.resnet import energy
+from penumbra.logits import energy
 
 
 def uncertainty_loss(log_odds: Tensor, is_ood: Tensor, reduction: str = "sum_of_means") -> Tensor:

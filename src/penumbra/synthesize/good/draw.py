@@ -15,9 +15,10 @@ from penumbra.errors import PenumbraError
 from penumbra.guidance.diffusion import classifier_free
 from penumbra.guidance.ood import Probe, kth_distance, latent_log_f
 from penumbra.guidance.tfg import Guidance, guided_sample, repeated
+from penumbra.logits import energy
 from penumbra.models.gradcam import grad_cam
 from penumbra.models.latent import Grid, LatentDiffusion
-from penumbra.models.resnet import ResNet, energy
+from penumbra.models.resnet import ResNet
 from penumbra.noise import SampleNoise
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
