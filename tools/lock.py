@@ -3,6 +3,9 @@
 torch comes in two builds, so it has two locks of its own beside requirements.lock, of which `make` installs one:
 requirements-torch-cpu.lock, where a CPU build (`torch-X.Y.Z+cpu-*.whl`) can be found, else requirements-torch.lock, the
 package index's build with its CUDA libraries. CPU builds are looked for in the folders that PIP_FIND_LINKS names.
+
+What is locked stays as it is where pyproject.toml allows it: a new version of a library changes what stages compute. `python
+tools/lock.py --upgrade`, or `--upgrade-package NAME`, takes the newest.
 """
 
 import hashlib
@@ -10,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -20,8 +24,11 @@ def main() -> None:
     """Compile, split, write."""
     command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--extra", "dev", "--universal", "--quiet"]
     command += ["--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate", *sys.argv[1:]]
-    compiled = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    requirements = re.split(r"\n(?=\S)", compiled.strip())
+    with tempfile.TemporaryDirectory() as folder:
+        compiled = Path(folder) / "all.lock"
+        compiled.write_text("".join((ROOT / name).read_text() for name in ("requirements.lock", "requirements-torch.lock")))
+        subprocess.run([*command, "--output-file", str(compiled)], cwd=ROOT, check=True)
+        requirements = re.split(r"\n(?=\S)", compiled.read_text().strip())
     version = next(r for r in requirements if r.startswith("torch==")).split()[0]
     write("requirements.lock", [r for r in requirements if not TORCH.match(r)])
     write("requirements-torch.lock", [r for r in requirements if TORCH.match(r)])

@@ -8,7 +8,7 @@ from PIL import Image
 from penumbra.artifacts.captions import concepts, read_captions
 from penumbra.artifacts.images import ImageWriter, encode
 from penumbra.artifacts.vocabulary import captions, vocabulary
-from penumbra.prepare.disk import folder
+from penumbra.prepare.sources import folder
 from penumbra.stage import Params
 
 COLUMNS = {"label": pa.int64(), "class": pa.string(), "caption": pa.string()}
@@ -21,7 +21,7 @@ def photos(tmp_path):
         path = tmp_path / "photos" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (4, 4)).save(path)
-    records = list(folder(Params({"path": str(tmp_path / "photos"), "classes": None}), "prepare.id", 0))
+    records = list(folder.read(Params({"path": str(tmp_path / "photos"), "classes": None}), "prepare.id", 0))
     names = sorted({record.class_name for record in records})
     with ImageWriter(tmp_path / "train.parquet", COLUMNS, {"classes": names}) as writer:
         for record in records:

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,6 @@ from penumbra.artifacts.images import read_pixels, read_provenance, read_table
 from penumbra.errors import PenumbraError
 from penumbra.prepare import ingest
 from penumbra.prepare.record import Record
-from penumbra.prepare.sources import SOURCES
 from penumbra.prepare.step import COLUMNS, SECTIONS, main
 from penumbra.seeds import derive
 from penumbra.stage import Stage
@@ -170,13 +170,13 @@ def test_flat_folder_is_good_enough_for_a_test_set(make_stage, class_folder):
     assert [row["class"] for row in rows(stage, "ood") if row["set"] == "foxes"] == [""] * 3
 
 
-def test_new_source_is_one_function_and_its_official_test_part_is_only_tested_on(make_stage, monkeypatch: pytest.MonkeyPatch):
+def test_new_source_is_one_module_and_its_official_test_part_is_only_tested_on(make_stage, monkeypatch: pytest.MonkeyPatch):
     def toy(spec, key: str, seed: int):
         for index, (official, name) in enumerate(itertools.product(["train", "test"] * 6, spec.classes)):
             pixels = np.random.default_rng(derive(name, index)).integers(0, 256, (8, 8, 3), dtype=np.uint8)
             yield Record(f"{official}/{index}", name, partial(Image.fromarray, pixels), official=official)
 
-    monkeypatch.setitem(SOURCES, "toy", toy)
+    monkeypatch.setitem(sys.modules, "penumbra.prepare.sources.toy", SimpleNamespace(read=toy))
     stage = make_stage(
         id=id_spec("toy", classes=["a", "b"]), near={"toys": spec("toy", classes=["c"])}, calibration={"toys": spec("toy", classes=["d"])}
     )

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 from sections import spec
 
 from penumbra.errors import PenumbraError
-from penumbra.prepare.glyphs import FONTS
+from penumbra.prepare.params import OodSource
 from penumbra.prepare.pixels import load_pixels
-from penumbra.prepare.sources import SOURCES, read_source
+from penumbra.prepare.sources import NAMES, read_source
+from penumbra.prepare.sources.glyphs import FONTS
 
 
 def records(*args, **options) -> list:
@@ -148,8 +150,9 @@ def test_unknown_class_is_named_with_the_choices(source: str, classes: list[str]
 
 
 def test_unknown_source_is_named_with_the_choices():
-    with pytest.raises(PenumbraError, match=", ".join(SOURCES)):
-        records("imagenet")
+    assert {"digits", "folder", "imglist"} < set(NAMES)
+    with pytest.raises(ValidationError, match=", ".join(f"'{name}'" for name in NAMES[:-1])):
+        OodSource(source="imagenet", path=None, root=None, classes=None, limit=None)
 
 
 class Bomb:

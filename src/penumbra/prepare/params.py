@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import MinLen
 
+from penumbra.prepare.sources import NAMES
 from penumbra.values import Count, Fault, Name, Names, Positive, Section, Share, ShareAboveZero, Text
 
 if TYPE_CHECKING:
     from penumbra.experiment.schema import Experiment
 
 
-Source = Literal["digits", "folder", "imglist", "cifar10", "cifar100", "glyphs", "photos", "textures", "noise"]
+Source = Literal[*NAMES]
 ShiftKind = Literal["rotation", "blur", "contrast", "noise"]
 
 

@@ -1,11 +1,14 @@
 """The contract between a source of images and the rest of the step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image
 
 from penumbra.errors import PenumbraError
+from penumbra.seeds import derive
+from penumbra.stage import Params
 
 
 class Unusable(Exception):
@@ -54,3 +57,26 @@ def choose(wanted: Sequence[str] | None, available: Sequence[str], key: str) -> 
     if missing:
         raise PenumbraError(f"prepare.{key}.classes: {missing} not in the source. Choose from {list(available)[:40]}.")
     return list(wanted or available)
+
+
+def take_turns(spec: Params, key: str, seed: int, classes: Sequence[str]) -> Iterator[tuple[str, str, int]]:
+    """Source id, class and seed of `spec.limit` images to render; the classes take turns."""
+    if spec.limit is None:
+        raise PenumbraError(f"prepare.{key}.limit: null, but this source is rendered and never ends. Give a number.")
+    for index in range(spec.limit):
+        name = classes[index % len(classes)]
+        source_id = f"{spec.source}/{name}/{index:05d}"
+        yield source_id, name, derive(seed, "prepare", key, source_id)
+
+
+def existing(path: str | None, key: str) -> Path:
+    if path is None:
+        raise PenumbraError(f"prepare.{key}: this source lies on disk and needs a path.")
+    if not Path(path).exists():
+        raise PenumbraError(f"prepare.{key}: {path} does not exist. Correct the path or put the data there.")
+    return Path(path)
+
+
+def caption_of(class_name: str) -> str:
+    """What images of a class show, in words that fit into any prompt: prompts have their own words around it."""
+    return class_name.replace("_", " ")

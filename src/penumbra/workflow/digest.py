@@ -5,8 +5,10 @@ ours in it counts as the digest of what it names, and a name of a library as its
 meaning, wherever it stands: a comment, a new line or the move of a helper changes nothing, and a new value of a constant changes
 exactly what uses it.
 
-A local name that a global one has, too, counts as the global one: that may name too much, never too little. Not seen is what no
-name leads to: methods of a value that a program is only handed (as it is handed its `Stage`), and modules named in strings.
+A local name that a global one has, too, counts as the global one: that may name too much, never too little. A registry imports the
+module that a parameter names, `import_module(f"penumbra.scores.{name}")`: this counts as all modules of such a name, or as those that
+the parameters of the stage choose. Not seen is what no name leads to: methods of a value that a program is only handed (as it is
+handed its `Stage`).
 """
 
 import ast
@@ -14,10 +16,12 @@ import functools
 import hashlib
 import re
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
+
+from penumbra.workflow.source import Module, is_text, only_for_types, read, registry_of
 
 PACKAGE = "penumbra"
 ITSELF = "itself "
@@ -34,21 +38,17 @@ class Meaning:
     recursive: frozenset[Place] = frozenset()  # places that stand for themselves in the digest, because they were still being read
 
 
-@dataclass
-class Module:
-    """A source file: statements by the names that they define, what imports make of names, and the other statements."""
-
-    path: Path
-    found: dict[str, list[ast.stmt]] = field(default_factory=dict)
-    imports: dict[str, set[str]] = field(default_factory=dict)
-    effects: list[ast.stmt] = field(default_factory=list)
-
-
 class Code:
-    """The source files of the package below a folder."""
+    """The source files of the package below a folder.
 
-    def __init__(self, source: Path):
+    Args:
+        source: the folder.
+        chosen: of a registry ("penumbra.losses"), the modules that may be imported from it; others may import all of theirs.
+    """
+
+    def __init__(self, source: Path, chosen: Mapping[str, Collection[str]] | None = None):
         self.source = source
+        self.chosen = chosen or {}
         self._modules: dict[str, Module | None] = {}
         self._known: dict[Place, Meaning] = {}
         self._reading: list[Place] = []
@@ -119,6 +119,13 @@ class Code:
         """Whether a full name is that of a source file of the package."""
         return target.split(".")[0] == PACKAGE and self._module(target) is not None
 
+    def registered(self, package: str, rest: str) -> list[str]:
+        """The modules PACKAGE.NAME + rest that exist, by the names that a registry may be asked for."""
+        folder = self.source.joinpath(*package.split("."))
+        names = self.chosen.get(package) or {path.stem for path in folder.iterdir() if not path.name.startswith("_")}
+        found = [f"{package}.{name.replace('-', '_')}{rest}" for name in names]
+        return sorted(module for module in found if self._module(module) is not None)
+
     def module(self, name: str) -> Module:
         """A source file by its module's name; it must exist."""
         return self._module(name)
@@ -142,7 +149,7 @@ class Code:
         if name not in self._modules:
             path = self.source.joinpath(*name.split("."))
             files = [file for file in (path / "__init__.py", path.with_suffix(".py")) if name and file.is_file()]
-            self._modules[name] = _read(files[0], name) if files else None
+            self._modules[name] = read(files[0], name) if files else None
         return self._modules[name]
 
 
@@ -161,10 +168,13 @@ class _Reader:
             return f"[{','.join(map(self.text, node))}]"
         if not isinstance(node, ast.AST):
             return repr(node)
-        if isinstance(node, ast.Import | ast.ImportFrom) or _only_for_types(node):
+        if isinstance(node, ast.Import | ast.ImportFrom) or only_for_types(node):
             return ""
         if isinstance(node, ast.Name | ast.Attribute) and (known := self._named(node)):
             return known
+        if (registry := registry_of(node)) is not None:
+            modules = self.code.registered(*registry)
+            return ",".join(f"{module}={self._joined([(module, '*')], [])}" for module in modules)
         fields = ((name, value) for name, value in ast.iter_fields(node) if name not in ("annotation", "returns", "type_comment", "ctx"))
         return f"{type(node).__name__}({','.join(f'{name}={self.text(_body(node, name, value))}' for name, value in fields)})"
 
@@ -204,65 +214,7 @@ class _Reader:
 def _body(node: ast.AST, name: str, value: object) -> object:
     """The statements of a body without its docstring."""
     documented = isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and name == "body"
-    return value[1:] if documented and _is_text(value[0]) else value
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def _only_for_types(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-
-
-def _read(path: Path, name: str) -> Module:
-    module = Module(path)
-    tree = ast.parse(path.read_bytes(), str(path))
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in _walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                bound = alias.asname or alias.name.split(".")[0]
-                module.imports.setdefault(bound, set()).add(alias.name if alias.asname else alias.name.split(".")[0])
-                if not alias.asname and "." in alias.name:
-                    module.imports.setdefault(f"import {alias.name}", set()).add(alias.name)
-        elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            origin = ".".join([*parents, *([node.module] if node.module else [])])
-            for alias in node.names:
-                module.imports.setdefault(alias.asname or alias.name, set()).add(f"{origin}.{alias.name}")
-    for statement in tree.body:
-        names = _defines(statement)
-        for each in names:
-            module.found.setdefault(each, []).append(statement)
-        if (
-            not names
-            and not isinstance(statement, ast.Import | ast.ImportFrom)
-            and not _is_text(statement)
-            and not _only_for_types(statement)
-        ):
-            module.effects.append(statement)
-    return module
-
-
-def _walk(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that are for type checkers alone."""
-    waiting = [tree]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting += node.orelse if _only_for_types(node) else ast.iter_child_nodes(node)
-
-
-def _defines(statement: ast.stmt) -> list[str]:
-    """The names that a statement of a module defines."""
-    if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        return [statement.name]
-    if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign):
-        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        flat = [each for target in targets for each in (target.elts if isinstance(target, ast.Tuple | ast.List) else [target])]
-        return [each.id for each in flat] if all(isinstance(each, ast.Name) for each in flat) else []
-    return []
+    return value[1:] if documented and is_text(value[0]) else value
 
 
 def _hash(*parts: str) -> str:

@@ -19,7 +19,7 @@ def from_counts(counts: np.ndarray) -> Image.Image:
     return Image.fromarray(np.round(counts * (255 / INK)).astype(np.uint8))
 
 
-def digits(spec: Params, key: str, seed: int) -> Iterator[Record]:
+def read(spec: Params, key: str, seed: int) -> Iterator[Record]:
     """The 1,797 digits, classes '0' to '9', white on black."""
     from sklearn.datasets import load_digits
 

@@ -8,9 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from penumbra.errors import PenumbraError
-from penumbra.prepare.digits import CELLS, from_counts
-from penumbra.prepare.record import Record
-from penumbra.prepare.rendered import take_turns
+from penumbra.prepare.record import Record, take_turns
+from penumbra.prepare.sources.digits import CELLS, from_counts
 from penumbra.stage import Params
 
 FONTS = {  # text fonts only: matplotlib's other ones hold symbols
@@ -74,7 +73,7 @@ def _caption(char: str, style: str) -> str:
     return f"{kind} in {style}"
 
 
-def glyphs(spec: Params, key: str, seed: int) -> Iterator[Record]:
+def read(spec: Params, key: str, seed: int) -> Iterator[Record]:
     """Letters and signs, one class per character, white on black; the font is drawn for each image.
 
     Raises:
