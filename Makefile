@@ -30,7 +30,7 @@ test: $(READY)
 	@pytest -n 2 --dist worksteal
 
 lint: $(READY)
-	ruff check . && ruff format --check . && snakefmt --check Snakefile rules
+	ruff check . && ruff format --check . && snakefmt --check Snakefile rules && lint-imports
 
 lock: $(READY)
 	python tools/lock.py
