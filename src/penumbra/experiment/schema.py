@@ -1,6 +1,8 @@
 """The shape of params.yaml as a whole: one section for each step, whose types stand in the rooms of the steps. No key has a default."""
 
-from typing import Literal
+from typing import Annotated, Literal, Union
+
+from pydantic import Field
 
 from penumbra.benchmark.params import Benchmark
 from penumbra.calibrate.params import Calibrate
@@ -10,6 +12,7 @@ from penumbra.prepare.params import Prepare
 from penumbra.pretrain.params import Pretrain
 from penumbra.report.params import Report
 from penumbra.score.params import Score
+from penumbra.synthesize import rooms
 from penumbra.synthesize.badood.params import BadOod
 from penumbra.synthesize.control.params import Control
 from penumbra.synthesize.good.params import Good
@@ -33,6 +36,7 @@ class Synthesize(Section):
     sona: dict[Item, Sona]
     synood: dict[Item, SynOod]
     negatives: dict[Item, SynOodNegatives]
+    images: dict[Item, Annotated[Union[*rooms.reading("images")], Field(discriminator="method")]]
     control: dict[Literal["reconstruction", "repainting"], Control]
 
 
@@ -54,7 +58,7 @@ class Experiment(Section):
     @property
     def methods(self) -> dict[str, BadOod | Good | Sona | SynOod]:
         """Every variant of every method that makes outliers, by its name."""
-        kinds = ("badood", "good", "sona", "synood", "negatives")
+        kinds = [kind for kind in type(self.synthesize).model_fields if kind != "control"]
         return {name: variant for kind in kinds for name, variant in self.synthesize[kind].items()}
 
     @property
