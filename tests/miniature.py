@@ -170,7 +170,7 @@ class Miniature:
     def copy(self, root: Path) -> "Miniature":
         """An independent copy, cache and all."""
         shutil.copytree(self.root, root, symlinks=True)
-        return Miniature(root)
+        return type(self)(root)
 
     def clone(self, root: Path) -> "Miniature":
         """`git clone` and `dvc pull` from this one's cache."""

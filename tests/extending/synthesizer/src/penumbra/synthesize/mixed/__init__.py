@@ -1,0 +1,1 @@
+"""Mixed images: two ID images of different classes, one over the other."""

@@ -1,0 +1,73 @@
+"""docs/extending.md, walked: what each of its four walks adds works, and nothing else was touched.
+
+A walk is the files below tests/extending/NAME/ and the command of the page; the steps are the real ones, on very little data.
+"""
+
+import csv
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from miniature import ROOT, Miniature
+from penumbra.artifacts.images import read_table
+from penumbra.artifacts.tables import read_json
+
+HERE = Path(__file__).parent
+PAGE = (ROOT / "docs/extending.md").read_text()
+
+
+class Workspace(Miniature):
+    """A checkout of its own with the real steps."""
+
+    @property
+    def env(self):
+        """As of a miniature, but with the real `penumbra`."""
+        env = super().env
+        return env | {"PATH": env["PATH"].partition(":")[2]}
+
+    def walk(self, name: str) -> list[str]:
+        """Follow a walk; returns the files that are new or another, without what running writes."""
+        if (HERE / name).exists():
+            shutil.copytree(HERE / name, self.root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        command = next(block for block in re.findall(r"```\n(penumbra configure .*?)```", PAGE, re.S) if f"# {name}" in block)
+        self.run("bash", "-c", command)
+        touched = self.run("git", "status", "--porcelain", "--untracked-files=all").stdout
+        self.penumbra("repro", "benchmark")
+        return sorted(line[3:] for line in touched.splitlines())
+
+    def table(self, name: str) -> list[dict]:
+        """A table of the benchmark."""
+        with open(self.root / f"reports/tables/{name}.csv") as file:
+            return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A checkout in which the smallest experiment has run."""
+    made = Workspace.create(tmp_path_factory.mktemp("extending") / "checkout")
+    shutil.copy(HERE / "walk.yaml", made.root / "conf/experiment/walk.yaml")
+    made.run("penumbra", "configure", "experiment=walk")
+    made.penumbra("repro", "benchmark")
+    made.commit("the smallest experiment")
+    return made
+
+
+@pytest.fixture
+def workspace(begun, tmp_path):
+    return begun.copy(tmp_path / "checkout")
+
+
+def test_another_synthesiser_is_a_room_and_a_section(workspace):
+    room = "src/penumbra/synthesize/mixed"
+    assert workspace.walk("synthesizer") == ["params.yaml", *(f"{room}/{file}.py" for file in ("__init__", "params", "plan"))]
+    outliers = read_table(workspace.root / "data/outliers/mixed.parquet").to_pandas()
+    assert len(outliers) and (outliers.source_id != outliers.other_id).all()
+    assert {"none", "mixed-all"} == {row["detector"] for row in workspace.table("detectors")}
+
+
+def test_another_test_set_is_a_file_and_a_section(workspace):
+    assert workspace.walk("source") == ["params.yaml", "src/penumbra/prepare/sources/faces.py"]
+    assert "faces" in {row["set"] for row in workspace.table("scores")}
+    assert read_json(workspace.root / "reports/metrics.json")["detectors"]["none"]
