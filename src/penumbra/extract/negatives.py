@@ -42,11 +42,13 @@ def _digest(texts: Sequence[str]) -> str:
 
 
 def _candidates(stage: Stage, p: Params, names: list[str]) -> list[tuple[str, str]]:
-    key, world = "extract.negatives.neglabel.path", stage.read("images/world")
+    key = "extract.negatives.neglabel.path"
     if p.vocabulary == "wordnet":
         return candidates(wordnet(p.path, key), names, p.path)
-    listed, origin = (lines(p.path, key), p.path) if p.vocabulary == "file" else (captions(world), str(world))
-    return candidates(dict.fromkeys(listed, "noun"), names, origin)
+    if p.vocabulary == "file":
+        return candidates(dict.fromkeys(lines(p.path, key), "noun"), names, p.path)
+    worlds = stage.read("images/world"), stage.read("images/clip_world")
+    return candidates(dict.fromkeys((word for world in worlds for word in captions(world)), "noun"), names, str(worlds[0]))
 
 
 def _warn_of_numbers(stage: Stage, names: list[str]) -> None:

@@ -34,9 +34,12 @@ class OodSource(ImageSource):
 
 
 class Shift(Section):
+    """Covariate-shifted ID images: the test images rendered in rising strengths, and sets of ID classes from elsewhere."""
+
     strengths: Count
     limit: Count | None
     kinds: dict[ShiftKind, Positive]
+    sets: dict[Name, OodSource]
 
 
 class Prepare(Section):
@@ -46,6 +49,7 @@ class Prepare(Section):
     shift: Shift
     calibration: Annotated[dict[Name, OodSource], MinLen(1)]
     world: dict[Name, OodSource]
+    clip_world: dict[Name, OodSource]
     quarantine_limit: Share
 
 
@@ -55,6 +59,7 @@ ON_DISK = ("folder", "imglist", "cifar10", "cifar100")
 def _sections(experiment: "Experiment") -> dict[str, ImageSource]:
     prepare = experiment.prepare
     groups = {"near": prepare.near, "far": prepare.far, "calibration": prepare.calibration, "world": prepare.world}
+    groups |= {"clip_world": prepare.clip_world, "shift.sets": prepare.shift.sets}
     return {"id": prepare.id} | {f"{group}.{name}": source for group, sources in groups.items() for name, source in sources.items()}
 
 
@@ -67,6 +72,8 @@ def sources(experiment: "Experiment") -> Iterator[Fault]:
         yield "prepare.id.classes", "must name two classes at least"
     if prepare.id.val_share + prepare.id.test_share >= 1:
         yield "prepare.id.test_share", f"must be below {1 - prepare.id.val_share:g}: with val_share it leaves nothing to train on"
+    for name in prepare.shift.sets.keys() & prepare.shift.kinds.keys():
+        yield f"prepare.shift.sets.{name}", "must have another name than the rendered shift"
     for name in prepare.near.keys() & prepare.far.keys():
         yield f"prepare.far.{name}", "must have another name than the near test set"
 

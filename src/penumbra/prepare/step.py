@@ -33,17 +33,18 @@ SECTIONS = {  # of params.yaml, prepare, that make each file; its provenance nam
     "test": ("id",),
     "calibration": ("calibration",),
     "world": ("world",),
+    "clip_world": ("clip_world",),
     "ood": ("near", "far"),
     "shifted": ("id", "shift"),
 }
-FILE_OF_GROUP = {"near": "ood", "far": "ood", "calibration": "calibration", "world": "world"}
+FILE_OF_GROUP = {"near": "ood", "far": "ood", "calibration": "calibration", "world": "world", "clip_world": "clip_world"}
 OOD = -1
 
 
 def main(stage: Stage) -> None:
     """Write data/images/*.parquet and quarantine.csv.
 
-    Of equal pictures in two sets the first keeps its place: ID test, val and train, near, far, calibration, world.
+    Of equal pictures in two sets the first keeps its place: ID test, val and train, near, far, calibration, the worlds, shifted sets.
 
     Raises:
         PenumbraError: a source is missing, too small, or loses more than `quarantine_limit`.
@@ -59,6 +60,9 @@ def main(stage: Stage) -> None:
                 _write_id(files, intake, params, classes, splits)
             else:
                 _write_ood(files, intake, spec, key)
+            intake.quarantine.check(stage.scratch / "quarantine.csv")
+        for name, spec in params.shift.sets.items():
+            _write_shifted(files, intake, spec, name, classes, params.shift.strengths)
             intake.quarantine.check(stage.scratch / "quarantine.csv")
         _check_complete(files.counts, sections, classes)
     write_csv(stage.write("images/quarantine"), intake.quarantine.table())
@@ -82,7 +86,7 @@ def plan_id(intake: Intake, spec: Params) -> tuple[list[str], dict[str, str]]:
 
 
 class Files:
-    """The seven image files, open for writing; they appear together when `stack` closes without an error."""
+    """The eight image files, open for writing; they appear together when `stack` closes without an error."""
 
     def __init__(self, stage: Stage, classes: list[str], stack: ExitStack):
         self.counts: Counter[tuple[str, str, str]] = Counter()
@@ -130,8 +134,26 @@ def _write_ood(files: Files, intake: Intake, spec: Params, key: str) -> None:
     wanted = set(shuffled(members, intake.seed, f"prepare/{key}")[: spec.limit])
     pictures = intake.pictures(spec, key, f"{group} {name}", wanted)
     for record, png in ordered_map(lambda picture: (picture.record, encode(picture.pixels)), pictures):
-        caption = record.caption if group == "world" else ""
+        caption = record.caption if group in ("world", "clip_world") else ""
         files.add(FILE_OF_GROUP[group], png, record, set=name, group=group, caption=caption)
+
+
+def _write_shifted(files: Files, intake: Intake, spec: Params, name: str, classes: list[str], strength: int) -> None:
+    """A set of ID classes from elsewhere, at the highest strength.
+
+    Raises:
+        PenumbraError: it holds another class, or no image.
+    """
+    key = f"shift.sets.{name}"
+    members = intake.members(spec, key, skip="train", classless=False)
+    if others := sorted({member.class_name for member in members.values()} - set(classes)):
+        raise PenumbraError(f"prepare.{key}: {', '.join(others)} is no ID class. Name the classes that it shares with ID in classes.")
+    wanted = set(shuffled(members, intake.seed, f"prepare/{key}")[: spec.limit])
+    pictures = intake.pictures(spec, key, f"shift {name}", wanted)
+    for record, png in ordered_map(lambda picture: (picture.record, encode(picture.pixels)), pictures):
+        files.add("shifted", png, record, label=classes.index(record.class_name), set=name, group="shift", strength=strength)
+    if not any(file == "shifted" and found == name for file, found, _ in files.counts):
+        raise PenumbraError(f"prepare.{key}: no usable image in the source {spec.source}. Correct its path, classes or limit.")
 
 
 def _check_complete(counts: Counter, sections: dict[str, Params], classes: list[str]) -> None:
