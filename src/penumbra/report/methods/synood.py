@@ -1,4 +1,4 @@
-"""Figures of SynOOD's images and of what CLIP sees in candidates; each function returns SVG bytes, like those of `figures`."""
+"""SynOOD: repainted images, from ID image to outlier (Fig. 4), with the context labels in their prompts and their energies."""
 
 import textwrap
 from pathlib import Path
@@ -8,16 +8,88 @@ import pandas as pd
 import pyarrow.dataset as ds
 from safetensors import safe_open
 
+from penumbra.artifacts.contexts import Context, read_rows
 from penumbra.artifacts.features import read_sample_ids
+from penumbra.artifacts.negatives import read_negative_labels
 from penumbra.report import style
+from penumbra.report.content import Block, Frames, Results, drawn
+from penumbra.report.format import MISSING, Table, count
 from penumbra.report.gallery import images
 from penumbra.report.mosaic import show, strip, tile
+from penumbra.stage import Stage
 
-COLUMNS = 8  # images in the figure of pairs
+COLUMNS = ("energies", "loss")
+ACROSS = 8  # images in the figure of pairs
 LINE = 18  # characters under an image
 LINES = 24  # images whose energies are drawn one by one
-KINDS = {"own": ("own class (I)", "#6b6b6b"), "other": ("something else (II)", "#e69f00"), "nothing": ("nothing (III)", "#0072b2")}
-MARKERS = {"all": ("all candidates", "o", "#000000"), "mid": ("mid band", "D", style.BANDS["mid"])}  # before filtering, after it
+ROWS = 10  # of the context labels
+
+
+def read(stage: Stage) -> list[Context]:
+    """The context labels of ID images; none where they are not in the prompts."""
+    return read_rows(stage.read("features") / "contexts.csv") if "contexts" in stage.params.extract else []
+
+
+def blocks(results: Results) -> list[Block]:
+    """Repainted images and the labels in their prompts."""
+    return repainted(results) + contexts(results.own["synood"], results)
+
+
+def repainted(results: Results) -> list[Block]:
+    """From ID image to outlier, and the energy on the way."""
+    shown = []
+    for method in results.of("synood"):
+        setting = results.params.synthesize[method]
+        shown += drawn(
+            results,
+            f"{method}-pairs",
+            f"{method}: ID image, the image of each of {setting.iterations} denoising runs at strength {setting.strength:g}, the last of "
+            "which is the outlier (SynOOD, Fig. 4). Above: the ID class; below: the labels in the prompt, joined by + "
+            f"(“{setting.prompt}”) and, after the arrow, the mined negative label nearest to the outlier.",
+        )
+    shown += drawn(
+        results,
+        "energies",
+        "Energy of each image under the ID classifier after each denoising run; the noise is updated between them, "
+        "against the OOD loss. "
+        "Left: mean and standard deviation, with some images; right: after the first and after the last run.",
+    )
+    return shown
+
+
+def contexts(rows: list[Context], results: Results) -> list[Block]:
+    """Context labels of ID images: some of them."""
+    if not rows:
+        return []
+    cells = [[row.sample_id, row.name, row.labels or MISSING, row.answer] for row in _spaced(rows)]
+    said = sum(bool(row.labels) for row in rows)
+    caption = (
+        f"Context labels of ID images by the captioner {results.params.extract.contexts.captioner}: {count(said)} of {count(len(rows))} "
+        "images have some. Answer: what the captioner said, before labels were taken from it. All are in data/features/contexts.csv, "
+        "which may be edited."
+    )
+    return [Block(caption, table=Table(["image", "class", "labels in the prompt", "answer"], cells))]
+
+
+def _spaced(rows: list) -> list:
+    """At most ROWS rows, evenly spaced."""
+    return [rows[place] for place in range(0, len(rows), max(-(-len(rows) // ROWS), 1))]
+
+
+def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> dict[str, bytes]:
+    """Some images of each variant from ID image to outlier, and the energies of those whose noise was updated."""
+    updated = {method: frame for method, frame in candidates.items() if len(frame.energies.iloc[0]) > 1}
+    made = {"energies": energies(updated)} if updated else {}
+    train, features = stage.read("images") / "train.parquet", stage.read("features")
+    labels = features / "negatives.safetensors"
+    known = "negatives" in stage.params.extract and "clip" in stage.params.pretrain
+    words = [negative.word for negative in read_negative_labels(labels)] if known else []
+    for method, path in stage.within("outliers", candidates).items():
+        shown = illustrated(path)
+        nearest = matched(features / f"candidates/{method}.safetensors", labels, words, shown) if shown and words else {}
+        if shown and (picture := pairs(path, train, shown, nearest)):
+            made[f"{method}-pairs"] = picture
+    return made
 
 
 def matched(features: Path, negatives: Path, words: list[str], sample_ids: list[str]) -> dict[str, str]:
@@ -40,9 +112,9 @@ def matched(features: Path, negatives: Path, words: list[str], sample_ids: list[
 
 
 def illustrated(path: Path) -> list[str]:
-    """At most COLUMNS candidates that kept the images of all iterations, evenly spaced."""
+    """At most ACROSS candidates that kept the images of all iterations, evenly spaced."""
     kept = ds.dataset(path).to_table(["sample_id"], filter=ds.field("frames").is_valid())["sample_id"].to_pylist()
-    return [kept[place] for place in np.unique(np.linspace(0, len(kept) - 1, min(COLUMNS, len(kept))).round().astype(int))]
+    return [kept[place] for place in np.unique(np.linspace(0, len(kept) - 1, min(ACROSS, len(kept))).round().astype(int))]
 
 
 def pairs(path: Path, sources: Path, sample_ids: list[str], labels: dict[str, str]) -> bytes | None:
@@ -70,10 +142,10 @@ def pairs(path: Path, sources: Path, sample_ids: list[str], labels: dict[str, st
     tiles += [[frames[run] for frames in made] for run in range(len(made[0]))]
     down = ["ID", *(f"run {run + 1}" for run in range(len(made[0]) - 1)), "outlier"]
     below = [_caption(row["context"], labels.get(row["sample_id"])) for row in rows]
-    height = 0.55 + 0.11 * max(text.count("\n") for text in below) + 0.9 * style.WIDTH * len(tiles) / COLUMNS
+    height = 0.55 + 0.11 * max(text.count("\n") for text in below) + 0.9 * style.WIDTH * len(tiles) / ACROSS
     with style.figure(1, 1, height) as (drawn, axes):
         classes_across = [classes[row["source_id"]] for row in rows]
-        show(axes[0], [row + [None] * (COLUMNS - len(row)) for row in tiles], down, classes_across + [""] * (COLUMNS - len(rows)))
+        show(axes[0], [row + [None] * (ACROSS - len(row)) for row in tiles], down, classes_across + [""] * (ACROSS - len(rows)))
         step = tiles[0][0].shape[0] + 2
         for place, text in enumerate(below):
             middle, end = (place + 0.5) * step - 1.5, len(tiles) * step - 2
@@ -116,37 +188,4 @@ def energies(candidates: dict[str, pd.DataFrame]) -> bytes:
         return style.svg(drawn)
 
 
-def types(table: pd.DataFrame, diversity: pd.DataFrame) -> bytes:
-    """Shares of the three outlier types (Bad-OOD, Tables 3 and 8) and diversity (Fig. 4 a), before and after filtering.
-
-    Args:
-        table: reports/tables/types.csv.
-        diversity: reports/tables/diversity.csv.
-    """
-    table = table[table.band.isin(MARKERS)].reset_index(drop=True)
-    diversity = table[["method", "band"]].merge(diversity, on=["method", "band"], how="left")
-    names = [row.method if row.band == "all" else f"{row.band} band" for row in table.itertuples()]
-    rows = np.arange(len(table))
-    with style.figure(1, 3, 0.9 + 0.25 * len(table), sharey=True, width_ratios=(3, 1.2, 1.2)) as (drawn, axes):
-        start = np.zeros(len(table))
-        for kind, (label, colour) in KINDS.items():
-            share = 100 * table[f"{kind}_share"]
-            axes[0].barh(rows, share, left=start, height=0.75, color=colour, label=label, alpha=0.85)
-            for row, (value, left) in enumerate(zip(share, start, strict=True)):
-                if value >= 6:
-                    axes[0].text(left + value / 2, row, f"{value:.0f}", ha="center", va="center", color="white", fontsize=6.5)
-            start = start + share.to_numpy()
-        axes[0].set_yticks(rows, names)
-        axes[0].invert_yaxis()
-        axes[0].set(xlim=(0, 100), xlabel="share of candidates, %", title="recognised by CLIP as")
-        for ax, name in zip(axes[1:], ("across", "within"), strict=True):
-            for band, (label, marker, colour) in MARKERS.items():
-                chosen = (table.band == band).to_numpy()
-                ax.plot(diversity[name][chosen], rows[chosen], marker, ms=4, color=colour, label=label)
-            ax.set(title=f"{name} classes", xlabel="diversity (cosine)")
-            ax.margins(x=0.15)
-        for ax in axes:
-            ax.grid(axis="y", visible=False)
-        found = [ax.get_legend_handles_labels() for ax in axes[:2]]
-        drawn.legend(*(left + right for left, right in zip(*found, strict=True)), loc="outside lower center", ncols=5)
-        return style.svg(drawn)
+BLOCKS = {"clip": blocks}

@@ -1,4 +1,4 @@
-"""What zero-shot CLIP sees in candidates: three types of outliers (Bad-OOD, Tables 3 and 8) and their diversity (Fig. 4 a).
+"""CLIP: what it sees zero-shot in candidates, three types of outliers (Bad-OOD, Tables 3 and 8) and their diversity (Fig. 4 a).
 
 Types: a candidate is recognised as the class that it was made from ("own", the paper's OOD-I), as something else ("other", OOD-II),
 or as nothing ("nothing", OOD-III). The paper's CLIP chooses among the 1,000 classes of ImageNet for 100 ID classes, so what is no ID
@@ -16,19 +16,19 @@ import numpy as np
 import pandas as pd
 from safetensors import safe_open
 
+from penumbra.artifacts.features import read_sample_ids
+from penumbra.benchmark import papers
 from penumbra.benchmark.bands import BANDS, draw
+from penumbra.benchmark.found import Found, Frames
+from penumbra.errors import PenumbraError
+from penumbra.stage import Stage
 
 BLOCK = 4096  # images at a time
 TYPES = ("own", "other", "nothing")
 TYPE_COLUMNS = ("method", "band", "count", *TYPES, *(f"{name}_share" for name in TYPES), *(f"paper_{name}" for name in TYPES))
 DIVERSITY_COLUMNS = ("method", "band", "count", "categories", "across", "within")
 REFERENCE = "ID train"
-PAPER = {  # (method, band): shares of own, other and nothing; before filtering, and after
-    ("badood", "all"): (0.576, 0.090, 0.334),
-    ("badood", "mid"): (0.584, 0.095, 0.321),
-    ("sona", "all"): (0.526, 0.106, 0.368),
-    ("sona", "mid"): (0.520, 0.124, 0.356),
-}
+PAPER = {"own": "OOD-I share", "other": "OOD-II share", "nothing": "OOD-III share"}  # TYPES as Bad-OOD calls them
 
 Blocks = Callable[[], Iterable[np.ndarray]]  # features [B, D] of length 1, from the first image to the last; as often as one likes
 
@@ -50,6 +50,47 @@ class Images:
     label: np.ndarray
     band: np.ndarray
     blocks: Blocks
+
+
+def tables(stage: Stage, found: Found, made: Frames) -> tuple[Frames, Frames]:
+    """Types and diversity of the candidates of each method and of ID training images; no rows where no negative labels are mined."""
+    types, diversity = [], []
+    features, negatives = (stage.read("features") / name for name in ("clip.safetensors", "negatives.safetensors"))
+    if "negatives" in stage.params.extract:
+        setting = stage.params.benchmark.recognition
+        texts, classes = texts_of(negatives, setting.classes)
+        threshold = threshold_of(blocks_of(features, "val")(), texts, setting.recognised)
+        seen = [seen_of(stage, name, frame, found.selections.get(name)) for name, frame in found.outliers.items() if len(frame)]
+        for images in [id_images(features), *seen]:
+            rows = rows_of(images, texts, classes, threshold, setting.samples, stage.params.common.seed)
+            types += rows[0]
+            diversity += rows[1]
+    columns = {"types": (types, TYPE_COLUMNS), "diversity": (diversity, DIVERSITY_COLUMNS)}
+    return {name: pd.DataFrame(rows, columns=list(names)) for name, (rows, names) in columns.items()}, {}
+
+
+def id_images(path: Path) -> Images:
+    """ID training images, from data/features/clip.safetensors."""
+    with safe_open(path, "numpy") as file:
+        label = file.get_tensor("train_label").astype(np.int64)
+    ids = pd.Series([f"{REFERENCE}/{row}" for row in range(len(label))])
+    return Images(REFERENCE, ids, label, np.full(len(label), ""), blocks_of(path, "train"))
+
+
+def seen_of(stage: Stage, method: str, candidates: pd.DataFrame, selection: pd.DataFrame | None) -> Images:
+    """The candidates of a method, in the order of their CLIP features.
+
+    Raises:
+        PenumbraError: the features are those of other candidates.
+    """
+    path = stage.read("features") / f"candidates/{method}.safetensors"
+    ids = pd.Series(read_sample_ids(path))
+    of_sample = candidates.set_index("sample_id")
+    if set(ids) != set(of_sample.index):
+        raise PenumbraError(f"{path}: its images are not those of data/outliers/{method}.parquet. Run `dvc repro` to make it again.")
+    label = of_sample.label.reindex(ids).to_numpy(np.int64)
+    band = np.full(len(ids), "") if selection is None else selection.set_index("sample_id").band.reindex(ids).fillna("").to_numpy(str)
+    return Images(method, ids, label, band, blocks_of(path, "features"))
 
 
 def unit(features: np.ndarray) -> np.ndarray:
@@ -160,10 +201,10 @@ def rows_of(images: Images, texts: np.ndarray, classes: int, threshold: float, s
         counts = np.bincount(kinds[mask], minlength=len(TYPES))
         key = {"method": images.method, "band": band, "count": int(mask.sum())}
         shares = counts / max(counts.sum(), 1)
-        paper = PAPER.get((images.method, band), (np.nan,) * len(TYPES))
+        paper = papers.numbers_beside("types", images.method, band)
         numbers = {"": counts.tolist(), "_share": shares.tolist()}
         row = {f"{name}{suffix}": value for suffix, values in numbers.items() for name, value in zip(TYPES, values, strict=True)}
-        types.append(key | row | {f"paper_{name}": value for name, value in zip(TYPES, paper, strict=True)})
+        types.append(key | row | {f"paper_{name}": papers.value(paper, metric) for name, metric in PAPER.items()})
 
         drawn = mask & _drawn(images, mask, samples, seed)
         across, within = spread(*class_sums(images.blocks(), np.where(mask, images.label, -1), classes))

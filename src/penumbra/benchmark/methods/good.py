@@ -1,16 +1,29 @@
-"""What guidance made of candidates: GOOD's strengths (Fig. 4 and 7), SONA's stop steps (Fig. 6), the shortcut through the autoencoder."""
+"""GOOD: what each strength of its guidance makes of the candidates (Fig. 4 and 7)."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors.numpy import load_file
 
-from penumbra.benchmark.metrics import auroc
+from penumbra.benchmark.claims import Claim, Measured, compare
+from penumbra.benchmark.found import Found, Frames, joined
+from penumbra.stage import Stage
 
-STRENGTHS = ("guidance", "rho", "mu", "energy", "knn")  # columns of data/outliers/METHOD.parquet of GOOD's kind
-EDITS = ("stop", "distance_l2", "distance_cosine")  # and of SONA's
-PROBED = ("energy", "msp", "mcm", "neglabel")  # those that a detector has
+COLUMNS = ("guidance", "rho", "mu", "energy", "knn")
+UNIFIED_CURVES = True  # Fig. 6 b and c, Fig. 8
+
+
+def tables(stage: Stage, found: Found, made: Frames) -> tuple[Frames, Frames]:
+    """Numbers and densities by strength, beside those of ID training images."""
+    candidates = found.of("good")
+    id_energy = energy_of_features(stage.read("features") / "classifier.safetensors", stage.read("models") / "classifier")
+    bins = max(stage.params.benchmark.bins // 2, 1)
+    strengths = (strengths_table(name, frame, id_energy) for name, frame in candidates.items())
+    densities = (strengths_density(name, frame, id_energy, bins) for name, frame in candidates.items())
+    measured = ("energy_mean", "energy_std", "knn_mean", "knn_std")
+    table = joined(strengths, ["method", "guidance", "rho", "mu", "count", *measured])
+    return {"strengths": table}, {"strengths": joined(densities, ["method", "guidance", "panel", "strength", "energy", "density"])}
 
 
 def strengths_table(method: str, outliers: pd.DataFrame, id_energy: np.ndarray | None) -> pd.DataFrame:
@@ -18,7 +31,7 @@ def strengths_table(method: str, outliers: pd.DataFrame, id_energy: np.ndarray |
 
     Args:
         method: synthesis method.
-        outliers: columns STRENGTHS of data/outliers/METHOD.parquet.
+        outliers: columns COLUMNS of data/outliers/METHOD.parquet.
         id_energy: energies of ID training images under the same classifier, if known.
 
     Returns:
@@ -67,42 +80,33 @@ def energy_of_features(features: Path, classifier: Path) -> np.ndarray:
         features: data/features/classifier.safetensors.
         classifier: data/models/classifier.
     """
-    from safetensors.numpy import load_file
-
     last = load_file(classifier / "model.safetensors")
     logits = load_file(features)["features"].astype(np.float64) @ last["fc.weight"].T.astype(np.float64) + last["fc.bias"]
     return -np.logaddexp.reduce(logits, axis=1)
 
 
-def edits_table(method: str, outliers: pd.DataFrame) -> pd.DataFrame:
-    """Feature distance of edited images from their source by stop step: rows method, stop, count, l2_mean, l2_std, cosine_mean, ..."""
-    by_stop = outliers.groupby("stop")[list(EDITS[1:])].agg(["mean", "std"])
-    by_stop.columns = [f"{name.removeprefix('distance_')}_{moment}" for name, moment in by_stop.columns]
-    by_stop.insert(0, "count", outliers.groupby("stop").size())
-    return by_stop.reset_index().assign(method=method)[["method", "stop", *by_stop.columns]]
-
-
-def probe_by_seed(control: str, probe: pd.DataFrame, scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The shortcut probe: AUROC between ID test images and their round trip through an autoencoder.
-
-    0.5 means that the detector does not see the autoencoder; 1 that it takes every round trip for OOD.
-
-    Args:
-        control: whose autoencoder.
-        probe: rows of data/probes/CONTROL.parquet.
-        scores: rows of data/scores/DETECTOR.parquet by detector.
-
-    Returns:
-        Rows detector, control, score, count (of round trips), seed, auroc, accuracy (of their classes).
-    """
-    rows = []
-    for (detector, seed), made in probe.groupby(["detector", "seed"], sort=False):
-        if detector not in scores:
+def strength(claim: Claim, measured: Measured) -> list[dict]:
+    """The greatest strength of a variant against the least, along rho, along mu, for each guidance; spread = standard error of the mean."""
+    table, rows = measured.tables["strengths"], []
+    for guidance, along, measure in (("image", "rho", "energy"), ("image", "mu", "energy"), ("feature", "rho", "knn")):
+        chosen = table[(table.method == claim.of) & (table.guidance == guidance)]
+        together = (chosen.rho == chosen.mu).all()
+        if chosen[along].nunique() < 2 or (together and along == "mu"):
             continue
-        of_seed = scores[detector][scores[detector].seed == seed]
-        real = of_seed[of_seed.group == "id"]
-        for score in [name for name in PROBED if name in real and made[name].notna().all()]:
-            key = {"detector": detector, "control": control, "score": score, "count": len(made), "seed": seed}
-            accuracy = (made.predicted == made.label).mean()
-            rows.append(key | {"auroc": auroc(made[score].to_numpy(), real[score].to_numpy()), "accuracy": accuracy})
-    return pd.DataFrame(rows, columns=["detector", "control", "score", "count", "seed", "auroc", "accuracy"])
+        ends = {"least": chosen[along].min(), "greatest": chosen[along].max()}
+        pair = [_pooled(chosen[chosen[along] == ends[end]], measure) for end in (claim.better, claim.worse)]
+        text = claim.text.format(strength="rho = mu" if together else along, guidance=guidance)
+        key = {"claim": text, "measure": {"energy": "energy", "knn": "k-NN distance"}[measure], "spread": "standard error"}
+        rows.append(key | compare(*pair))
+    return rows
+
+
+def _pooled(cells: pd.DataFrame, measure: str) -> tuple[float, float]:
+    """Mean and its standard error over all candidates of some rows of tables/strengths.csv."""
+    n, means, stds = cells["count"], cells[f"{measure}_mean"], cells[f"{measure}_std"].fillna(0)
+    total, mean = n.sum(), (n * means).sum() / n.sum()
+    squares = ((n - 1) * stds**2 + n * (means - mean) ** 2).sum()
+    return float(mean), float(np.sqrt(squares / (total - 1) / total)) if total > 1 else float("nan")
+
+
+COMPARISONS = {"strength": strength}

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from penumbra.benchmark import recognition
-from penumbra.benchmark.recognition import Images, class_sums, nearest, rows_of, spread, type_of, unit
+from penumbra.benchmark.methods import clip
+from penumbra.benchmark.methods.clip import Images, class_sums, nearest, rows_of, spread, type_of, unit
 
 TEXTS = np.eye(4, dtype=np.float32)  # two ID classes, two negative labels
 
@@ -55,7 +55,7 @@ def test_without_bands_there_is_one_row():
 def test_the_threshold_recognises_the_share_that_it_is_for():
     rng = np.random.default_rng(0)
     validation = unit(rng.normal(0, 1, (400, 4)))
-    threshold = recognition.threshold_of([validation], TEXTS, 0.95)
+    threshold = clip.threshold_of([validation], TEXTS, 0.95)
     assert np.mean(nearest([validation], TEXTS)[1] >= threshold) == pytest.approx(0.95, abs=0.005)
 
 
@@ -89,9 +89,9 @@ def test_categories_are_those_of_a_drawn_part_of_each_class():
 def test_blocks_of_a_file_are_its_rows_whatever_the_block(tmp_path, monkeypatch):
     features = np.random.default_rng(0).normal(0, 5, (10, 3)).astype(np.float16)
     save_file({"features": features}, tmp_path / "some.safetensors")
-    read = recognition.blocks_of(tmp_path / "some.safetensors", "features")
+    read = clip.blocks_of(tmp_path / "some.safetensors", "features")
     whole = np.concatenate(list(read()))
-    monkeypatch.setattr(recognition, "BLOCK", 4)
+    monkeypatch.setattr(clip, "BLOCK", 4)
     assert [len(block) for block in read()] == [4, 4, 2]
     np.testing.assert_array_equal(np.concatenate(list(read())), whole)
     np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, rtol=1e-5)
@@ -100,6 +100,6 @@ def test_blocks_of_a_file_are_its_rows_whatever_the_block(tmp_path, monkeypatch)
 def test_texts_are_id_classes_first(tmp_path):
     save_file({"id": 3 * TEXTS[:2], "mcm": TEXTS[:2], "negative": TEXTS[2:]}, tmp_path / "texts.safetensors")
     for choice, expected in (("all", TEXTS), ("id", TEXTS[:2])):
-        texts, classes = recognition.texts_of(tmp_path / "texts.safetensors", choice)
+        texts, classes = clip.texts_of(tmp_path / "texts.safetensors", choice)
         assert classes == 2
         np.testing.assert_array_equal(texts, expected)
