@@ -1,9 +1,9 @@
 """What only one method has: a module of its name in `benchmark/methods` and in `report/methods`, found when the experiment has it."""
 
-import importlib
-import importlib.util
 from types import ModuleType
 
+from penumbra.registry import load
+from penumbra.registry import names as names_in
 from penumbra.stage import Params
 
 
@@ -18,5 +18,4 @@ def rooms(package: ModuleType, params: Params) -> dict[str, ModuleType]:
         params: the stage's; sections synthesize and pretrain.
     """
     names = dict.fromkeys([*(variant.method for _, variant in params.synthesize.items()), *params.pretrain])
-    modules = {name: f"{package.__name__}.{name}" for name in names}
-    return {name: importlib.import_module(module) for name, module in modules.items() if importlib.util.find_spec(module)}
+    return {name: load(package, name) for name in names if name in names_in(package)}

@@ -142,8 +142,8 @@ def _ablations(experiment: Experiment) -> Iterator[Fault]:
 
 
 RULES = (
-    prepare.sources,
-    prepare.disjoint,
+    prepare.source_faults,
+    prepare.disjoint_faults,
     pretrain.encoder_faults,
     pretrain.rdm_faults,
     pretrain.mage_faults,

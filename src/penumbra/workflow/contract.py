@@ -148,10 +148,6 @@ class Contract:
                 return f"penumbra.{entry.step}.{name}"
         raise PenumbraError(f"dvc.yaml: stage {entry.name} has no program in {SOURCE / entry.step}.")
 
-    def chosen(self, entry: Entry) -> dict[str, set[str]]:
-        """What the parameters of a stage choose of registries: package -> modules. Without it, the stage depends on all of them."""
-        return {}
-
     def params(self, entry: Entry) -> Params:
         """The declared parameters as the schema's types; methods, recipes and presets without the kind they stand under.
 
