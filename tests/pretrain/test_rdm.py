@@ -14,7 +14,6 @@ from torch import nn
 from penumbra import training
 from penumbra.artifacts.images import ImageWriter, encode
 from penumbra.errors import PenumbraError
-from penumbra.guidance.diffusion import linear_betas
 from penumbra.models.moco import MoCoEncoder
 from penumbra.models.published import check_encoder
 from penumbra.models.rdm import RDM, MovingAverage, SimpleMLP, load_published, rdm_state, shadow_name, timestep_embedding

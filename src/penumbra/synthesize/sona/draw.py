@@ -95,9 +95,8 @@ def edit_batch(model: LatentDiffusion, batch: Batch, p: Params, seed: int) -> Ou
         """Of a stream that knows neither method nor block: methods then differ by the edit and nothing else."""
         return SampleNoise(seed, f"synthesize/{purpose}", batch.sample_ids).normal(*shape).to(model.device)
 
-    clean = encoded(
-        model, resized(images_of(batch.pixels, model.device), model.image_size), noise("posterior") if p.posterior == "sample" else None
-    )
+    source = resized(images_of(batch.pixels, model.device), model.image_size)
+    clean = encoded(model, source, noise("posterior") if p.posterior == "sample" else None)
     film, latents = Film(batch.shown, batch.stops), clean
     if batch.stops.any():
         texts = [[""] * len(clean), *(batch.prompts[name] for name in edit.conditions)]

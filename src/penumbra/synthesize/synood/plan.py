@@ -68,19 +68,12 @@ def complexities(stage: Stage, split: str) -> np.ndarray:
     return np.load(path, allow_pickle=False)
 
 
-def contexts(stage: Stage, images: Sequence[Image], p: Params) -> list[str]:
-    """What the prompt of each image names: its context labels, or a negative label that is drawn for it; "" if nothing.
+def context_labels(stage: Stage, images: Sequence[Image], characters: int) -> list[str]:
+    """The context labels of each image, cut to so many characters; "" if it has none.
 
     Raises:
-        PenumbraError: there is no row or no negative label for an image.
+        PenumbraError: there is no row for an image.
     """
-    if p.prompts == "negatives":
-        path = stage.read("features/negatives")
-        words = [negative.word for negative in read_negative_labels(path)]
-        if not words:
-            raise PenumbraError(f"{path}: holds no negative label. Give extract.negatives a larger vocabulary or share.")
-        seed = stage.params.common.seed
-        return [words[derive(seed, "synthesize/negative", image.sample_id) % len(words)] for image in images]
     path = stage.read("features/contexts")
     labels = read_contexts(path)
     absent = [image.sample_id for image in images if image.sample_id not in labels]
@@ -89,7 +82,21 @@ def contexts(stage: Stage, images: Sequence[Image], p: Params) -> list[str]:
             f"{path}: has no row for image {absent[0]} ({len(absent)} of {len(images)} images lack one). Add it, its labels may be "
             "empty, or run `dvc repro extract@contexts` with an extract.contexts.tags.per_class that is not below this method's."
         )
-    return [labels[image.sample_id].strip()[: p.characters].strip() for image in images]
+    return [labels[image.sample_id].strip()[:characters].strip() for image in images]
+
+
+def negative_labels(stage: Stage, images: Sequence[Image]) -> list[str]:
+    """A negative label that is drawn for each image.
+
+    Raises:
+        PenumbraError: there is no negative label.
+    """
+    path = stage.read("features/negatives")
+    words = [negative.word for negative in read_negative_labels(path)]
+    if not words:
+        raise PenumbraError(f"{path}: holds no negative label. Give extract.negatives a larger vocabulary or share.")
+    seed = stage.params.common.seed
+    return [words[derive(seed, "synthesize/negative", image.sample_id) % len(words)] for image in images]
 
 
 def plan(stage: Stage, p: Params) -> list[Candidate]:
@@ -99,7 +106,9 @@ def plan(stage: Stage, p: Params) -> list[Candidate]:
         images, detail = read_images(stage, [split]), complexities(stage, split).tolist()
         rows = most_detailed(detail, [image.sample_id for image in images], [image.label for image in images], p.per_class)
         chosen += [(images[row], detail[row]) for row in rows]
-    shown, told = spread(len(chosen), p.illustrated), contexts(stage, [image for image, _ in chosen], p)
+    images = [image for image, _ in chosen]
+    told = negative_labels(stage, images) if p.prompts == "negatives" else context_labels(stage, images, p.characters)
+    shown = spread(len(chosen), p.illustrated)
     return [
         Candidate(image, index, detail, context, p.prompt.format(context) if context else "", index in shown)
         for index, ((image, detail), context) in enumerate(zip(chosen, told, strict=True))
