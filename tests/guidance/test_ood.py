@@ -150,9 +150,8 @@ def test_samples_go_out_with_guidance_and_in_with_the_sign_turned(probe, pipelin
     means = []
     for strength in (-1.0, 0.0, 1.0):
         guidance = Guidance(rho=strength, mu=strength, gamma=0.01, eta=1.0)
-        latents = guided_sample(
-            eps, log_f, x, pipeline.levels(6), guidance, SampleNoise(0, "sampler", ids), SampleNoise(0, "smoothing", ids)
-        )
+        noises = (SampleNoise(0, purpose, ids) for purpose in ("sampler", "smoothing"))
+        latents = guided_sample(eps, log_f, x, pipeline.levels(6), guidance, *noises)
         logits, features = ood.outputs(probe, decode(latents))
         means.append((energy(logits), ood.kth_distance(features, probe.bank, probe.k))[column].mean())
     assert means[0] < means[1] < means[2]
