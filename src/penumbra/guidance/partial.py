@@ -94,7 +94,7 @@ def edited(
         record: is told of every step.
 
     Returns:
-        Latents [B, C, h, w].
+        Latents [B, C, h, w], in the order of `clean`.
     """
     stops = stops.cpu()
     order = torch.argsort(stops, descending=True, stable=True)
@@ -113,9 +113,7 @@ def edited(
             record(step, order[:active], predicted_clean(z_t, guided.eps, levels.at(t).to(z)), guided.masks)
         momentum = guided.momentum
         z[:active] = advance(z_t, guided.eps, places)
-    result = torch.empty_like(z)
-    result[rows] = z
-    return result
+    return z[torch.argsort(rows)]
 
 
 def _predictions(eps: Eps, z: Tensor, t: Tensor, conditions: Tensor) -> tuple[Tensor, ...]:

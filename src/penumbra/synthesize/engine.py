@@ -40,16 +40,16 @@ def run(
     blocks = {f"block-{start // size:06d}.parquet": candidates[start : start + size] for start in range(0, len(candidates), size)}
     todo = stage.todo(blocks)
     make = load() if todo else None
-    for unit in progress(todo, stage.name):
-        with replace(stage.scratch / unit) as temporary, ImageWriter(temporary, columns, {}) as writer:
-            for row in make(blocks[unit]):
+    for block in progress(todo, stage.name):
+        with replace(stage.scratch / block) as temporary, ImageWriter(temporary, columns, {}) as writer:
+            for row in make(blocks[block]):
                 writer.add(row.pop("image"), **row)
     if stage.part is not None:
         return
     sample_ids = []
     with replace(stage.write(output)) as temporary, ImageWriter(temporary, columns, stage.provenance) as writer:
-        for unit in blocks:
-            for row in pq.read_table(stage.scratch / unit).to_pylist():
+        for block in blocks:
+            for row in pq.read_table(stage.scratch / block).to_pylist():
                 sample_ids.append(row["sample_id"])
                 writer.add(row.pop("image")["bytes"], **row)
     if output == "outliers":
