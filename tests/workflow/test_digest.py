@@ -184,7 +184,7 @@ PROGRAMS = {
 }
 
 
-EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan", "synthesize.negatives"}
+EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan"}
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan", "synthesize.negativ
         ("train/energy_loss.py", "F.", "F .", set()),
         ("guidance/minority.py", "def gaussian_push(", "def gaussian_push(\n    ", set()),
         (
-            "synthesize/measures.py",
+            "synthesize/distances.py",
             "dim=1",
             "dim=-1",
             {"synthesize.badood.plan", *EDITORS},

@@ -48,7 +48,7 @@ def test_words_layout_and_moves_of_code_run_nothing_and_the_code_alone_is_record
 
 
 MEANINGS = {  # file, old, new: the stages whose program uses it
-    ("synthesize/words.py", "POOL = 0.25", "POOL = 0.2"): {"synthesize-sona@sona"},
+    ("synthesize/sona/words.py", "POOL = 0.25", "POOL = 0.2"): {"synthesize-sona@sona"},
     ("models/rdm.py", "LONGEST_WAVE = 10_000.0", "LONGEST_WAVE = 9_000.0"): {
         "pretrain-rdm@rcg",
         "synthesize-badood@badood",

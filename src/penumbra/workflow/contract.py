@@ -138,6 +138,8 @@ class Contract:
         Detectors are of two kinds: networks that see images, and CLIP models.
         """
         kind = entry.kind
+        if entry.step == "synthesize" and kind in keys_of(self.experiment.synthesize):
+            kind = self.experiment.synthesize[kind][entry.item].method  # SynOOD has stages of two kinds, which read different things
         if entry.step in ("train", "score") and not kind:
             recipe = self.experiment.recipes[self.experiment.train.detectors[entry.item].recipe]
             kind = "clip" if isinstance(recipe, ClipRecipe) else "network"

@@ -1,4 +1,4 @@
-"""How far a candidate is from the ID image that it was made from."""
+"""How far a candidate is from the ID image that it is made from."""
 
 import torch
 import torch.nn.functional as F

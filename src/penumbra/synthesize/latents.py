@@ -1,4 +1,4 @@
-"""What a synthesiser asks of a text-to-image pipeline: images to latents and back."""
+"""Latents of a text-to-image pipeline: the levels that they are denoised through, and images to latents and back."""
 
 import numpy as np
 import torch
@@ -7,8 +7,22 @@ from torch import Tensor
 
 from penumbra.errors import PenumbraError
 from penumbra.models.latent import LatentDiffusion
+from penumbra.schedules import Levels
+from penumbra.stage import Params
 
 CODED = 8  # images that a GPU encodes or decodes at a time: a whole block of 512 x 512 ones takes tens of gigabytes
+DIFFERENTIATED = 2  # images that a GPU decodes and differentiates at a time: a 512 x 512 one takes gigabytes
+
+
+def levels_of(model: LatentDiffusion, p: Params) -> Levels:
+    """The noise levels that p.sampler visits in p.steps (synthesize.METHOD)."""
+    levels = model.levels(p.steps)
+    return levels.plms() if p.sampler == "pndm" else levels
+
+
+def images_of(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """Images [B, 3, S, S] in [0, 1] of uint8 pixels [B, S, S, 3]."""
+    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -21,6 +35,11 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
 def coded_at_once(model: LatentDiffusion, count: int) -> int:
     """Images of `count` that the autoencoder takes at a time."""
     return CODED if model.device.type == "cuda" else max(count, 1)
+
+
+def differentiated_at_once(model: LatentDiffusion) -> int | None:
+    """Images that the decoder takes at a time where a gradient passes it; None: all."""
+    return DIFFERENTIATED if model.device.type == "cuda" else None
 
 
 def encoded(model: LatentDiffusion, images: Tensor, noise: Tensor | None) -> Tensor:
