@@ -143,8 +143,6 @@ class Contract:
         if entry.step in ("train", "score") and not kind:
             recipe = self.experiment.recipes[self.experiment.train.detectors[entry.item].recipe]
             kind = "clip" if isinstance(recipe, ClipRecipe) else "network"
-        if (entry.step, kind) == ("synthesize", "images"):
-            kind = self.experiment.synthesize.images[entry.item].method
         for name in (f"{kind}.plan", kind, "step"):
             if name and (SOURCE / entry.step / f"{name.replace('.', '/')}.py").exists():
                 return f"penumbra.{entry.step}.{name}"
