@@ -203,7 +203,7 @@ def _losses(outliers: Frames) -> dict[str, np.ndarray]:
 
 def is_clip(stage: Stage, detector: str) -> bool:
     """Whether a detector is one of CLIP."""
-    return stage.params.train.recipes[stage.params.train.detectors[detector].recipe].loss == "clip"
+    return stage.params.train.recipes[stage.params.train.detectors[detector].recipe].detector == "clip"
 
 
 def _kind(stage: Stage, method: str) -> str | None:
