@@ -133,6 +133,7 @@ RULES = (
     pretrain.encoder_faults,
     pretrain.rdm_faults,
     pretrain.mage_faults,
+    pretrain.classifier_faults,
     pretrain.diffusion_faults,
     pretrain.clip_faults,
     extract.faults,

@@ -6,7 +6,7 @@ feature, all features of length 1. One pass of the classifier gives both.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,9 @@ from torch import Tensor
 
 from penumbra.errors import PenumbraError
 from penumbra.logits import energy
-from penumbra.models.resnet import ResNet
+
+if TYPE_CHECKING:
+    from penumbra.models.classifiers.interface import Classifier
 
 Weight = float | Tensor  # one for all samples, or one for each: [B]
 
@@ -32,7 +34,7 @@ class Probe:
         log: log D_k instead of D_k.
     """
 
-    classifier: ResNet
+    classifier: "Classifier"
     bank: Tensor
     k: int
     size: int
@@ -40,13 +42,13 @@ class Probe:
     log: bool = False
 
     @classmethod
-    def create(cls, classifier: ResNet, features: Tensor, k: int, size: int, value_range: str = "unit", log: bool = False) -> "Probe":
+    def create(cls, classifier: "Classifier", features: Tensor, k: int, size: int, value_range: str = "unit", log: bool = False) -> "Probe":
         """A probe of the features [M, D] of any length.
 
         Raises:
             PenumbraError: the features are not those of such a classifier, or fewer than k.
         """
-        expected = classifier.fc.in_features
+        expected = classifier.last_layer.in_features
         if features.shape[1] != expected:
             raise PenumbraError(
                 f"data/features/classifier.safetensors: has {features.shape[1]} features for each image, and the classifier "

@@ -1,6 +1,5 @@
 """The sections of the page, one for each step and one for SynOOD and CLIP; captions quote the parameters that were used."""
 
-
 import pandas as pd
 
 from penumbra.report import ablations, clip, guided

@@ -16,9 +16,9 @@ from penumbra.guidance.diffusion import classifier_free
 from penumbra.guidance.ood import Probe, kth_distance, latent_log_f
 from penumbra.guidance.tfg import Guidance, guided_sample, repeated
 from penumbra.logits import energy
+from penumbra.models.classifiers.load import load as load_classifier
 from penumbra.models.gradcam import grad_cam
 from penumbra.models.latent import Grid, LatentDiffusion
-from penumbra.models.resnet import ResNet
 from penumbra.noise import SampleNoise
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
@@ -149,7 +149,7 @@ def load(stage: Stage, device: torch.device) -> Models:
     """
     p = stage.params.synthesize[stage.item]
     diffusion = laid_out(LatentDiffusion.load(stage.read("models/diffusion"), device))
-    classifier = ResNet.from_pretrained(stage.read("models/classifier")).to(device)
+    classifier = load_classifier(stage.read("models/classifier")).to(device)
     features = read_features(stage.read("features/classifier"))[0]["features"].to(device)
     names = concepts(stage.read("images/train"))
     if classifier.config["classes"] != len(names):

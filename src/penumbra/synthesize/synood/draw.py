@@ -11,8 +11,9 @@ from torch import Tensor
 from penumbra.artifacts.images import decode, encode, read_pixel_rows
 from penumbra.guidance.diffusion import classifier_free
 from penumbra.guidance.skip import Judge, OodLoss, Repainted, denoised, repaint, start_latents, timesteps_left
+from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifiers.load import load as load_classifier
 from penumbra.models.inpainting import InpaintingDiffusion
-from penumbra.models.resnet import ResNet
 from penumbra.noise import SampleNoise
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
@@ -29,7 +30,7 @@ class Models:
     """The frozen models, on one device."""
 
     diffusion: InpaintingDiffusion
-    classifier: ResNet
+    classifier: Classifier
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def open_blocks(stage: Stage, sources: Sequence[Source]) -> Callable[[Sequence[S
     device = setup()
     models = Models(
         InpaintingDiffusion.load(stage.read("models/inpainting"), device),
-        ResNet.from_pretrained(stage.read("models/classifier")).to(device),
+        load_classifier(stage.read("models/classifier")).to(device),
     )
     models.diffusion.tokens(
         list(dict.fromkeys(source.prompt for source in sources))

@@ -90,7 +90,7 @@ class UniformLoss(Loss):
 
     def __init__(self, detector: Detector, p: Recipe):
         super().__init__(detector, p)
-        self.information = Information(detector.fc.in_features, p, detector.fc.weight.device)
+        self.information = Information(detector.last_layer.in_features, p, detector.last_layer.weight.device)
         self.stateful = self.information.stateful
 
     @staticmethod
