@@ -14,7 +14,7 @@ from penumbra.noise import generator
 from penumbra.pretrain.output import write_model
 from penumbra.runtime import setup
 from penumbra.stage import Params, Stage
-from penumbra.training import History, epochs, set_learning_rate, warmup_cosine
+from penumbra.training import History, descend, epochs, summed, warmup_cosine
 
 NAME = "pretrain/classifier"
 
@@ -25,18 +25,15 @@ def train_epoch(
     """One pass over uint8 images [N, 3, S, S] and labels [N]; returns the mean loss."""
     network.train()
     steps = max(len(images) // p.batch_size, 1)  # the rest waits for another epoch: BatchNorm cannot take a batch of one
-    order = torch.randperm(len(images), generator=draws)
-    total = 0.0
-    for step in range(steps):
-        now = epoch + step / steps
-        set_learning_rate(optimizer, p.learning_rate * warmup_cosine(now, p.epochs, p.warmup_epochs))
-        batch = order[step * p.batch_size : (step + 1) * p.batch_size]
-        loss = F.cross_entropy(network(images[batch].float() / 255), labels[batch])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.item() / steps
-    return total
+    batches = torch.randperm(len(images), generator=draws).split(p.batch_size)[:steps]
+
+    def loss(batch: Tensor) -> Tensor:
+        return F.cross_entropy(network(images[batch].float() / 255), labels[batch])
+
+    def rate(step: int) -> float:
+        return p.learning_rate * warmup_cosine(epoch + step / steps, p.epochs, p.warmup_epochs)
+
+    return summed(each / steps for each in descend(batches, loss, optimizer, rate=rate))
 
 
 @torch.no_grad()
