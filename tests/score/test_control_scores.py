@@ -20,7 +20,9 @@ from penumbra.models.inference import Inference
 from penumbra.models.resnet import Detector as Network
 from penumbra.score import control
 from penumbra.stage import Params, Stage
-from penumbra.train.params import ClipRecipe, Detector, EnergyRecipe
+from penumbra.train.losses.clip.params import Recipe as ClipRecipe
+from penumbra.train.losses.energy.params import Recipe as EnergyRecipe
+from penumbra.train.params import Detector
 from tiny_clip import write_tiny_clip
 
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}

@@ -103,7 +103,7 @@ def test_every_program_exists_and_code_json_has_an_entry_for_each_stage():
         found = contract.dig(entries, entry.key)
         assert len(found["code"]) == 16 and (ROOT / f"src/{dag.program(entry).replace('.', '/')}.py").exists()
     programs = [dag.program(dag.entry(name)) for name in ("train@clip", "train@none", "synthesize-good@good")]
-    assert programs == ["penumbra.train.clip", "penumbra.train.network", "penumbra.synthesize.good.plan"]
+    assert programs == ["penumbra.train.losses.clip.plan", "penumbra.train.losses.energy.plan", "penumbra.synthesize.good.plan"]
 
 
 def test_a_program_is_that_of_the_method_whatever_the_kind_of_the_stage():

@@ -184,13 +184,14 @@ PROGRAMS = {
 }
 
 
+LOSSES = {f"train.losses.{loss}.plan" for loss in ("clip", "energy", "uniform")}
 EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan"}
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "users"),
     [
-        ("train/energy_loss.py", "F.", "F .", set()),
+        ("train/losses/energy/loss.py", "F.", "F .", set()),
         ("guidance/minority.py", "def gaussian_push(", "def gaussian_push(\n    ", set()),
         (
             "synthesize/distances.py",
@@ -198,7 +199,13 @@ EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan"}
             "dim=-1",
             {"synthesize.badood.plan", *EDITORS},
         ),
-        ("train/pool.py", "count >= len(rows)", "count > len(rows)", {"train.network", "train.clip"}),
+        (
+            "train/pool.py",
+            "count >= len(rows)",
+            "count > len(rows)",
+            {f"train.losses.{loss}.plan" for loss in ("clip", "energy", "uniform")},
+        ),
+        ("train/losses/uniform/loss.py", "torch.logsumexp(logits, 1)", "torch.logsumexp(logits, -1)", {"train.losses.uniform.plan"}),
         ("filter/bands.py", "WIDTH = 40", "WIDTH = 30", {"filter.step"}),
         ("pretrain/mage.py", "WARM", "WARM", set()),
         ("report/page.py", '"held"', '"holds"', {"report.step"}),

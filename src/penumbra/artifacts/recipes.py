@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from penumbra.artifacts.tables import read_json
 from penumbra.errors import PenumbraError
@@ -16,13 +16,12 @@ def read_recipe(folder: str | os.PathLike) -> Any:
     Raises:
         PenumbraError: the folder is not what equip writes.
     """
-    from pydantic import Field, TypeAdapter, ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
-    from penumbra.train.params import ClipRecipe, EnergyRecipe, UniformRecipe
+    from penumbra.train.losses import recipes
 
-    kinds = TypeAdapter(Annotated[EnergyRecipe | UniformRecipe | ClipRecipe, Field(discriminator="loss")])
     try:
-        return kinds.validate_python(read_json(Path(folder) / NAME))
+        return TypeAdapter(recipes()).validate_python(read_json(Path(folder) / NAME))
     except (OSError, ValueError) as error:  # pydantic's are ValueError, too
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error).splitlines()[0]
         raise PenumbraError(f"{folder}: is no recipe of today's params.yaml ({reason}). Run `dvc repro` to make it again.") from error

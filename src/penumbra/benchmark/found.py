@@ -81,7 +81,7 @@ def _outliers(path: Path, further: Sequence[str]) -> pd.DataFrame:
 
 def is_clip(stage: Stage, detector: str) -> bool:
     """Whether a detector is one of CLIP."""
-    return stage.params.train.recipes[stage.params.train.detectors[detector].recipe].loss == "clip"
+    return stage.params.train.recipes[stage.params.train.detectors[detector].recipe].detector == "clip"
 
 
 def headline(stage: Stage, detector: str) -> str:

@@ -39,7 +39,7 @@ def _frames(stage: Stage, images: pd.DataFrame, mask: np.ndarray) -> Iterator[pd
     features: dict[Path, torch.Tensor] = {}
     for name in progress(list(detectors), stage.name):
         recipe = stage.read("recipes") / detectors[name].recipe
-        of_clip = read_recipe(recipe).loss == "clip"
+        of_clip = read_recipe(recipe).detector == "clip"
         if of_clip and recipe not in features:
             features[recipe] = _clip_features(recipe / "models/clip", path, mask, device)
         for seed, directory in saved_seeds(stage.read("detectors") / name).items():

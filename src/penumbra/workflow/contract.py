@@ -15,7 +15,6 @@ from penumbra.experiment.load import load as read_params
 from penumbra.experiment.load import typed
 from penumbra.experiment.schema import Experiment
 from penumbra.stage import Params, Stage
-from penumbra.train.params import ClipRecipe
 
 CONTRACT, PARAMETERS, CODE = Path("dvc.yaml"), Path("params.yaml"), Path("code.json")
 RESOLVED = Path(".penumbra/contract.json")
@@ -135,14 +134,14 @@ class Contract:
     def program(self, entry: Entry) -> str:
         """The module whose `main` a stage runs: STEP/KIND.py, STEP/KIND/plan.py (a room), or STEP/step.py where all stages run one.
 
-        Detectors are of two kinds: networks that see images, and CLIP models.
+        A detector is trained by the program of its loss, and scored by that of its kind: a network that sees images, or CLIP.
         """
         kind = entry.kind
         if entry.step == "synthesize" and kind in keys_of(self.experiment.synthesize):
             kind = self.experiment.synthesize[kind][entry.item].method  # SynOOD has stages of two kinds, which read different things
         if entry.step in ("train", "score") and not kind:
             recipe = self.experiment.recipes[self.experiment.train.detectors[entry.item].recipe]
-            kind = "clip" if isinstance(recipe, ClipRecipe) else "network"
+            kind = f"losses.{recipe.loss}" if entry.step == "train" else recipe.detector
         for name in (f"{kind}.plan", kind, "step"):
             if name and (SOURCE / entry.step / f"{name.replace('.', '/')}.py").exists():
                 return f"penumbra.{entry.step}.{name}"

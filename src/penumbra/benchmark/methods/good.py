@@ -76,13 +76,15 @@ def strengths_density(method: str, outliers: pd.DataFrame, id_energy: np.ndarray
 def energy_of_features(features: Path, classifier: Path) -> np.ndarray:
     """Free energies [N] of the ID training images under the classifier, from its saved features and its last layer.
 
+    The last layer is found by its shape, since networks call it by several names: it is the last matrix that takes features.
+
     Args:
         features: data/features/classifier.safetensors.
         classifier: data/models/classifier.
     """
-    last = load_file(classifier / "model.safetensors")
-    logits = load_file(features)["features"].astype(np.float64) @ last["fc.weight"].T.astype(np.float64) + last["fc.bias"]
-    return -np.logaddexp.reduce(logits, axis=1)
+    saved, inputs = load_file(classifier / "model.safetensors"), load_file(features)["features"].astype(np.float64)
+    last = [name for name, values in saved.items() if values.ndim == 2 and values.shape[1] == inputs.shape[1]][-1].removesuffix("weight")
+    return -np.logaddexp.reduce(inputs @ saved[f"{last}weight"].T.astype(np.float64) + saved[f"{last}bias"], axis=1)
 
 
 def strength(claim: Claim, measured: Measured) -> list[dict]:

@@ -16,9 +16,10 @@ from penumbra.guidance.diffusion import classifier_free
 from penumbra.guidance.ood import Probe, kth_distance, latent_log_f
 from penumbra.guidance.tfg import Guidance, guided_sample, repeated
 from penumbra.logits import energy
+from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifiers.load import load as load_classifier
 from penumbra.models.gradcam import grad_cam
 from penumbra.models.latent import LatentDiffusion
-from penumbra.models.resnet import ResNet
 from penumbra.noise import SampleNoise
 from penumbra.runtime import inference_batch, setup
 from penumbra.schedules import Levels
@@ -144,7 +145,7 @@ def load(stage: Stage, device: torch.device) -> Models:
     """
     p = stage.params.synthesize[stage.item]
     diffusion = laid_out(LatentDiffusion.load(stage.read("models/diffusion"), device))
-    classifier = ResNet.from_pretrained(stage.read("models/classifier")).to(device)
+    classifier = load_classifier(stage.read("models/classifier")).to(device)
     features = read_features(stage.read("features/classifier"))[0]["features"].to(device)
     names = concepts(stage.read("images/train"))
     if classifier.config["classes"] != len(names):
@@ -156,13 +157,13 @@ def load(stage: Stage, device: torch.device) -> Models:
     return Models(diffusion, probe_of(classifier, features, p), names)
 
 
-def probe_of(classifier: ResNet, features: Tensor, p: Params) -> Probe:
+def probe_of(classifier: Classifier, features: Tensor, p: Params) -> Probe:
     """The classifier and what it knows of ID: its features [M, D] of the ID training images.
 
     Raises:
         PenumbraError: the features are not those of such a classifier, or fewer than p.knn_k (synthesize.METHOD).
     """
-    expected = classifier.fc.in_features
+    expected = classifier.last_layer.in_features
     if features.shape[1] != expected:
         raise PenumbraError(
             f"data/features/classifier.safetensors: has {features.shape[1]} features for each image, and the classifier "

@@ -10,8 +10,9 @@ from torch import Tensor
 from penumbra.artifacts.images import decode, encode
 from penumbra.guidance.diffusion import classifier_free
 from penumbra.guidance.skip import Judge, OodLoss, Repainted, denoised, levels_left, repaint, start_latents
+from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifiers.load import load as load_classifier
 from penumbra.models.inpainting import InpaintingDiffusion
-from penumbra.models.resnet import ResNet
 from penumbra.noise import SampleNoise
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
@@ -26,7 +27,7 @@ class Models:
     """The frozen models, on one device."""
 
     diffusion: InpaintingDiffusion
-    classifier: ResNet
+    classifier: Classifier
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def open_blocks(stage: Stage, prompts: Sequence[str]) -> Callable[[Sequence[Cand
     device = setup()
     models = Models(
         InpaintingDiffusion.load(stage.read("models/inpainting"), device),
-        ResNet.from_pretrained(stage.read("models/classifier")).to(device),
+        load_classifier(stage.read("models/classifier")).to(device),
     )
     models.diffusion.tokens(list(dict.fromkeys(prompts)))  # a prompt that is too long is known before the work begins
     return lambda block: _rows(models, block, stage)

@@ -6,16 +6,17 @@ import pytest
 import torch
 from training_files import UNIFORM
 
-from penumbra.train import loop
-from penumbra.train.batches import Partners
-from penumbra.train.params import UniformRecipe
+from penumbra.train.losses.uniform.loss import UniformLoss
+from penumbra.train.losses.uniform.params import Recipe
+from penumbra.train.network.batches import Partners, batches
+from penumbra.train.network.images import Images
 
 
 def images(count, sources=None, label=None):
     """Image i shows only the number i."""
     pixels = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(count, 4, 4, 3).contiguous()
     labels = torch.arange(count) % 2 if label is None else torch.full((count,), label)
-    return loop.Images(pixels, labels, None if sources is None else torch.tensor(sources))
+    return Images(pixels, labels, None if sources is None else torch.tensor(sources))
 
 
 def shown(batch):
@@ -25,8 +26,8 @@ def shown(batch):
 
 
 def epoch(train, outliers, paired, seed=0, batch_size=4):
-    p = UniformRecipe(**UNIFORM | {"crop_padding": 0, "flip": False, "batch_size": batch_size, "paired": paired})
-    return list(loop.batches(train, outliers, p, (0, 1, seed)))
+    p = Recipe(**UNIFORM | {"crop_padding": 0, "flip": False, "batch_size": batch_size, "paired": paired})
+    return list(batches(train, outliers, p, UniformLoss, (0, 1, seed)))
 
 
 def test_every_id_image_stands_beside_an_outlier_of_its_own_and_so_does_its_reconstruction():
@@ -56,11 +57,11 @@ def test_an_image_whose_outlier_is_not_selected_gets_any_outlier_that_makes_no_p
 
 def test_unpaired_outliers_pass_once_before_any_comes_again_and_do_not_follow_their_images():
     train, outliers = images(32, sources=list(range(32))), images(32, sources=list(range(32)), label=-1)
-    batches = epoch(train, outliers, paired=False)
-    drawn = [shown(batch) for batch in batches]
+    passed = epoch(train, outliers, paired=False)
+    drawn = [shown(batch) for batch in passed]
     assert sorted(sum((ood for _, ood in drawn), [])) == list(range(32))
     assert sum(i == o for ids, ood in drawn for i, o in zip(ids, ood, strict=True)) < 8
-    assert all(batch.paired.all() for batch in batches)  # the official code takes them for pairs
+    assert all(batch.paired.all() for batch in passed)  # the official code takes them for pairs
 
 
 @pytest.mark.parametrize("paired", [True, False])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from training_files import ENERGY, SIZES, contents, write_images
+from training_files import ENERGY, SIZES, contents, train, write_images
 
 from penumbra import training
 from penumbra.artifacts.detectors import saved_seeds
@@ -15,16 +15,18 @@ from penumbra.artifacts.tables import write_parquet
 from penumbra.augmentation import augment
 from penumbra.errors import PenumbraError
 from penumbra.models.resnet import Detector
-from penumbra.train import loop, network, units
-from penumbra.train.batches import outlier_batches
 from penumbra.train.inputs import selected
-from penumbra.train.params import EnergyRecipe
+from penumbra.train.losses.energy.loss import EnergyLoss
+from penumbra.train.losses.energy.params import Recipe
+from penumbra.train.network import loop, seeds
+from penumbra.train.network.batches import batches, outlier_batches
+from penumbra.train.network.images import Images
 from penumbra.train.pool import draw
 
 
 def test_it_writes_a_detector_for_each_seed_and_one_history(make_stage):
     stage = make_stage(["mid"])
-    network.main(stage)
+    train(stage)
     assert set(contents(stage.write())) == {f"seed-{k}/{name}" for k in (1, 3) for name in ("config.json", "model.safetensors")} | {
         "history.csv"
     }
@@ -38,13 +40,13 @@ def test_it_writes_a_detector_for_each_seed_and_one_history(make_stage):
 
 def test_whole_in_parts_and_resumed_it_gives_the_same_bytes(make_stage, monkeypatch):
     whole = make_stage(["mid"], "whole")
-    network.main(whole)
+    train(whole)
 
     parts = make_stage(["mid"], "parts")
     for index in (1, 0):
-        network.main(replace(parts, part=(index, 2)))
+        train(replace(parts, part=(index, 2)))
     assert not parts.write().exists()
-    network.main(parts)
+    train(parts)
 
     killed = make_stage(["mid"], "killed")
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
@@ -58,8 +60,8 @@ def test_whole_in_parts_and_resumed_it_gives_the_same_bytes(make_stage, monkeypa
 
     monkeypatch.setattr(loop, "accuracy", die_in_the_last_epoch_of_the_second_seed)
     with pytest.raises(KeyboardInterrupt):
-        network.main(killed)
-    network.main(killed)
+        train(killed)
+    train(killed)
     assert len(calls) == 5
     assert contents(whole.write()) == contents(parts.write()) == contents(killed.write())
 
@@ -71,10 +73,10 @@ def test_the_selected_candidates_are_trained_on_whatever_the_order_of_the_select
         seen.append(outliers)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(units, "train_detector", stop)
+    monkeypatch.setattr(seeds, "train_detector", stop)
     stage = make_stage(["mid"])
     with pytest.raises(KeyboardInterrupt):
-        network.main(stage)
+        train(stage)
     candidates = torch.from_numpy(read_pixels(stage.read("outliers/badood")))
     assert torch.equal(seen[0].pixels, candidates[[i for i in range(12) if i % 3]])
     assert seen[0].labels.tolist() == [-1] * 8  # whatever label the candidates carry
@@ -90,15 +92,15 @@ def test_id_images_and_outliers_share_every_batch(make_stage, monkeypatch):
         return forward(self, images)
 
     monkeypatch.setattr(Detector, "forward_with_features", record)
-    network.main(make_stage(["mid"]))
+    train(make_stage(["mid"]))
     assert seen == [8 + 4] * (2 * 2 * (20 // 8))
 
 
 def test_outliers_do_not_change_the_order_nor_the_augmentation_of_id_images():
     draws = torch.Generator().manual_seed(0)
-    train = loop.Images(torch.randint(0, 255, (20, 16, 16, 3), generator=draws).to(torch.uint8), torch.arange(20) % 2)
-    outliers = loop.Images(train.pixels[:9], torch.full((9,), -1))
-    alone, mixed = (list(loop.batches(train, pool, EnergyRecipe(**ENERGY), (0, 1, 2))) for pool in (None, outliers))
+    train = Images(torch.randint(0, 255, (20, 16, 16, 3), generator=draws).to(torch.uint8), torch.arange(20) % 2)
+    outliers = Images(train.pixels[:9], torch.full((9,), -1))
+    alone, mixed = (list(batches(train, pool, Recipe(**ENERGY), EnergyLoss, (0, 1, 2))) for pool in (None, outliers))
     for (images, labels, _), (both, both_labels, _) in zip(alone, mixed, strict=True):
         torch.testing.assert_close(images, both[: len(images)], rtol=0, atol=0)
         assert (both_labels[: len(labels)] == labels).all() and (both_labels[len(labels) :] == -1).all()
@@ -107,7 +109,7 @@ def test_outliers_do_not_change_the_order_nor_the_augmentation_of_id_images():
 @pytest.mark.parametrize("recipe", [{"loss": "energy"}, {"loss": "uniform", "reconstructed": False}])
 def test_without_outliers_it_is_a_classifier(make_stage, recipe):
     stage = make_stage(["all"], method="none", **recipe)
-    network.main(stage)
+    train(stage)
     history = pd.read_csv(stage.write() / "history.csv")
     assert list(history.columns) == ["seed", "epoch", "loss", "cross_entropy", "val_accuracy"]
     np.testing.assert_array_equal(history.loss, history.cross_entropy)
@@ -122,10 +124,10 @@ def test_with_random_bands_each_seed_has_as_many_as_mid_out_of_all(make_stage, m
             raise KeyboardInterrupt
         return loop.Detector(**SIZES, classes=2), training.History()
 
-    monkeypatch.setattr(units, "train_detector", record)
+    monkeypatch.setattr(seeds, "train_detector", record)
     stage = make_stage(["random"])
     with pytest.raises(KeyboardInterrupt):
-        network.main(stage)
+        train(stage)
     candidates = torch.from_numpy(read_pixels(stage.read("outliers/badood")))
     taken = [[i for i in range(12) if any(torch.equal(candidates[i], image) for image in outliers.pixels)] for outliers in seen]
     assert [len(rows) for rows in taken] == [8, 8] and taken[0] != taken[1]
@@ -162,7 +164,7 @@ def test_a_selection_of_other_candidates_is_refused(make_stage):
 
 def test_bands_without_a_candidate_are_refused(make_stage):
     with pytest.raises(PenumbraError, match=r"badood.parquet: high holds none of 12 candidates. Move filter.badood.mid"):
-        network.main(make_stage(["high"]))
+        train(make_stage(["high"]))
     stage = make_stage(["random"])
     frame = read_table(stage.read("selections/badood/random")).to_pandas()
     write_parquet(stage.read("selections/badood/random"), frame.assign(band="low"), {})
@@ -176,7 +178,7 @@ def test_a_file_without_candidates_is_refused_whatever_the_bands(make_stage):
     frame = read_table(stage.read("selections/badood/all")).to_pandas()
     write_parquet(stage.read("selections/badood/all"), frame[:0], {})
     with pytest.raises(PenumbraError, match=r"badood.parquet: holds no candidate"):
-        network.main(stage)
+        train(stage)
 
 
 def test_a_selection_that_is_not_declared_is_not_read(make_stage):
@@ -196,7 +198,7 @@ def test_a_draw_is_all_or_as_many_as_are_asked_for_in_ascending_order():
 
 def test_a_diverging_training_stops_with_its_reason(make_stage):
     with pytest.raises(PenumbraError, match=r"train.recipes.own: in epoch \d+ the loss .* is \S+. Lower learning_rate"):
-        network.main(make_stage(["mid"], learning_rate=1e30, epochs=6))
+        train(make_stage(["mid"], learning_rate=1e30, epochs=6))
 
 
 def test_a_small_pool_is_drawn_with_replacement_and_a_large_one_in_whole_passes():

@@ -1,12 +1,16 @@
 """Cross-entropy and the logistic loss of a head on the energy (Bad-OOD eq. 5, GOOD eq. 8)."""
 
 from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra.logits import energy
+from penumbra.train.losses.energy.params import Recipe
+from penumbra.train.network.images import Batch
+from penumbra.train.network.loss import Loss
 
 
 def uncertainty_loss(log_odds: Tensor, is_ood: Tensor, reduction: str = "sum_of_means") -> Tensor:
@@ -44,3 +48,20 @@ def energy_losses(
         return {"loss": cross_entropy, "cross_entropy": cross_entropy}
     uncertainty = uncertainty_loss(phi(energy(logits)), is_ood, reduction)
     return {"loss": cross_entropy + beta * uncertainty, "cross_entropy": cross_entropy, "uncertainty": uncertainty}
+
+
+class EnergyLoss(Loss):
+    """`energy_losses` of a network with the head phi."""
+
+    remedies: ClassVar[dict[str, str]] = {"uncertainty": "beta"}
+
+    @staticmethod
+    def head(p: Recipe) -> dict[str, Any]:
+        return {"phi_hidden": p.phi_hidden, "phi_monotone": p.phi_monotone}
+
+    @staticmethod
+    def outliers(p: Recipe, images: int) -> int:
+        return max(round(p.batch_size * p.outliers_per_id), 1)
+
+    def __call__(self, logits: Tensor, features: Tensor, batch: Batch) -> dict[str, Tensor]:
+        return energy_losses(logits, batch.labels, self.detector.phi, self.p.beta, self.p.reduction)

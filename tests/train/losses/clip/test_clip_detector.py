@@ -36,11 +36,12 @@ from penumbra.errors import PenumbraError
 from penumbra.models.clip_detector import ClipDetector
 from penumbra.scores import grouped
 from penumbra.stage import Params, Stage
-from penumbra.train import clip, clip_loop, clip_units
-from penumbra.train.clip_loop import Exposure, Features, Schedule, matched
-from penumbra.train.clip_loss import image_loss, label_loss
-from penumbra.train.clip_units import beside, pool
-from penumbra.train.params import ClipRecipe, Detector
+from penumbra.train.losses.clip import exposure, loop, plan, seeds
+from penumbra.train.losses.clip.exposure import Exposure, Features, Phase, Schedule, matched
+from penumbra.train.losses.clip.loss import image_loss, label_loss
+from penumbra.train.losses.clip.params import Recipe
+from penumbra.train.losses.clip.seeds import beside, pool
+from penumbra.train.params import Detector
 from tiny_clip import write_tiny_clip
 
 KIT = ("features/clip", "features/negatives", "models/clip")
@@ -50,12 +51,12 @@ KIT = ("features/clip", "features/negatives", "models/clip")
 def make_stage(tmp_path, monkeypatch):
     def make(place="one", kit=KIT, base=RECIPE, bands=("all",), **recipe) -> Stage:
         files = write_clip_features(tmp_path / "data")
-        monkeypatch.setattr(clip_units.Clip, "load", lambda path, device: FakeClip(made_features()))
+        monkeypatch.setattr(seeds.Clip, "load", lambda path, device: FakeClip(made_features()))
         method = "none" if base is ZERO_SHOT else "synood"
         inputs = (f"outliers/{method}", *(f"selections/{method}/{band}" for band in bands))
         reads = {name: files[name] for name in ("images/train", "images/val", *inputs, *kit)}
         detectors = {"clip-synood": Detector(method=method, recipe="own", bands=list(bands))}
-        own = ClipRecipe(**base).model_copy(update=recipe)
+        own = Recipe(**base).model_copy(update=recipe)
         params = {"common": {"seed": 0}, "train": {"seeds": [3, 1], "recipes": {"own": own}, "detectors": detectors}}
         writes = {"detectors/clip-synood": tmp_path / place / "clip-synood"}
         return Stage("train", "clip-synood", Params(params), {"torch": "2"}, reads, writes, tmp_path / place / "scratch")
@@ -64,7 +65,7 @@ def make_stage(tmp_path, monkeypatch):
 
 
 def trained(stage, seed=1):
-    clip.main(stage)
+    plan.main(stage)
     return ClipDetector.from_pretrained(stage.write() / f"seed-{seed}")
 
 
@@ -173,7 +174,7 @@ def test_the_temperature_is_the_models_own_unless_it_is_given():
 
 
 def test_outliers_are_matched_to_the_nearest_negative_label_and_to_no_class(monkeypatch):
-    monkeypatch.setattr(clip_loop, "BLOCK", 4)
+    monkeypatch.setattr(exposure, "BLOCK", 4)
     labels, features = label_features(), raw(11)
     cosines = F.normalize(features, dim=1) @ F.normalize(labels.negative, dim=1).T
     assert matched(features, labels.negative).tolist() == [max(range(17), key=row.tolist().__getitem__) for row in cosines]
@@ -206,7 +207,7 @@ def test_id_images_are_the_sources_each_once_and_round_trips_those_of_the_same_i
 def exposure_of(detector, **recipe):
     labels, draws = label_features(), torch.Generator().manual_seed(1)
     images = Features(near(labels.id, torch.arange(9) % 3, draws), torch.arange(9) % 3)
-    return Exposure(detector, ClipRecipe(**RECIPE | recipe), images, near(labels.negative, torch.tensor([2, 2, 9, 5]), draws))
+    return Exposure(detector, Recipe(**RECIPE | recipe), images, near(labels.negative, torch.tensor([2, 2, 9, 5]), draws))
 
 
 def test_outliers_follow_id_images_with_the_place_of_their_label_among_the_matched():
@@ -243,13 +244,13 @@ def test_together_they_are_trained_on_the_sum_of_both_losses_behind_the_layer():
 
 
 def test_the_order_of_images_belongs_to_the_seed_and_the_epoch_whatever_else_was_drawn():
-    setting = clip_loop.Setting("own", "own", ClipRecipe(**RECIPE), 0, None)
+    setting = loop.Setting("own", "own", Recipe(**RECIPE), 0, None)
 
     def batches(key, drawn):
         seen, weight = [], torch.nn.Parameter(torch.zeros(()))
         torch.manual_seed(drawn)
-        phase = clip_loop.Phase("tune", 2, 20, lambda rows: seen.append(rows.tolist()) or weight * 0, {}, {})
-        clip_loop.train_epoch(phase, setting, key)
+        phase = Phase("tune", 2, 20, lambda rows: seen.append(rows.tolist()) or weight * 0, {}, {})
+        loop.train_epoch(phase, setting, key)
         return seen
 
     first = batches((0, 1, 1), drawn=3)
@@ -262,7 +263,7 @@ def test_the_order_of_images_belongs_to_the_seed_and_the_epoch_whatever_else_was
 
 def test_it_writes_a_detector_for_each_seed_and_one_history_of_all_phases(make_stage):
     stage = make_stage()
-    clip.main(stage)
+    plan.main(stage)
     files = {f"seed-{k}/{name}" for k in (1, 3) for name in ("config.json", "model.safetensors")} | {"history.csv"}
     assert set(contents(stage.write())) == files
     history = pd.read_csv(stage.write() / "history.csv")
@@ -278,17 +279,17 @@ def test_it_writes_a_detector_for_each_seed_and_one_history_of_all_phases(make_s
 def test_whole_in_parts_and_resumed_it_gives_the_same_bytes_of_clip(make_stage, monkeypatch):
     recipe = {"strategy": "projected", "control": True, "outliers": 9, "kit": (*KIT, "controls/repainting")}
     whole = make_stage("whole", **recipe)
-    clip.main(whole)
+    plan.main(whole)
 
     parts = make_stage("parts", **recipe)
     for index in (1, 0):
-        clip.main(replace(parts, part=(index, 2)))
+        plan.main(replace(parts, part=(index, 2)))
     assert not parts.write().exists()
-    clip.main(parts)
+    plan.main(parts)
 
     killed = make_stage("killed", **recipe)
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    real, epochs = clip_loop.train_epoch, []
+    real, epochs = loop.train_epoch, []
 
     def die_before_the_last_epoch_of_the_second_seed(*args):
         epochs.append(1)
@@ -296,10 +297,10 @@ def test_whole_in_parts_and_resumed_it_gives_the_same_bytes_of_clip(make_stage, 
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(clip_loop, "train_epoch", die_before_the_last_epoch_of_the_second_seed)
+    monkeypatch.setattr(loop, "train_epoch", die_before_the_last_epoch_of_the_second_seed)
     with pytest.raises(KeyboardInterrupt):
-        clip.main(killed)
-    clip.main(killed)
+        plan.main(killed)
+    plan.main(killed)
     assert len(epochs) == 10 + 2  # the last of the layer again, which is saved between epochs alone, and the one that is missing
     assert contents(whole.write()) == contents(parts.write()) == contents(killed.write())
 
@@ -382,10 +383,10 @@ def test_round_trips_are_id_images_where_the_recipe_brings_them(make_stage, monk
         seen.append((images, outliers))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("penumbra.train.clip_units.train_detector", stop)
+    monkeypatch.setattr("penumbra.train.losses.clip.seeds.train_detector", stop)
     for kit in (KIT, (*KIT, "controls/repainting")):
         with pytest.raises(KeyboardInterrupt):
-            clip.main(make_stage(kit=kit))
+            plan.main(make_stage(kit=kit))
     (images, outliers), (more, _) = seen
     train = load_file(make_stage().read("features/clip"))["train"]
     assert torch.equal(images.values, train[:7]) and len(outliers) == OUTLIERS
@@ -399,11 +400,11 @@ def test_bands_choose_outliers_and_the_id_images_beside_them(make_stage, monkeyp
         seen.append((images, outliers))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("penumbra.train.clip_units.train_detector", stop)
+    monkeypatch.setattr("penumbra.train.losses.clip.seeds.train_detector", stop)
     stage = make_stage(bands=("mid",))
     write_parquet(stage.read("selections"), pd.DataFrame({"sample_id": ["synood/9", "synood/2", "synood/3"]}), {})
     with pytest.raises(KeyboardInterrupt):
-        clip.main(stage)
+        plan.main(stage)
     ((images, outliers),) = seen
     assert torch.equal(outliers, made_features()[OUTLIER][[2, 3, 9]])
     assert torch.equal(images.values, load_file(stage.read("features/clip"))["train"][[1, 4]])
@@ -420,23 +421,23 @@ def test_outliers_are_seen_by_the_model_of_the_recipe(make_stage, tmp_path, monk
         seen.append(outliers)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("penumbra.train.clip_units.train_detector", stop)
+    monkeypatch.setattr("penumbra.train.losses.clip.seeds.train_detector", stop)
     with pytest.raises(KeyboardInterrupt):
-        clip.main(replace(stage, reads=stage.reads | {"models/clip": tmp_path / "tiny"}))
+        plan.main(replace(stage, reads=stage.reads | {"models/clip": tmp_path / "tiny"}))
     pixels = torch.from_numpy(read_pixels(stage.read("outliers/synood"))).permute(0, 3, 1, 2).float() / 255
-    torch.testing.assert_close(seen[0], clip_units.Clip.load(tmp_path / "tiny").embed_images(pixels))
+    torch.testing.assert_close(seen[0], seeds.Clip.load(tmp_path / "tiny").embed_images(pixels))
 
 
 def test_zero_shot_looks_at_no_image(make_stage, monkeypatch):
     stage = make_stage(base=ZERO_SHOT)
-    monkeypatch.setattr(clip_units.Clip, "load", lambda *_: pytest.fail("the model is loaded"))
-    clip.main(stage)
+    monkeypatch.setattr(seeds.Clip, "load", lambda *_: pytest.fail("the model is loaded"))
+    plan.main(stage)
 
 
 @pytest.mark.parametrize(("kit", "missing"), [(KIT[1:], "features/clip"), (KIT[:2], "models/clip")])
 def test_a_kit_that_lacks_something_is_refused(make_stage, kit, missing):
     with pytest.raises(PenumbraError, match=f"train@clip-synood reads 0 files named '{missing}'"):
-        clip.main(make_stage(kit=kit))
+        plan.main(make_stage(kit=kit))
 
 
 def test_edited_test_images_are_refused(make_stage):
@@ -444,14 +445,14 @@ def test_edited_test_images_are_refused(make_stage):
     rows = [(OUTLIER, row, f"train/{row // 2:06d}", "test" if row == 3 else "train") for row in range(OUTLIERS)]
     write_made(stage.read("outliers/synood"), rows)
     with pytest.raises(PenumbraError, match=r"synood.parquet: holds edited test images.* Take test out of splits"):
-        clip.main(stage)
+        plan.main(stage)
 
 
 def test_a_source_that_does_not_exist_is_named(make_stage):
     stage = make_stage()
     write_made(stage.read("outliers/synood"), [(OUTLIER, row, f"train/{row + 25:06d}", "train") for row in range(OUTLIERS)])
     with pytest.raises(PenumbraError, match="synood.parquet: source_id train/000030 is no image of images/train"):
-        clip.main(stage)
+        plan.main(stage)
 
 
 def test_outliers_that_were_made_from_no_image_stand_beside_all(make_stage):
@@ -464,14 +465,14 @@ def test_round_trips_of_test_images_alone_are_refused(make_stage):
     stage = make_stage(kit=(*KIT, "controls/repainting"))
     write_made(stage.read("controls/repainting"), [(TEST, 0, "test/000000", "test")])
     with pytest.raises(PenumbraError, match="holds no round trip of a training image. Put train into synthesize.control.repainting.splits"):
-        clip.main(stage)
+        plan.main(stage)
 
 
 def test_no_candidate_is_an_error(make_stage):
     stage = make_stage()
     write_made(stage.read("outliers/synood"), [])
     with pytest.raises(PenumbraError, match="synood.parquet: holds no candidate"):
-        clip.main(stage)
+        plan.main(stage)
 
 
 def test_labels_of_another_model_are_refused(make_stage):
@@ -479,15 +480,15 @@ def test_labels_of_another_model_are_refused(make_stage):
     narrow = {name: getattr(labels, name)[:, :4] for name in ("id", "mcm", "negative")}
     write_negatives(stage.read("features/negatives"), replace(labels, **narrow), {})
     with pytest.raises(PenumbraError, match="is not of the model and the classes of"):
-        clip.main(stage)
+        plan.main(stage)
 
 
 def test_more_groups_than_negative_labels_are_refused(make_stage):
     with pytest.raises(PenumbraError, match="17 negative labels are too few for 18 groups"):
-        clip.main(make_stage(groups=18))
+        plan.main(make_stage(groups=18))
 
 
 def test_a_diverging_clip_training_stops_with_its_reason(make_stage):
     message = r"train.recipes.own: in epoch \d of project the loss is \S+. Lower project_learning_rate"
     with pytest.raises(PenumbraError, match=message):
-        clip.main(make_stage(project_learning_rate=1e30))
+        plan.main(make_stage(project_learning_rate=1e30))

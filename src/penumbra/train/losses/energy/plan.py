@@ -1,4 +1,4 @@
-"""train: ID images and selected outliers -> a detector for each training seed."""
+"""train of a recipe of loss energy: ID images and selected outliers -> a detector for each training seed."""
 
 from collections.abc import Mapping
 
@@ -12,6 +12,7 @@ def main(stage: Stage) -> None:
 
 
 def _train_seeds(stage: Stage, seeds: Mapping[str, int]) -> None:
-    from penumbra.train.units import train_seeds  # assembling needs no torch
+    from penumbra.train.losses.energy.loss import EnergyLoss  # assembling needs no torch
+    from penumbra.train.network.seeds import train_seeds
 
-    train_seeds(stage, seeds)
+    train_seeds(stage, seeds, EnergyLoss)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from penumbra.logits import energy
 from penumbra.models.resnet import Phi
-from penumbra.train.energy_loss import energy_losses, uncertainty_loss
+from penumbra.train.losses.energy.loss import energy_losses, uncertainty_loss
 
 
 def batch(seed=0):

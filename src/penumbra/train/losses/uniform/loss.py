@@ -1,11 +1,16 @@
 """Cross-entropy, outliers to the uniform distribution, and information of ID features about outliers (SONA 3.5)."""
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from penumbra.stage import Params
-from penumbra.train.information import Club, club_bound, log_likelihood, outer_product
+from penumbra.models.resnet import Detector
+from penumbra.train.losses.uniform.information import Club, club_bound, log_likelihood, outer_product
+from penumbra.train.losses.uniform.params import Recipe
+from penumbra.train.network.images import Batch
+from penumbra.train.network.loss import Loss
 
 
 def uniformity_loss(logits: Tensor) -> Tensor:
@@ -22,7 +27,7 @@ class Information:
         device: where q lives.
     """
 
-    def __init__(self, width: int, p: Params, device: torch.device):
+    def __init__(self, width: int, p: Recipe, device: torch.device):
         self.kind, self.steps = p.information, p.club_steps
         self.stateful: dict = {}
         if self.kind == "club":
@@ -53,7 +58,7 @@ class Information:
 
 
 def uniform_losses(
-    logits: Tensor, features: Tensor, labels: Tensor, paired: Tensor, information: Information, p: Params
+    logits: Tensor, features: Tensor, labels: Tensor, paired: Tensor, information: Information, p: Recipe
 ) -> dict[str, Tensor]:
     """L = CE + beta * L_OE + information_weight * I (SONA eq. 8).
 
@@ -76,3 +81,25 @@ def uniform_losses(
     estimate = information(features[~is_ood][paired], features[is_ood][paired])
     total = cross_entropy + p.beta * uniformity + p.information_weight * estimate
     return {"loss": total, "cross_entropy": cross_entropy, "uniformity": uniformity, "information": estimate}
+
+
+class UniformLoss(Loss):
+    """`uniform_losses` with an estimate of information that learns beside the network."""
+
+    remedies: ClassVar[dict[str, str]] = {"uniformity": "beta", "information": "information_weight"}
+
+    def __init__(self, detector: Detector, p: Recipe):
+        super().__init__(detector, p)
+        self.information = Information(detector.last_layer.in_features, p, detector.last_layer.weight.device)
+        self.stateful = self.information.stateful
+
+    @staticmethod
+    def paired(p: Recipe) -> bool:
+        return p.paired
+
+    @staticmethod
+    def reconstructed(p: Recipe) -> bool:
+        return p.reconstructed
+
+    def __call__(self, logits: Tensor, features: Tensor, batch: Batch) -> dict[str, Tensor]:
+        return uniform_losses(logits, features, batch.labels, batch.paired, self.information, self.p)

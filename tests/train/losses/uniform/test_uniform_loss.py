@@ -7,11 +7,11 @@ import pytest
 import torch
 from training_files import UNIFORM
 
-from penumbra.train.information import club_bound
-from penumbra.train.params import UniformRecipe
-from penumbra.train.uniform_loss import Information, uniform_losses, uniformity_loss
+from penumbra.train.losses.uniform.information import club_bound
+from penumbra.train.losses.uniform.loss import Information, uniform_losses, uniformity_loss
+from penumbra.train.losses.uniform.params import Recipe
 
-P = UniformRecipe(**UNIFORM | {"beta": 0.5, "information_weight": 0.7, "club_steps": 3, "club_learning_rate": 0.05})
+P = Recipe(**UNIFORM | {"beta": 0.5, "information_weight": 0.7, "club_steps": 3, "club_learning_rate": 0.05})
 CPU = torch.device("cpu")
 LABELS = torch.tensor([2, 0, 3, 1, -1, -1, -1, -1])
 

@@ -1,4 +1,4 @@
-"""train@DETECTOR of a recipe of CLIP: CLIP with negative labels as it is, or as SynOOD trains it on outliers, for each training seed."""
+"""train of a recipe of loss clip: CLIP with negative labels, as it is or tuned on outliers -> a detector for each training seed."""
 
 from collections.abc import Mapping
 
@@ -12,6 +12,6 @@ def main(stage: Stage) -> None:
 
 
 def _train_seeds(stage: Stage, seeds: Mapping[str, int]) -> None:
-    from penumbra.train.clip_units import train_seeds  # assembling needs no torch
+    from penumbra.train.losses.clip.seeds import train_seeds  # assembling needs no torch
 
     train_seeds(stage, seeds)

@@ -1,9 +1,53 @@
 """Batches of training images: ID and outliers side by side."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor
+
+from penumbra.augmentation import augment
+from penumbra.noise import generator
+from penumbra.train.network.images import Batch, Images
+from penumbra.train.network.loss import Loss
+from penumbra.train.network.params import NetworkRecipe
+
+
+def batches(train: Images, outliers: Images | None, p: NetworkRecipe, loss: type[Loss], key: tuple[int, ...]) -> Iterator[Batch]:
+    """One epoch, its random numbers a function of `key`; outliers do not change those of ID images.
+
+    ID and outliers share each batch, and so its batch-norm statistics. In batches of their own the statistics would tell
+    them apart while training, and nothing would when testing.
+    """
+    id_draws, outlier_draws = generator("train/id", *key), generator("train/outliers", *key)
+    id_rows = id_batches(len(train), p.batch_size, id_draws)
+    if outliers is None:
+        for rows in id_rows:
+            images, labels = _augmented(train, rows, p, id_draws)
+            yield Batch(images, labels, None)
+        return
+    for rows, (outlier_rows, paired) in zip(id_rows, _outlier_rows(train, outliers, id_rows, p, loss, outlier_draws), strict=True):
+        parts = [_augmented(train, rows, p, id_draws), _augmented(outliers, outlier_rows, p, outlier_draws)]
+        images, labels = (torch.cat(pair) for pair in zip(*parts, strict=True))
+        yield Batch(images, labels, paired)
+
+
+def _augmented(source: Images, rows: Tensor, p: NetworkRecipe, draws: torch.Generator) -> tuple[Tensor, Tensor]:
+    return augment(source.pixels, rows, p.crop_padding, p.flip, draws), source.labels[rows.to(source.labels.device)]
+
+
+def _outlier_rows(
+    train: Images, outliers: Images, id_rows: list[Tensor], p: NetworkRecipe, loss: type[Loss], draws: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows of outliers for each batch of ID images, and which of them make a pair."""
+    if loss.paired(p):
+        partners = Partners(train.sources, outliers.sources)
+        for rows in id_rows:
+            yield partners.draw(rows, draws)
+        return
+    size = loss.outliers(p, len(id_rows[0]))
+    for rows in islice(outlier_batches(len(outliers), size, draws), len(id_rows)):
+        yield rows, torch.ones(size, dtype=torch.bool)
 
 
 def id_batches(count: int, batch_size: int, draws: torch.Generator) -> list[Tensor]:

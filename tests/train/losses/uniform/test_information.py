@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from penumbra.train.information import Club, club_bound, log_likelihood, outer_product
+from penumbra.train.losses.uniform.information import Club, club_bound, log_likelihood, outer_product
 
 X = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, -1.0]])
 Y = torch.tensor([[0.5, 1.0], [1.0, -0.5], [1.5, -1.0]])
