@@ -54,7 +54,7 @@ def printed(source: str, detector: str, score: str) -> dict[str, float]:
     return dict(zip(PAPER, (fpr95, auroc, near, far, accuracy), strict=True))
 
 
-def measured(detector: str, scores: pd.DataFrame, knn_k: int, p: Params) -> dict[str, dict[str, float]]:
+def measured(detector: str, scores: pd.DataFrame, knn_k: int, p: Params, clip: bool) -> dict[str, dict[str, float]]:
     """Metrics of one detector by score, mean and std over seeds.
 
     The scores of a classifier are energy, knn and the modes of the unified score; a CLIP detector has all of `evaluation.scores_of`.
@@ -62,7 +62,7 @@ def measured(detector: str, scores: pd.DataFrame, knn_k: int, p: Params) -> dict
     Returns:
         score -> GROUP_METRIC_mean, GROUP_METRIC_std of near and far OOD, id_acc_mean, id_acc_std.
     """
-    if evaluation.is_clip(scores):
+    if clip:
         sets = evaluation.evaluate_detector(detector, scores).rename(columns={"score": "mode"})
         by_seed = sets[sets.set == sets.group]
     else:
@@ -95,7 +95,7 @@ def table(stage: Stage, scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     families = dict(stage.params.benchmark.ablations.items())
     detectors = dict.fromkeys(detector for family in families.values() for detector in family.variants)
     p, k = stage.params.benchmark.unified, stage.params.score.knn_k
-    numbers = {detector: measured(detector, scores[detector], k, p) for detector in detectors}
+    numbers = {detector: measured(detector, scores[detector], k, p, evaluation.is_clip(stage, detector)) for detector in detectors}
     far = {detector: distance(stage, detector) for detector in detectors}
     rows = []
     for name, family in families.items():

@@ -119,7 +119,7 @@ def _shift(found: Found, chosen: dict[str, str]) -> tuple[Frames, Frames]:
 
 def _unified(stage: Stage, found: Found) -> tuple[Frames, Frames]:
     """The unified score of classifiers: tables and plots. Detectors of GOOD's kind also along k and a, and by test set."""
-    scores = {name: frame for name, frame in found.scores.items() if not is_clip(stage, name)}
+    scores = {name: frame for name, frame in found.scores.items() if not evaluation.is_clip(stage, name)}
     p, ks = stage.params.benchmark.unified, [stage.params.score.knn_k, *stage.params.score.knn_more]
     setting = unified.Setting(p.mode, p.a, p.bins, p.weight)
     of_good = [name for name in scores if _kind(stage, stage.params.train.detectors[name].method) == "good"]
@@ -201,11 +201,6 @@ def _losses(outliers: Frames) -> dict[str, np.ndarray]:
     return {name: losses for name, losses in found.items() if losses.shape[1] > 1}
 
 
-def is_clip(stage: Stage, detector: str) -> bool:
-    """Whether a detector is one of CLIP."""
-    return stage.params.train.recipes[stage.params.train.detectors[detector].recipe].loss == "clip"
-
-
 def _kind(stage: Stage, method: str) -> str | None:
     """badood | good | sona | synood; None for no outliers."""
     return stage.params.synthesize[method].method if method in stage.params.synthesize else None
@@ -213,7 +208,7 @@ def _kind(stage: Stage, method: str) -> str | None:
 
 def _headline(stage: Stage, detector: str) -> str:
     """The headline score of a detector."""
-    return stage.params.benchmark.clip_score if is_clip(stage, detector) else stage.params.benchmark.score
+    return stage.params.benchmark.clip_score if evaluation.is_clip(stage, detector) else stage.params.benchmark.score
 
 
 def _outliers(path: Path) -> pd.DataFrame:

@@ -11,11 +11,11 @@ from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import iter_pixels, read_table
 from penumbra.artifacts.negatives import TextFeatures, read_negatives
 from penumbra.errors import PenumbraError
+from penumbra.labels import grouped
 from penumbra.models.clip import Clip
 from penumbra.models.clip_detector import ClipDetector
 from penumbra.noise import generator
 from penumbra.runtime import inference_batch, setup
-from penumbra.scores import grouped
 from penumbra.seeds import derive
 from penumbra.stage import Stage
 from penumbra.train.clip_loop import Features, Setting, train_detector

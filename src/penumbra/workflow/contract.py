@@ -138,7 +138,7 @@ class Contract:
         Detectors are of two kinds: networks that see images, and CLIP models.
         """
         kind = entry.kind
-        if entry.step in ("train", "score") and not kind:
+        if entry.step in ("train", "infer") and not kind:
             recipe = self.experiment.recipes[self.experiment.train.detectors[entry.item].recipe]
             kind = "clip" if isinstance(recipe, ClipRecipe) else "network"
         for name in (f"{kind}.plan", kind, "step"):
