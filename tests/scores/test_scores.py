@@ -68,7 +68,7 @@ def test_scores_of_clip_detectors_are_their_definitions():
     images = outputs_of(50, clip=True)
     concepts = np.exp(images.concepts.numpy() / 0.5)
     np.testing.assert_allclose(fitted("mcm", clip=True)(images), -np.log(concepts.max(1) / concepts.sum(1)), rtol=1e-12)
-    np.testing.assert_allclose(fitted("neglabel", clip=True)(images), expit(images.log_odds))
+    np.testing.assert_allclose(fitted("neglabel", clip=True)(images), expit(images.log_odds.numpy()))
 
 
 @pytest.mark.parametrize("clip", [False, True])

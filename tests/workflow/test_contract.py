@@ -101,8 +101,8 @@ def test_every_program_exists_and_code_json_has_an_entry_for_each_stage():
             continue
         found = contract.dig(entries, entry.key)
         assert len(found["code"]) == 16 and (ROOT / f"src/{dag.program(entry).replace('.', '/')}.py").exists()
-    programs = [dag.program(dag.entry(name)) for name in ("train@clip", "train@none", "synthesize-good@good")]
-    assert programs == ["penumbra.train.clip", "penumbra.train.network", "penumbra.synthesize.good.plan"]
+    programs = [dag.program(dag.entry(name)) for name in ("train@clip", "infer@clip", "infer@none", "score@clip", "synthesize-good@good")]
+    assert programs == [f"penumbra.{name}" for name in ("train.clip", "infer.clip", "infer.network", "score.step", "synthesize.good.plan")]
 
 
 def test_another_version_and_other_code_than_recorded_are_refused(tmp_path, monkeypatch):

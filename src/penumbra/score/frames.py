@@ -41,7 +41,7 @@ def score_frame(parameters: "Parameters", made: Pass, keys: Mapping[str, pa.Tabl
 
 
 def _exact(made: Pass, outputs: Outputs) -> Outputs:
-    """Logits and a network's features in float64. CLIP features stay as they are: a float32 search for neighbours takes half the time."""
+    """Logits, and the features of networks, in float64; those of CLIP, of length 1, as they are."""
     features = outputs.features.double() if made.kind == "network" else outputs.features
     return Outputs(outputs.logits.double(), features, outputs.concepts, outputs.log_odds)
 

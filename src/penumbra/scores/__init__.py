@@ -1,6 +1,7 @@
-"""OOD scores, one file each. A new one is a file here, its import and its place in SCORES; columns and tables have this order.
+"""OOD scores, one file each; what a score is: `base.py`.
 
-What a score is: `base.py`. Reading this module imports no torch.
+A new score is a file here, with its import and its place in SCORES. Then data/scores has its column, benchmark and report its rows, and
+params.yaml may name it. Reading this module imports no torch.
 """
 
 from penumbra.scores.base import Score
