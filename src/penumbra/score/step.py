@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from penumbra.artifacts.images import read_table
-from penumbra.artifacts.outputs import IMAGES, read_keys, saved_passes
+from penumbra.artifacts.outputs import IMAGES, read_keys, read_pass, saved_passes
 from penumbra.artifacts.tables import write_parquet
 from penumbra.runtime import setup
 from penumbra.stage import Stage
@@ -30,8 +30,7 @@ def main(stage: Stage) -> None:
 
 
 def _score_seed(stage: Stage, path: Path) -> pd.DataFrame:
-    from penumbra.artifacts.outputs import read_pass  # assembling needs no torch
-    from penumbra.score.frames import score_frame
+    from penumbra.score.frames import score_frame  # assembling needs no torch
 
     setup()
     return score_frame(stage.params.score, read_pass(path), read_keys(path.with_name(IMAGES)))
