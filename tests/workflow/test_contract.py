@@ -102,8 +102,15 @@ def test_every_program_exists_and_code_json_has_an_entry_for_each_stage():
             continue
         found = contract.dig(entries, entry.key)
         assert len(found["code"]) == 16 and (ROOT / f"src/{dag.program(entry).replace('.', '/')}.py").exists()
-    programs = [dag.program(dag.entry(name)) for name in ("train@clip", "train@none", "synthesize-good@good")]
-    assert programs == ["penumbra.train.losses.clip.plan", "penumbra.train.losses.energy.plan", "penumbra.synthesize.good.plan"]
+    programs = {
+        "train@clip": "train.losses.clip.plan",
+        "train@none": "train.losses.energy.plan",
+        "infer@clip": "infer.clip",
+        "infer@none": "infer.network",
+        "score@clip": "score.step",
+        "synthesize-good@good": "synthesize.good.plan",
+    }
+    assert {name: dag.program(dag.entry(name)).removeprefix("penumbra.") for name in programs} == programs
 
 
 def test_a_program_is_that_of_the_method_whatever_the_kind_of_the_stage():

@@ -96,8 +96,9 @@ def test_changed_bytes_of_one_data_file_rerun_exactly_its_readers_and_what_follo
     here.edit("src/penumbra/prepare/digits.py", "CELLS = 8", "CELLS = 9")
     monkeypatch.setenv("MINIATURE_OTHER_BYTES", "images/ood")
     here.reproduce(monkeypatch)
-    readers = {entry.name for entry in contract.load().stages.values() if "data/images/ood.parquet" in entry.data}
-    assert {"score@none", "extract-clip@vit"} <= readers
+    dag = contract.load()
+    readers = {entry.name for entry in dag.stages.values() if "data/images/ood.parquet" in dag.inputs(entry)}
+    assert {"infer@none", "extract-clip@vit"} <= readers
     assert set(here.counters()) == {"prepare", "report"} | followers(readers)
 
 

@@ -14,8 +14,8 @@ from penumbra.artifacts.detectors import saved_seeds
 from penumbra.artifacts.images import read_table
 from penumbra.artifacts.recipes import read_recipe
 from penumbra.artifacts.tables import write_parquet
+from penumbra.logits import energy, msp
 from penumbra.runtime import progress, setup
-from penumbra.scores import energy, msp
 from penumbra.stage import Stage
 
 if TYPE_CHECKING:
@@ -56,11 +56,13 @@ def _network_scores(directory: Path, path: Path, mask: np.ndarray, device: "torc
 
 
 def _clip_scores(directory: Path, features: "torch.Tensor", sample_ids: list[str], device: "torch.device") -> dict[str, Any]:
-    from penumbra.models.clip_detector import ClipDetector
-    from penumbra.score.clip_units import outputs_of
+    from penumbra.labels import mcm, neglabel_share
+    from penumbra.models.clip_detector import ClipDetector, outputs_of
 
-    found = outputs_of(ClipDetector.from_pretrained(directory).to(device), features, "/".join(directory.parts[-2:]), sample_ids)
-    return _of_logits(found.logits) | {score: values.numpy() for score, values in found.more.items()}
+    detector = ClipDetector.from_pretrained(directory).to(device)
+    found = outputs_of(detector, features, "/".join(directory.parts[-2:]), sample_ids)
+    more = {"mcm": mcm(found.concepts.double(), detector.mcm_temperature), "neglabel": neglabel_share(found.log_odds)}
+    return _of_logits(found.logits.double()) | {score: values.numpy() for score, values in more.items()}
 
 
 def _of_logits(logits: "torch.Tensor") -> dict[str, Any]:

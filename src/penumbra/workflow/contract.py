@@ -134,12 +134,12 @@ class Contract:
     def program(self, entry: Entry) -> str:
         """The module whose `main` a stage runs: STEP/KIND.py, STEP/KIND/plan.py (a room), or STEP/step.py where all stages run one.
 
-        A detector is trained by the program of its loss, and scored by that of its kind: a network that sees images, or CLIP.
+        A detector is trained by the program of its loss, and asked by that of its kind: a network that sees images, or CLIP.
         """
         kind = entry.kind
         if entry.step == "synthesize" and kind in keys_of(self.experiment.synthesize):
             kind = self.experiment.synthesize[kind][entry.item].method  # SynOOD has stages of two kinds, which read different things
-        if entry.step in ("train", "score") and not kind:
+        if entry.step in ("train", "infer") and not kind:
             recipe = self.experiment.recipes[self.experiment.train.detectors[entry.item].recipe]
             kind = f"losses.{recipe.loss}" if entry.step == "train" else recipe.detector
         for name in (f"{kind}.plan", kind, "step"):

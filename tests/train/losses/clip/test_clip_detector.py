@@ -33,8 +33,8 @@ from penumbra.artifacts.images import read_pixels
 from penumbra.artifacts.negatives import write_negatives
 from penumbra.artifacts.tables import write_parquet
 from penumbra.errors import PenumbraError
+from penumbra.labels import grouped
 from penumbra.models.clip_detector import ClipDetector
-from penumbra.scores import grouped
 from penumbra.stage import Params, Stage
 from penumbra.train.losses.clip import exposure, loop, plan, seeds
 from penumbra.train.losses.clip.exposure import Exposure, Features, Phase, Schedule, matched
@@ -148,7 +148,7 @@ def test_with_a_zeroed_layer_norm_the_residual_layer_returns_plain_clip_features
     torch.nn.init.zeros_(detector.delta[1].weight)
     torch.nn.init.zeros_(detector.delta[1].bias)
     torch.testing.assert_close(detector.image_features(features), F.normalize(features, dim=1), rtol=0, atol=0)
-    for ours, theirs in zip(detector.scores(features).values(), plain.scores(features).values(), strict=True):
+    for ours, theirs in zip(detector(features), plain(features), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
@@ -338,11 +338,11 @@ def test_a_saved_state_gives_the_same_scores_in_another_process(make_stage, tmp_
     code = (
         "import sys; from safetensors.torch import load_file, save_file; from penumbra.models.clip_detector import ClipDetector\n"
         "detector = ClipDetector.from_pretrained(sys.argv[1]); folder = sys.argv[2]\n"
-        "save_file(detector.scores(load_file(f'{folder}/features')['features']), f'{folder}/scores')"
+        "save_file(detector(load_file(f'{folder}/features')['features'])._asdict(), f'{folder}/outputs')"
     )
     subprocess.run([sys.executable, "-c", code, str(stage.write() / "seed-1"), str(tmp_path)], check=True)
-    for name, scores in load_file(tmp_path / "scores").items():
-        torch.testing.assert_close(scores, detector.scores(features)[name], rtol=1e-12, atol=0)
+    for name, outputs in load_file(tmp_path / "outputs").items():
+        torch.testing.assert_close(outputs, getattr(detector(features), name), rtol=0, atol=0)
 
 
 def test_zero_shot_keeps_labels_alone_and_has_a_history_of_one_row_for_each_seed(make_stage):

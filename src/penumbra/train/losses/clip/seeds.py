@@ -7,11 +7,11 @@ from torch import Tensor
 
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.negatives import TextFeatures, read_negatives
+from penumbra.labels import grouped
 from penumbra.models.clip import Clip
 from penumbra.models.clip_detector import ClipDetector
 from penumbra.noise import generator
 from penumbra.runtime import setup
-from penumbra.scores import grouped
 from penumbra.seeds import derive
 from penumbra.stage import Stage
 from penumbra.train.inputs import REPAINTING, chosen, selected
