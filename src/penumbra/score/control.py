@@ -12,7 +12,7 @@ import pandas as pd
 
 from penumbra.artifacts.detectors import saved_seeds
 from penumbra.artifacts.images import read_table
-from penumbra.artifacts.recipes import read_recipe
+from penumbra.artifacts.recipes import contents
 from penumbra.artifacts.tables import write_parquet
 from penumbra.logits import energy, msp
 from penumbra.runtime import progress, setup
@@ -39,7 +39,7 @@ def _frames(stage: Stage, images: pd.DataFrame, mask: np.ndarray) -> Iterator[pd
     features: dict[Path, torch.Tensor] = {}
     for name in progress(list(detectors), stage.name):
         recipe = stage.read("recipes") / detectors[name].recipe
-        of_clip = read_recipe(recipe).detector == "clip"
+        of_clip = "models/clip" in contents(recipe)
         if of_clip and recipe not in features:
             features[recipe] = _clip_features(recipe / "models/clip", path, mask, device)
         for seed, directory in saved_seeds(stage.read("detectors") / name).items():

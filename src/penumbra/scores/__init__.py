@@ -1,19 +1,24 @@
 """OOD scores, one file each; what a score is: `base.py`.
 
-A new score is a file here, with its import and its place in SCORES. Then data/scores has its column, benchmark and report its rows, and
-params.yaml may name it. Reading this module imports no torch.
+A new score is a file here. Then data/scores has its column, benchmark and report its rows, and params.yaml may name it. Reading this
+module imports no torch.
 """
 
+from penumbra import scores
+from penumbra.registry import load
+from penumbra.registry import names as modules
 from penumbra.scores.base import Score
-from penumbra.scores.confidence import Confidence
-from penumbra.scores.energy import Energy
-from penumbra.scores.knn import Knn
-from penumbra.scores.max_logit import MaxLogit
-from penumbra.scores.mcm import Mcm
-from penumbra.scores.msp import Msp
-from penumbra.scores.neglabel import NegLabel
 
-SCORES: dict[str, type[Score]] = {score.name: score for score in (Msp, MaxLogit, Energy, Knn, Confidence, Mcm, NegLabel)}
+FIRST = ("msp", "max_logit", "energy", "knn", "confidence", "mcm", "neglabel")  # in tables; others follow by name
+
+
+def _found() -> list[type[Score]]:
+    values = [value for module in modules(scores) for value in vars(load(scores, module)).values()]
+    found = {value for value in values if isinstance(value, type) and issubclass(value, Score) and value is not Score}
+    return sorted(found, key=lambda score: (FIRST.index(score.name) if score.name in FIRST else len(FIRST), score.name))
+
+
+SCORES: dict[str, type[Score]] = {score.name: score for score in _found()}
 
 
 def names(kind: str | None = None) -> tuple[str, ...]:

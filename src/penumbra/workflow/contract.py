@@ -15,6 +15,7 @@ from penumbra.experiment.load import load as read_params
 from penumbra.experiment.load import typed
 from penumbra.experiment.schema import Experiment
 from penumbra.stage import Params, Stage
+from penumbra.train.losses import typed as typed_recipe
 
 CONTRACT, PARAMETERS, CODE = Path("dvc.yaml"), Path("params.yaml"), Path("code.json")
 RESOLVED = Path(".penumbra/contract.json")
@@ -170,7 +171,7 @@ class Contract:
         params, reads = self.params(entry), {short_name(path): Path(path) for path in entry.data}
         for name in [name for name in reads if name.startswith("recipes/")]:  # a recipe brings its own inputs
             kit = reads.pop(name)
-            params = params.beside(train={"recipes": {kit.name: read_recipe(kit)}})
+            params = params.beside(train={"recipes": {kit.name: typed_recipe(read_recipe(kit), str(kit))}})
             reads |= contents(kit)
         return Stage(
             step=entry.step,

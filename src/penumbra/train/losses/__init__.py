@@ -7,12 +7,14 @@ params.yaml: `loss: NAME`.
 
 from collections.abc import Iterator
 from functools import cache
-from importlib import import_module
-from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
+
+from penumbra.errors import PenumbraError
+from penumbra.registry import load, names, rooms
+from penumbra.train import losses
 
 if TYPE_CHECKING:
     from penumbra.experiment.schema import Experiment
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 @cache
 def _rooms() -> dict[str, ModuleType]:
     """The torch-free part of each loss, by its name."""
-    return {found.name: import_module(f"{__name__}.{found.name}{'.params' * found.ispkg}") for found in iter_modules(__path__)}
+    return {name: load(losses, name, "params" if name in rooms(losses) else "") for name in names(losses)}
 
 
 def recipes(detector: str | None = None) -> Any:
@@ -40,3 +42,19 @@ def faults(experiment: "Experiment") -> Iterator["Fault"]:
     for room in _rooms().values():
         if hasattr(room, "faults"):
             yield from room.faults(experiment)
+
+
+def typed(recipe: Any, name: str) -> Any:
+    """A recipe that equip has written, as its type.
+
+    Args:
+        name: where it lies, for the message.
+
+    Raises:
+        PenumbraError: it is none of today's.
+    """
+    try:
+        return TypeAdapter(recipes()).validate_python(recipe)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise PenumbraError(f"{name}: is no recipe of today's params.yaml ({reason}). Run `dvc repro` to make it again.") from error
