@@ -69,7 +69,7 @@ def test_another_synthesiser_is_a_room_and_a_section(workspace):
 
 def test_another_loss_is_a_file_and_a_section(workspace):
     assert workspace.walk("loss") == ["params.yaml", "src/penumbra/train/losses/margin.py"]
-    history = (workspace.root / "data/detectors/margin/seed-0/history.csv").read_text()
+    history = (workspace.root / "data/detectors/margin/history.csv").read_text()
     assert "hinges" in history.splitlines()[0]
     assert {"none", "margin"} == {row["detector"] for row in workspace.table("detectors")}
 
