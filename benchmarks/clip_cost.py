@@ -18,12 +18,12 @@ import torch
 from ruamel.yaml import YAML
 
 from penumbra.artifacts.negatives import Negative, TextFeatures
+from penumbra.labels import grouped
 from penumbra.models.clip import Clip, CLIPConfig, CLIPImageProcessor, CLIPModel
 from penumbra.models.clip_detector import ClipDetector
 from penumbra.pretrain.captions import build_tokenizer
 from penumbra.pretrain.clip import build
 from penumbra.runtime import setup
-from penumbra.scores import grouped
 from penumbra.stage import Params
 
 FULL_SIZE = {"classes": 1000, "negatives": 10_000, "tuned": 5_500, "groups": 100, "size": 224, "batch": 8}
@@ -80,8 +80,8 @@ def measure(clip: Clip, args: argparse.Namespace, device: torch.device) -> list[
     features = clip.embed_images(images).repeat(-(-SCORED // args.batch), 1)
     steps = {
         "encode": lambda: clip.embed_images(images),
-        "zero_shot": lambda: zero_shot.scores(features),
-        "synood": lambda: synood.scores(features),
+        "zero_shot": lambda: zero_shot(features),
+        "synood": lambda: synood(features),
     }
     least = dict.fromkeys(steps, float("inf"))
     for _ in range(args.rounds + 1):  # the first warms up

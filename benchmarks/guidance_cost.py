@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from ruamel.yaml import YAML
 from torch import Tensor
 
@@ -36,8 +37,8 @@ from penumbra.pretrain.denoiser import build_text_encoder, build_unet
 from penumbra.pretrain.diffusion import build_scheduler
 from penumbra.runtime import setup
 from penumbra.stage import Params
-from penumbra.synthesize.good.draw import classifier_free, draw_images, laid_out, slice_size
-from penumbra.synthesize.sona.draw import levels_of
+from penumbra.synthesize.good.draw import classifier_free, draw_images, laid_out
+from penumbra.synthesize.latents import differentiated_at_once
 
 PROMPT, OOD_PROMPT = "a high-quality image of a digit", "a high-quality image of a letter"
 BANK = 1000  # ID training images
@@ -100,18 +101,18 @@ def full_size(p: Params, device: torch.device) -> tuple[LatentDiffusion, Probe]:
 def probe_of(classifier: ResNet, size: int) -> Probe:
     """The classifier with a random bank."""
     bank = torch.rand(BANK, classifier.fc.in_features, device=classifier.fc.weight.device)
-    return Probe.create(classifier, bank, k=50, size=size)
+    return Probe(classifier, F.normalize(bank, dim=1), k=50, size=size)
 
 
 def sampled(s: Setup, strength: float) -> Tensor:
     """uint8 pixels of a batch, guided at that strength by energy and k-NN distance together."""
     model, device = s.model, s.model.device
     eps = classifier_free(model, model.embed([PROMPT] * s.batch), model.embed([""]), 3.0)
-    log_f = latent_log_f(s.probe, model.decode, 1.0, 10.0, slice_size(model))
+    log_f = latent_log_f(s.probe, model.decode, 1.0, 10.0, differentiated_at_once(model))
     noise = {purpose: SampleNoise(0, purpose, s.ids) for purpose in ("start", "sampler", "smoothing")}
     guidance = Guidance(rho=strength, mu=strength, gamma=0.1, eta=1.0)
     start = noise["start"].normal(*model.latent_shape).to(device)
-    latents = guided_sample(eps, log_f, start, model.grid(s.steps), guidance, noise["sampler"], noise["smoothing"])
+    latents = guided_sample(eps, log_f, start, model.levels(s.steps), guidance, noise["sampler"], noise["smoothing"])
     return draw_images(model, latents, s.probe.size)
 
 
@@ -122,8 +123,7 @@ def edited_images(s: Setup) -> Tensor:
     conditions = model.embed([text for text in ("", PROMPT, OOD_PROMPT) for _ in s.ids]).unflatten(0, (3, s.batch))
     noise = SampleNoise(0, "forward", s.ids).normal(*shape[1:]).to(model.device)
     stops, edit = torch.full(shape[:1], s.steps), Edit(scale=1e-6, share=0.2)
-    levels = levels_of(model, Params({"steps": s.steps, "sampler": "ddim"}))
-    return draw_images(model, edited(model.eps, clean, noise, stops, conditions, edit, levels), s.probe.size)
+    return draw_images(model, edited(model.eps, clean, noise, stops, conditions, edit, model.levels(s.steps)), s.probe.size)
 
 
 METHODS: dict[str, Callable[[Setup], Tensor]] = {

@@ -29,7 +29,7 @@ sys.path.insert(0, str(HERE.parent / "src"))
 from penumbra.workflow.contract import parts  # noqa: E402
 
 INTERVAL = 0.5  # seconds between looks at the process tree: a look costs 15 ms of a core
-STEPS = ("prepare", "pretrain", "extract", "synthesize", "equip", "train", "calibrate", "filter", "score", "benchmark", "report")
+STEPS = ("prepare", "pretrain", "extract", "synthesize", "equip", "train", "calibrate", "filter", "infer", "score", "benchmark", "report")
 IDLE = {  # commands after a run, which must say that nothing is left to do
     "make, nothing changed": ["make"],
     "penumbra repro --dry, nothing changed": [".venv/bin/penumbra", "repro", "--dry"],

@@ -22,18 +22,18 @@ def measure(images: int) -> dict[str, float]:
     """Seconds to score so many images, by the clock and of all threads together, and MiB that this needs at its peak."""
     import torch
 
-    from penumbra.scores import grouped, neglabel
+    from penumbra.labels import grouped, neglabel_log_odds
 
     torch.set_num_threads(THREADS)
     draws = torch.Generator().manual_seed(0)
     features, texts, negatives = (torch.randn(count, WIDTH, generator=draws) for count in (images, CLASSES, NEGATIVES))
     order = grouped(NEGATIVES, GROUPS, draws)
-    neglabel(features[:1], texts[:GROUPS], negatives[:GROUPS], order[:, :1] % GROUPS, TEMPERATURE)  # loads the kernels
+    neglabel_log_odds(features[:1], texts[:GROUPS], negatives[:GROUPS], order[:, :1] % GROUPS, TEMPERATURE)  # loads the kernels
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds, busy = [], []
     for _ in range(REPEATS):
         started, worked = time.perf_counter(), time.process_time()
-        neglabel(features, texts, negatives, order, TEMPERATURE)
+        neglabel_log_odds(features, texts, negatives, order, TEMPERATURE)
         seconds.append(time.perf_counter() - started)
         busy.append(time.process_time() - worked)
     peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024

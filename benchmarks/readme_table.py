@@ -3,15 +3,10 @@
 import json
 from pathlib import Path
 
+from penumbra.benchmark.headline import COLUMNS
+
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- headline: python benchmarks/readme_table.py -->", "<!-- /headline -->"
-COLUMNS = {
-    "near FPR95 ↓": ("near", "fpr95_id_tpr"),
-    "near AUROC ↑": ("near", "auroc"),
-    "far FPR95 ↓": ("far", "fpr95_id_tpr"),
-    "far AUROC ↑": ("far", "auroc"),
-    "ID accuracy ↑": ("id_acc",),
-}
 
 
 def headline(metrics: dict) -> str:

@@ -1,2 +1,3 @@
 for stage in dag.of_step("score"):
-    job(stage, gpu=1, runtime=240, parts=1 if stage.kind == "control" else seeds)
+    of_control = stage.kind == "control"  # which runs networks
+    job(stage, gpu=int(of_control), runtime=240, parts=1 if of_control else seeds)

@@ -37,7 +37,7 @@ UNITS = [f"unit-{index}" for index in range(4)]
 
 def step(stage: Stage) -> None:
     """What runs in place of every step: real units and scratch, outputs that are digests, a line in a log for each of both."""
-    with_units = stage.step in ("synthesize", "train", "score")
+    with_units = stage.step in ("synthesize", "train", "infer", "score")
     for unit in stage.todo(UNITS) if with_units else []:
         time.sleep(float(os.environ.get("MINIATURE_UNIT_SECONDS", 0)))
         if os.environ.get("MINIATURE_FAILS") == unit:

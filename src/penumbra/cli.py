@@ -22,7 +22,8 @@ STEPS = {
     "train": "images and selected outliers -> data/detectors/DETECTOR: outlier-exposure training",
     "calibrate": "a detector and held-out images -> data/calibration/DETECTOR.json: score -> probability",
     "filter": "outliers, a detector and its calibration -> data/selections/METHOD.parquet: confidence and band",
-    "score": "a detector and all test sets -> data/scores/DETECTOR.parquet: every OOD score",
+    "infer": "a detector and all images -> data/outputs/DETECTOR: logits and features, from one forward pass",
+    "score": "the outputs of a detector -> data/scores/DETECTOR.parquet: every OOD score of every test image",
     "benchmark": "all scores -> reports/metrics.json, reports/tables, reports/plots",
     "report": "tables, plots and outliers -> reports/report.html, reports/figures",
 }

@@ -1,12 +1,15 @@
 """What all training loops share: epochs that survive a kill, and randomness that belongs to the epoch."""
 
+import functools
 import math
+import operator
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
+from torch import Tensor
 
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.tables import write_csv
@@ -14,6 +17,8 @@ from penumbra.noise import derive
 from penumbra.runtime import progress
 
 CHECKPOINT_SECONDS = 20.0  # a killed job loses at most this much work and one epoch
+
+Batch = TypeVar("Batch")
 
 
 class Stateful(Protocol):
@@ -63,6 +68,44 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """One learning rate for all parameter groups."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+def descend(
+    batches: Iterable[Batch],
+    loss: Callable[[Batch], Tensor],
+    *optimizers: torch.optim.Optimizer,
+    rate: Callable[[int], float] | None = None,
+    after: Callable[[], object] | None = None,
+) -> list[float]:
+    """One epoch of gradient descent, a step for each batch; returns the loss of each.
+
+    Args:
+        batches: whatever `loss` takes.
+        loss: of a batch, a scalar to be minimised.
+        optimizers: each takes its step on the same gradients.
+        rate: the learning rate of a step, by its number; None: that which the optimisers have.
+        after: called after each step.
+    """
+    losses = []
+    for step, batch in enumerate(batches):
+        if rate:
+            for optimizer in optimizers:
+                set_learning_rate(optimizer, rate(step))
+        value = loss(batch)
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        value.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        if after:
+            after()
+        losses.append(value.item())
+    return losses
+
+
+def summed(values: Iterable[float]) -> float:
+    """Their sum from the first to the last, one rounding after the other: `sum` corrects its roundings from Python 3.12 on."""
+    return functools.reduce(operator.add, values, 0.0)
 
 
 class History:

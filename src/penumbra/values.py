@@ -1,8 +1,7 @@
 """What a value of params.yaml can be: the types and ranges of which the sections of all steps are made."""
 
 import re
-from collections.abc import Iterable, Iterator
-from pkgutil import iter_modules
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
@@ -108,15 +107,6 @@ class ResNetRecipe(Optimised):
 
 
 Fault = tuple[str, str]
-
-
-def modules(folder: Iterable[str]) -> tuple[str, ...]:
-    """Names of the modules of a package, which make a registry: none is imported.
-
-    Args:
-        folder: `__path__` of the package.
-    """
-    return tuple(sorted(module.name for module in iter_modules(folder)))
 
 
 def divides(divisor_key: str, divisor: int, key: str, value: int) -> Iterator[Fault]:

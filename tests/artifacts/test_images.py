@@ -108,7 +108,7 @@ def test_rows_are_read_across_row_groups(tmp_path_factory, start: int, count: in
         monkeypatch.setattr(images, "ROW_GROUP", 4)
         write(path, 10)
     assert pq.ParquetFile(path).num_row_groups == 3
-    assert (images.read_pixel_range(path, start, stop) == pixels(10)[start:stop]).all()
+    assert (images.read_pixel_rows(path, range(start, stop)) == pixels(10)[start:stop]).all()
     rows = list(range(start, 10, count))
     assert (images.read_pixel_rows(path, rows) == pixels(10)[rows]).all()
 
@@ -118,8 +118,8 @@ def test_blocks_in_order_read_each_row_group_once_and_a_file_that_is_written_aga
     monkeypatch.setattr(images, "ROW_GROUP", 4)
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda file, group, **kw: read.append(group) or read_row_group(file, group, **kw))
     write(path, 10)
-    blocks = [images.read_pixel_range(path, start, min(start + 3, 10)) for start in range(0, 10, 3)]
+    blocks = [images.read_pixel_rows(path, range(start, min(start + 3, 10))) for start in range(0, 10, 3)]
     assert (np.concatenate(blocks) == pixels(10)).all() and read == [0, 1, 2]
     with replace(path) as temporary:
         write(temporary, 9)
-    assert (images.read_pixel_range(path, 8, 9) == pixels(9)[8:9]).all() and read == [0, 1, 2, 2]
+    assert (images.read_pixel_rows(path, [8]) == pixels(9)[8:9]).all() and read == [0, 1, 2, 2]

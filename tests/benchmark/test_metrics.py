@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from penumbra.benchmark.metrics import METRICS, evaluate, operating_points, roc
+from penumbra.benchmark.metrics import METRICS, accepted, auroc, counts, evaluate, roc
 
 tied = arrays(np.float64, st.integers(1, 40), elements=st.integers(-4, 4).map(float))
 distinct = arrays(np.float64, st.integers(1, 40), elements=st.floats(-1e6, 1e6))
@@ -89,10 +89,43 @@ def test_no_operating_point_is_dropped_between_groups_of_equal_size():
     assert evaluate(inside, outside)["fpr95_ood_tpr"] == 0.95
 
 
-def test_operating_points_run_from_nothing_to_everything():
-    tp, fp = operating_points(np.array([1.0, 2, 2]), np.array([0.0, 2]))
-    assert tp.tolist() == [0, 2, 3, 3]
-    assert fp.tolist() == [0, 1, 1, 2]
+def test_thresholds_run_from_nothing_to_everything_and_equal_scores_cross_together():
+    inside, outside = counts(np.array([0.0, 2]), np.array([1.0, 2, 2]))
+    assert (inside.tolist(), outside.tolist()) == ([1, 0, 1], [0, 1, 2])
+    assert accepted(outside[::-1]).tolist() == [0, 2, 3, 3]
+    assert accepted(inside[::-1]).tolist() == [0, 1, 1, 2]
+
+
+def by_thresholds(inside: np.ndarray, outside: np.ndarray) -> dict[str, float]:
+    """The same metrics, each from a sort of its own and images counted threshold by threshold."""
+
+    def points(positive, negative):
+        thresholds = np.unique(np.r_[positive, negative])[::-1]
+        return [np.r_[0, [(scores >= threshold).sum() for threshold in thresholds]] for scores in (positive, negative)]
+
+    def fpr95(positive, negative):
+        tp, fp = points(positive, negative)
+        return fp[np.argmax(tp / len(positive) >= 0.95)] / len(negative)
+
+    def precision(positive, negative):
+        tp, fp = points(positive, negative)
+        return np.sum(np.diff(tp) * tp[1:] / (tp[1:] + fp[1:])) / len(positive)
+
+    tp, fp = points(outside, inside)
+    return {
+        "fpr95_id_tpr": fpr95(-inside, -outside),
+        "fpr95_ood_tpr": fpr95(outside, inside),
+        "auroc": np.sum(np.diff(fp) * (tp[1:] + tp[:-1])) / (2 * len(inside) * len(outside)),
+        "aupr_in": precision(-inside, -outside),
+        "aupr_out": precision(outside, inside),
+    }
+
+
+@given(scores, scores)
+@settings(max_examples=200, deadline=None)
+def test_one_sort_gives_exactly_what_a_sort_for_each_metric_gives(inside, outside):
+    assert evaluate(inside, outside) == by_thresholds(inside, outside)
+    assert auroc(outside, inside) == evaluate(inside, outside)["auroc"]
 
 
 @given(tied, tied)

@@ -11,6 +11,7 @@ from penumbra.equip import step
 from penumbra.errors import PenumbraError
 from penumbra.experiment.load import validate
 from penumbra.stage import Params, Stage
+from penumbra.train.losses import typed
 
 RECIPES = validate(Path(__file__).parents[2] / "params.yaml").recipes
 CLIP = {"models/clip": ["config.json", "deep/model.safetensors"], "features/clip.safetensors": None, "features/negatives.safetensors": None}
@@ -51,7 +52,7 @@ def test_a_kit_is_the_recipe_and_all_that_its_kind_needs(make_stage, kind):
     stage = make_stage(kind)
     step.main(stage)
     kit = files_of(stage.write())
-    recipe = read_recipe(stage.write())
+    recipe = typed(read_recipe(stage.write()), "own")
     assert recipe == RECIPES[KINDS[kind][0]] and type(recipe) is type(RECIPES[KINDS[kind][0]])
     assert read_json(stage.write() / "recipe.json") == recipe.model_dump()
     del kit["recipe.json"]
@@ -105,13 +106,13 @@ def test_a_kit_replaces_the_one_before_as_a_whole(make_stage):
 def test_a_recipe_of_other_keys_is_refused_in_one_line(tmp_path, content):
     write_json(tmp_path / "recipe.json", content)
     with pytest.raises(PenumbraError, match="is no recipe of today's params.yaml.* Run `dvc repro`") as caught:
-        read_recipe(tmp_path)
+        typed(read_recipe(tmp_path), str(tmp_path))
     assert "\n" not in str(caught.value)
 
 
 def test_a_folder_without_a_recipe_is_refused(tmp_path):
-    with pytest.raises(PenumbraError, match="is no recipe of today's params.yaml"):
+    with pytest.raises(PenumbraError, match="holds no recipe"):
         read_recipe(tmp_path)
     (tmp_path / "recipe.json").write_text("{")
-    with pytest.raises(PenumbraError, match="is no recipe of today's params.yaml"):
+    with pytest.raises(PenumbraError, match="holds no recipe"):
         read_recipe(tmp_path)

@@ -67,6 +67,21 @@ def test_another_synthesiser_is_a_room_and_a_section(workspace):
     assert {"none", "mixed-all"} == {row["detector"] for row in workspace.table("detectors")}
 
 
+def test_another_loss_is_a_file_and_a_section(workspace):
+    assert workspace.walk("loss") == ["params.yaml", "src/penumbra/train/losses/margin.py"]
+    history = (workspace.root / "data/detectors/margin/history.csv").read_text()
+    assert "hinges" in history.splitlines()[0]
+    assert {"none", "margin"} == {row["detector"] for row in workspace.table("detectors")}
+
+
+def test_another_score_is_a_file_and_a_section_and_no_network_runs(workspace):
+    outputs = {path: path.read_bytes() for path in (workspace.root / "data/outputs").rglob("*.safetensors")}
+    began = {path: path.stat().st_mtime_ns for path in outputs}
+    assert workspace.walk("score") == ["params.yaml", "src/penumbra/scores/gen.py"]
+    assert "gen" in {row["score"] for row in workspace.table("scores")}
+    assert {path: path.stat().st_mtime_ns for path in outputs} == began and outputs
+
+
 def test_another_test_set_is_a_file_and_a_section(workspace):
     assert workspace.walk("source") == ["params.yaml", "src/penumbra/prepare/sources/faces.py"]
     assert "faces" in {row["set"] for row in workspace.table("scores")}

@@ -9,10 +9,12 @@ from penumbra.guidance import diffusion
 from penumbra.guidance import minority as m
 from penumbra.models.rdm import RDM
 from penumbra.noise import SampleNoise
+from penumbra.schedules import cumulative_alphas, linear_betas
 
-ABAR = diffusion.cumulative_alphas(diffusion.linear_betas(1000, 0.0015, 0.0195))
+ABAR = cumulative_alphas(linear_betas(1000, 0.0015, 0.0195))
 METRIC = m.Metric(s=125, distance="l2")
-REVERSE = m.Reverse(t=300, stride=20, loop="guided", eta=0.0, last_alpha="grid", every=1, space="prev", norm="linf", variance=False)
+LEVELS = m.reverse_levels(ABAR, t=300, stride=20, loop="guided", last_alpha="grid")
+REVERSE = m.Reverse(eta=0.0, every=1, space="prev", norm="linf", variance=False)
 D = 6
 
 
@@ -45,6 +47,17 @@ def mixture_posterior_mean(centres, spread):
         return nearest + a.sqrt() * spread**2 / variance * (z - a.sqrt() * nearest)
 
     return denoise
+
+
+def test_the_levels_descend_from_t_and_stay_above_zero_until_the_end():
+    levels = m.reverse_levels(ABAR, 300, 4, "guided", "grid")
+    assert (levels.timesteps[0], levels.timesteps[-1], len(levels)) == (300, 4, 75)
+    assert levels.abar_prev == (*levels.abar[1:], ABAR[0].item())
+    levels = m.reverse_levels(ABAR, 301, 100, "guided", "one")
+    assert levels.timesteps == (301, 201, 101, 1)
+    assert levels.abar_prev == (*(ABAR[t].item() for t in (201, 101, 1)), 1.0)
+    levels = m.reverse_levels(ABAR, 300, 4, "single", "grid")
+    assert (levels.timesteps, levels.abar_prev) == ((300,), (ABAR[0].item(),))
 
 
 @pytest.mark.parametrize("stop_gradient", [True, False])
@@ -96,10 +109,10 @@ def test_the_score_of_a_gaussian_is_the_one_derived_by_hand():
     torch.testing.assert_close(score, expected)
 
 
-def guide(denoise, z_t, scale, reverse=REVERSE, ids=None, push=None):
+def guide(denoise, z_t, scale, reverse=REVERSE, ids=None, push=None, levels=LEVELS):
     ids = ids or [str(i) for i in range(len(z_t))]
     push = push or m.minority_push(ABAR, METRIC, noise_of(ids, "guidance"), 1, True)
-    return m.guided_reverse(denoise, z_t, ABAR, reverse, push, [scale] * len(z_t), noise_of(ids, "reverse"))
+    return m.guided_reverse(denoise, z_t, levels, reverse, push, [scale] * len(z_t), noise_of(ids, "reverse"))
 
 
 @pytest.mark.parametrize(
@@ -146,27 +159,27 @@ def test_no_evaluation_of_the_network_is_repeated(rdm):
         return rdm(z, t)
 
     guide(counted, randn(2, D), 0.05)
-    grid = diffusion.reverse_grid(300, 20)
-    assert [t for t in seen if t != METRIC.s] == grid
-    assert len(seen) == 2 * len(grid)
+    steps = list(range(300, 0, -20))
+    assert [t for t in seen if t != METRIC.s] == steps
+    assert len(seen) == 2 * len(steps)
     seen.clear()
     guide(counted, randn(2, D), 0.05, replace(REVERSE, every=3))
-    assert len(seen) == len(grid) + 5
+    assert len(seen) == len(steps) + 5
 
 
 def test_single_takes_one_step_to_the_end(rdm):
     z_t = randn(3, D)
     z0 = rdm(z_t, torch.full((3,), 300))
-    single = replace(REVERSE, loop="single", last_alpha="one")
-    torch.testing.assert_close(guide(rdm, z_t, 0.0, single), z0)
-    moved = guide(rdm, z_t, 0.5, single) - z0
+    single = m.reverse_levels(ABAR, 300, 20, "single", "one")
+    torch.testing.assert_close(guide(rdm, z_t, 0.0, levels=single), z0)
+    moved = guide(rdm, z_t, 0.5, levels=single) - z0
     torch.testing.assert_close(moved.abs().amax(1), torch.full((3,), 0.5, dtype=torch.float64))
 
 
 def test_the_last_alpha_says_how_much_noise_stays():
     z_t, z0 = randn(3, D), randn(3, D, seed=1)
-    single = replace(REVERSE, loop="single")
-    result = guide(lambda z, t: z0, z_t, 0.0, single, push=m.unguided())
+    single = m.reverse_levels(ABAR, 300, 20, "single", "grid")
+    result = guide(lambda z, t: z0, z_t, 0.0, push=m.unguided(), levels=single)
     eps = diffusion.predicted_noise(z_t, z0, ABAR[300].item())
     torch.testing.assert_close(result, ABAR[0].sqrt() * z0 + (1 - ABAR[0]).sqrt() * eps)
 
@@ -194,8 +207,9 @@ def test_the_variance_factor_makes_the_guidance_of_ancestral_sampling():
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_random_pushes_are_as_large_as_guided_ones(rdm, norm):
     """Table 7 compares directions, so the steps of both methods have one size."""
-    z_t, ids, reverse = randn(4, D), list("abcd"), replace(REVERSE, loop="single", norm=norm)
-    plain = guide(rdm, z_t, 0.0, reverse)
-    moves = [guide(rdm, z_t, 0.3, reverse, push=push) - plain for push in (None, m.gaussian_push(noise_of(ids, "guidance")))]
+    z_t, ids, reverse = randn(4, D), list("abcd"), replace(REVERSE, norm=norm)
+    single = m.reverse_levels(ABAR, 300, 20, "single", "grid")
+    plain = guide(rdm, z_t, 0.0, reverse, levels=single)
+    moves = [guide(rdm, z_t, 0.3, reverse, push=push, levels=single) - plain for push in (None, m.gaussian_push(noise_of(ids, "guidance")))]
     for move in moves:
         torch.testing.assert_close(m.NORMS[norm](move), torch.full((4, 1), 0.3, dtype=torch.float64))

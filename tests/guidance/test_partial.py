@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from penumbra.guidance.partial import Levels, edited
+from penumbra.guidance.partial import edited
 from penumbra.guidance.semantic import Edit
 from penumbra.models.latent import LatentDiffusion
+from penumbra.schedules import Levels
 from tiny_pipeline import write_tiny_pipeline
 
 from diffusers import PNDMScheduler, StableDiffusionPipeline  # isort: skip
@@ -35,9 +36,7 @@ def eps_of(model):
 
 
 def levels_of(model, sampler="ddim", steps=STEPS):
-    scheduler = model.scheduler
-    final = float(scheduler.final_alpha_cumprod)
-    return Levels.of(model.grid(steps).timesteps, 1000 // steps, scheduler.alphas_cumprod, final, sampler)
+    return model.levels(steps).plms() if sampler == "pndm" else model.levels(steps)
 
 
 def normal(*shape, seed=0):
@@ -61,10 +60,9 @@ def test_without_guidance_it_is_plain_ddim_bit_for_bit(model):
     clean, noise, stops = normal(3, *SHAPE), normal(3, *SHAPE, seed=1), torch.full((3,), STEPS)
     unconditional = conditions_of(model, [""] * 3)
     result = edited(eps_of(model), clean, noise, stops, unconditional, PLAIN, levels_of(model))
-    grid = model.grid(STEPS)
     scheduler = model.scheduler
     scheduler.set_timesteps(STEPS)
-    z = scheduler.add_noise(clean, noise, torch.tensor(grid.timesteps[0]))
+    z = scheduler.add_noise(clean, noise, torch.tensor(model.levels(STEPS).timesteps[0]))
     ours = edited(eps_of(model), clean, noise, stops, unconditional, Edit(10.0, 0.2, False, False, False, False), levels_of(model))
     assert torch.equal(ours, result)
     for t in scheduler.timesteps:
@@ -76,7 +74,7 @@ def test_without_guidance_it_is_plain_ddim_bit_for_bit(model):
 def test_sona_without_masks_is_unconditional_denoising_bit_for_bit():
     """The masks are empty but conditions are asked for: psi is computed and nothing of it is used."""
     clean, noise, stops = normal(4, *SHAPE), normal(4, *SHAPE, seed=1), torch.tensor([4, 0, 6, 1])
-    levels = Levels.of([5, 4, 3, 2, 1, 0], 1, torch.linspace(0.99, 0.1, 6), 1.0, "ddim")
+    levels = Levels.ddim([5, 4, 3, 2, 1, 0], 1, torch.linspace(0.99, 0.1, 6), 1.0)
     asked = Edit(scale=10.0, share=0.2, warmup=(99, 99, 99))
     guided = edited(wave, clean, noise, stops, phases(4), asked, levels)
     assert torch.equal(guided, edited(wave, clean, noise, stops, phases(4)[:1], PLAIN, levels))
@@ -88,7 +86,8 @@ def test_sona_without_masks_is_unconditional_denoising_bit_for_bit():
 def test_a_sample_does_not_depend_on_its_batch(sampler, edit):
     clean, noise = normal(6, *SHAPE), normal(6, *SHAPE, seed=1)
     stops = torch.tensor([2, 0, 6, 5, 1, 6])
-    levels = Levels.of([5, 4, 3, 2, 1, 0], 1, torch.linspace(0.99, 0.1, 6), 1.0, sampler)
+    levels = Levels.ddim([5, 4, 3, 2, 1, 0], 1, torch.linspace(0.99, 0.1, 6), 1.0)
+    levels = levels.plms() if sampler == "pndm" else levels
     whole = edited(wave, clean, noise, stops, phases(6), edit, levels, sampler)
     assert whole.isfinite().all()
     for row in range(6):
@@ -104,20 +103,20 @@ def test_no_unet_evaluation_is_wasted_and_three_go_in_one_batch():
         return wave(z, t, condition)
 
     stops = torch.tensor([2, 0, 4, 1])
-    levels = Levels.of([5, 4, 3, 2, 1, 0], 1, torch.linspace(0.99, 0.1, 6), 1.0, "ddim")
+    levels = Levels.ddim([5, 4, 3, 2, 1, 0], 1, torch.linspace(0.99, 0.1, 6), 1.0)
     edited(counted, normal(4, *SHAPE), normal(4, *SHAPE), stops, phases(4), SONA, levels)
     assert sizes == [3 * 3, 3 * 2, 3, 3]
 
 
 def test_stop_zero_gives_the_latents_back():
     clean = normal(2, *SHAPE)
-    levels = Levels.of([5, 3, 1], 2, torch.linspace(0.99, 0.1, 6), 1.0, "ddim")
+    levels = Levels.ddim([5, 3, 1], 2, torch.linspace(0.99, 0.1, 6), 1.0)
     assert torch.equal(edited(wave, clean, normal(2, *SHAPE, seed=1), torch.zeros(2, dtype=torch.int64), phases(2), SONA, levels), clean)
 
 
 def test_every_sample_is_seen_at_each_of_its_own_timesteps():
     seen = {row: [] for row in range(3)}
-    levels = Levels.of([50, 40, 30, 20, 10], 10, torch.linspace(0.99, 0.1, 60), 1.0, "ddim")
+    levels = Levels.ddim([50, 40, 30, 20, 10], 10, torch.linspace(0.99, 0.1, 60), 1.0)
     values = torch.arange(3.0).view(3, 1, 1, 1)
 
     def telling(z, t, condition):
@@ -133,7 +132,7 @@ def test_every_sample_is_seen_at_each_of_its_own_timesteps():
 def test_a_model_that_knows_the_noise_leads_back_to_the_image():
     """DDIM then ends there from any stop."""
     clean, noise = normal(3, *SHAPE), normal(3, *SHAPE, seed=1)
-    levels = Levels.of([5, 4, 3, 2, 1, 0], 1, torch.linspace(0.99, 0.1, 6), 1.0, "ddim")
+    levels = Levels.ddim([5, 4, 3, 2, 1, 0], 1, torch.linspace(0.99, 0.1, 6), 1.0)
     for stop in (1, 3, 6):
         back = edited(lambda z, t, c: noise, clean, noise, torch.full((3,), stop), phases(3)[:1], PLAIN, levels)
         torch.testing.assert_close(back, clean, rtol=1e-5, atol=1e-6)
@@ -151,7 +150,7 @@ def test_plms_is_diffusers_pndm_started_in_its_middle(model, stop):
     for t in visited:
         z = reference.step(wave(z, t.expand(2), phases(2)[0]), t, z).prev_sample
     levels = levels_of(model, "pndm", steps)
-    assert levels.timesteps.tolist() == reference.timesteps.tolist()
+    assert list(levels.timesteps) == reference.timesteps.tolist()
     ours = edited(wave, clean, noise, torch.full((2,), stop), phases(2)[:1], PLAIN, levels, "pndm")
     torch.testing.assert_close(ours, z, rtol=1e-4, atol=1e-4)
 
@@ -181,7 +180,7 @@ def test_sega_is_diffusers_sega(model, tmp_path, share, warmup, momentum, beta):
     levels = levels_of(model)
     conditions = conditions_of(model, ["", ""], ["three", "four"], ["letter a"] * 2)
     ours = edited(eps_of(model), clean, noise, stops, conditions, edit, levels)
-    start = model.scheduler.add_noise(clean, noise, levels.timesteps[:1])
+    start = model.scheduler.add_noise(clean, noise, torch.tensor(levels.timesteps[:1]))
     theirs = reference_sega(
         model, folder, start, ["three", "four"], guidance_scale=7.5, editing_prompt=["letter a"], edit_guidance_scale=5.0,
         edit_threshold=1 - share, edit_warmup_steps=warmup, edit_momentum_scale=momentum, edit_mom_beta=beta,
@@ -200,7 +199,7 @@ def test_warm_up_and_momentum_of_several_concepts_are_those_of_diffusers(model, 
     levels = levels_of(model)
     ours = edited(eps_of(model), clean, noise, stops, conditions_of(model, [""], ["three"], ["letter a"]), edit, levels)
     theirs = reference_sega(
-        model, folder, model.scheduler.add_noise(clean, noise, levels.timesteps[:1]), [""], guidance_scale=2.0,
+        model, folder, model.scheduler.add_noise(clean, noise, torch.tensor(levels.timesteps[:1])), [""], guidance_scale=2.0,
         editing_prompt=["three", "letter a"], reverse_editing_direction=[True, False], edit_guidance_scale=[6.0, 6.0],
         edit_threshold=[0.8, 0.8], edit_warmup_steps=list(warmup), edit_momentum_scale=0.3, edit_mom_beta=0.6,
     )  # fmt: skip
@@ -225,7 +224,7 @@ def test_sdedit_is_classifier_free_guidance_from_the_stop_on(model):
 
 def test_the_record_tells_of_each_step_of_each_sample():
     seen = []
-    levels = Levels.of([5, 3, 1], 2, torch.linspace(0.99, 0.1, 6), 1.0, "ddim")
+    levels = Levels.ddim([5, 3, 1], 2, torch.linspace(0.99, 0.1, 6), 1.0)
     edited(
         wave, normal(3, *SHAPE), normal(3, *SHAPE, seed=1), torch.tensor([1, 3, 0]), phases(3), SONA, levels,
         record=lambda step, rows, clean, masks: seen.append((step, rows.tolist(), len(clean), sorted(masks))),

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from penumbra.guidance.partial import Levels
-from penumbra.guidance.skip import Judge, OodLoss, denoised, judge_images, loss_gradient, repaint, start_latents, timesteps_left
+from penumbra.guidance.skip import Judge, OodLoss, denoised, judge_images, levels_left, loss_gradient, repaint, start_latents
+from penumbra.schedules import Levels
 
 from diffusers import DDIMScheduler, PNDMScheduler  # isort: skip
 
@@ -48,7 +48,8 @@ def denoise(noise):
 def levels_of(sampler, steps=20):
     scheduler = DDIMScheduler(**SD2, timestep_spacing="leading")
     scheduler.set_timesteps(steps)
-    return Levels.of(scheduler.timesteps.tolist(), 1000 // steps, scheduler.alphas_cumprod, float(scheduler.final_alpha_cumprod), sampler)
+    levels = Levels.ddim(scheduler.timesteps.tolist(), 1000 // steps, scheduler.alphas_cumprod, float(scheduler.final_alpha_cumprod))
+    return levels.plms() if sampler == "pndm" else levels
 
 
 def test_the_official_loss_is_the_square_of_margin_less_centred_energy():
@@ -196,12 +197,12 @@ def test_no_backward_pass_is_wasted_on_the_last_run(iterations):
 
 def test_the_official_sampler_goes_through_thirteen_timesteps():
     expected = [*range(601, 0, -50), 1][:13]
-    assert timesteps_left(levels_of("pndm"), 20, 0.6).tolist() == expected
+    assert list(levels_left(levels_of("pndm"), 20, 0.6).timesteps) == expected
     reference = PNDMScheduler(**SD2, skip_prk_steps=True)
     reference.set_timesteps(20)
     assert reference.timesteps[20 - int(20 * 0.6) :].tolist() == expected
-    assert timesteps_left(levels_of("ddim"), 20, 0.6).tolist() == expected[1:]
-    assert len(timesteps_left(levels_of("ddim"), 20, 1.0)) == 20
+    assert list(levels_left(levels_of("ddim"), 20, 0.6).timesteps) == expected[1:]
+    assert len(levels_left(levels_of("ddim"), 20, 1.0)) == 20
 
 
 @pytest.mark.parametrize(("sampler", "scheduler"), [("ddim", DDIMScheduler), ("pndm", PNDMScheduler)])
@@ -219,13 +220,12 @@ def test_denoising_is_that_of_diffusers_from_the_middle_of_its_timesteps(sampler
 
     clean, noise = normal(2, *SHAPE), normal(2, *SHAPE, seed=1)
     expected = reference.add_noise(clean, noise, left[:1])
-    levels = levels_of(sampler)
-    timesteps = timesteps_left(levels, 20, strength)
-    z = start_latents(clean, noise, levels.at(timesteps[:1]).item())
+    levels = levels_left(levels_of(sampler), 20, strength)
+    z = start_latents(clean, noise, levels.abar[0])
     torch.testing.assert_close(z, expected, rtol=1e-5, atol=1e-6)
     for t in left:
         expected = reference.step(eps(expected, int(t)), t, expected).prev_sample
-    torch.testing.assert_close(denoised(eps, z, timesteps, levels, sampler), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(denoised(eps, z, levels, sampler), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_without_a_clean_share_the_image_does_not_matter():

@@ -64,8 +64,8 @@ def test_repainting_by_eps_ends_where_the_official_pipeline_does(tmp_path, predi
     z = noise = latents(model, 2)
     shown = () if whole else [part.repeat(2, 1, 1, 1) for part in model.cover(images, boxes(16))]
     conditions = model.embed(["", "", *PROMPTS])
-    grid = model.grid(4)
-    for t, abar, abar_prev in zip(grid.timesteps, grid.abar, grid.abar_prev, strict=True):
+    levels = model.levels(4)
+    for t, abar, abar_prev in zip(levels.timesteps, levels.abar, levels.abar_prev, strict=True):
         unconditional, conditional = model.eps(torch.cat([z, z]), t, conditions, *shown).chunk(2)
         eps = unconditional + 3 * (conditional - unconditional)
         z = ddim_step(z, (z - (1 - abar) ** 0.5 * eps) / abar**0.5, abar, abar_prev, eta=0.0)
@@ -121,7 +121,7 @@ def test_its_sizes_are_those_of_the_latents_and_not_of_the_input(model):
 
 
 def test_the_noise_levels_of_a_pndm_scheduler_are_those_of_ddim(model):
-    assert model.grid(4).timesteps == (751, 501, 251, 1)
+    assert model.levels(4).timesteps == (751, 501, 251, 1)
 
 
 def test_saved_the_official_pipeline_loads_it_with_the_same_weights(model, directory, tmp_path):

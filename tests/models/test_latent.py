@@ -1,4 +1,4 @@
-"""A pipeline taken apart: the DDIM grid of issue 3, diffusers' own results, gradients, checkpointing, and what a bad directory is told."""
+"""A pipeline taken apart: its DDIM levels, diffusers' own results, gradients, checkpointing, and what a bad directory is told."""
 
 import json
 import logging
@@ -41,30 +41,30 @@ def latents(model, batch, seed=0):
     return torch.randn(batch, *model.latent_shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_the_grid_is_that_of_fixture_t1(model):
-    grid = model.grid(4)
-    assert grid.timesteps == (751, 501, 251, 1)
-    assert grid.abar == pytest.approx([0.05571903, 0.27499907, 0.67215147, 0.99829603], rel=1e-6)
-    ratio = torch.tensor(grid.abar) / torch.tensor(grid.abar_prev)
+def test_the_levels_are_those_of_fixture_t1(model):
+    levels = model.levels(4)
+    assert levels.timesteps == (751, 501, 251, 1)
+    assert levels.abar == pytest.approx([0.05571903, 0.27499907, 0.67215147, 0.99829603], rel=1e-6)
+    ratio = torch.tensor(levels.abar) / torch.tensor(levels.abar_prev)
     assert ratio.tolist() == pytest.approx([0.20261534, 0.40913258, 0.67329875, 0.9991453], rel=1e-5)
-    assert (len(grid) * ratio / ratio.sum()).tolist() == pytest.approx(MULTIPLIERS, rel=1e-5)
-    assert grid.abar_prev[-1] == pytest.approx(1 - 0.00085)
+    assert (len(levels) * ratio / ratio.sum()).tolist() == pytest.approx(MULTIPLIERS, rel=1e-5)
+    assert levels.abar_prev[-1] == pytest.approx(1 - 0.00085)
 
 
 @pytest.mark.parametrize("steps", [0, 1001])
-def test_a_grid_longer_than_the_schedule_is_an_error(model, steps):
+def test_levels_more_than_the_schedule_is_an_error(model, steps):
     with pytest.raises(PenumbraError, match=f"steps = {steps}: must be in 1..1000"):
-        model.grid(steps)
+        model.levels(steps)
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
-def test_denoising_by_eps_over_the_grid_ends_where_the_official_pipeline_does(tmp_path, prediction):
+def test_denoising_by_eps_over_the_levels_ends_where_the_official_pipeline_does(tmp_path, prediction):
     write_tiny_pipeline(tmp_path / "tiny", prediction=prediction)
     model = LatentDiffusion.load(tmp_path / "tiny")
     z = start = latents(model, 2)
     conditions = model.embed(["", "", "a cat", "dog"])
-    grid = model.grid(5)
-    for t, abar, abar_prev in zip(grid.timesteps, grid.abar, grid.abar_prev, strict=True):
+    levels = model.levels(5)
+    for t, abar, abar_prev in zip(levels.timesteps, levels.abar, levels.abar_prev, strict=True):
         unconditional, conditional = model.eps(torch.cat([z, z]), t, conditions).chunk(2)
         eps = unconditional + 3 * (conditional - unconditional)
         z0 = (z - (1 - abar) ** 0.5 * eps) / abar**0.5
@@ -275,7 +275,7 @@ def test_a_hub_id_may_name_a_revision_and_a_directory_may_have_an_at_sign(direct
 
 def test_a_scheduler_of_another_kind_gives_its_schedule(broken):
     change(broken / "scheduler/scheduler_config.json", _class_name="PNDMScheduler", skip_prk_steps=True)
-    assert LatentDiffusion.load(broken).grid(4).timesteps == (751, 501, 251, 1)
+    assert LatentDiffusion.load(broken).levels(4).timesteps == (751, 501, 251, 1)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

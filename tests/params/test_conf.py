@@ -51,6 +51,14 @@ def test_an_experiment_that_needs_no_data_is_valid(tmp_path, experiment):
     validate(tmp_path / "params.yaml")
 
 
+@pytest.mark.parametrize("classifier", ["torchvision", "timm", "efficientnet_lite0"])
+def test_a_preset_of_another_classifier_is_valid(tmp_path, classifier):
+    content = composed(tmp_path, f"pretrain/classifier={classifier}", "experiment=good")
+    (name,) = content["pretrain"]["classifier"]
+    validate(tmp_path / "params.yaml")
+    assert content["pretrain"]["classifier"][name]["architecture"].replace("-", "_").startswith(classifier)
+
+
 @pytest.mark.parametrize("experiment", ON_DISK)
 def test_an_experiment_on_disk_asks_for_its_paths_and_nothing_else(tmp_path, monkeypatch, experiment):
     monkeypatch.setenv("OPENOOD", "/data/openood")

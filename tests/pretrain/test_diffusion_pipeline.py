@@ -360,7 +360,7 @@ def test_a_published_directory_is_imported_as_it_is(make_stage, tmp_path):
     loaded, original = LatentDiffusion.load(stage.write()), LatentDiffusion.load(published)
     assert all(torch.equal(tensor, original.state_dict()[name]) for name, tensor in loaded.state_dict().items())
     assert loaded.tokens(["a cat"]).equal(original.tokens(["a cat"]))
-    assert loaded.grid(7) == original.grid(7)
+    assert loaded.levels(7) == original.levels(7)
     assert sorted({path.parts[0] for path in map(Path, contents(stage.write()))}) == sorted(
         ["model_index.json", "penumbra.json", "samples.parquet", "scheduler", "text_encoder", "tokenizer", "unet", "vae"]
     )

@@ -116,7 +116,7 @@ def test_autoencoder_and_text_encoder_stay_and_the_unet_does_not(reads, trained)
         assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
     assert not torch.equal(model.unet.conv_in.weight[:, :4], start.unet.conv_in.weight)
     assert model.unet.conv_in.weight[:, 4:].abs().min() > 0
-    assert model.grid(7) == start.grid(7)
+    assert model.levels(7) == start.levels(7)
 
 
 def test_the_official_pipeline_loads_it_and_paints(trained):
@@ -259,7 +259,7 @@ def test_a_published_directory_is_imported_as_it_is(reads, tmp_path):
     inpainting.main(stage)
     loaded, original = InpaintingDiffusion.load(stage.write()), InpaintingDiffusion.load(published)
     assert all(torch.equal(tensor, original.state_dict()[name]) for name, tensor in loaded.state_dict().items())
-    assert loaded.grid(7) == original.grid(7)
+    assert loaded.levels(7) == original.levels(7)
     assert not (stage.write() / "history.csv").exists()
     assert next(iter_pixels(stage.write() / "samples.parquet")).shape[1:] == (24, 24, 3)
 

@@ -14,11 +14,11 @@ from torch import nn
 from penumbra import training
 from penumbra.artifacts.images import ImageWriter, encode
 from penumbra.errors import PenumbraError
-from penumbra.guidance.diffusion import linear_betas
 from penumbra.models.moco import MoCoEncoder
 from penumbra.models.published import check_encoder
 from penumbra.models.rdm import RDM, MovingAverage, SimpleMLP, load_published, rdm_state, shadow_name, timestep_embedding
 from penumbra.pretrain.rdm import build, main
+from penumbra.schedules import linear_betas
 from penumbra.stage import Params, Stage
 
 SIZES = {"dimension": 6, "width": 16, "depth": 2, "time_width": 8, "timesteps": 50, "beta_start": 0.0015, "beta_end": 0.0195}

@@ -9,6 +9,7 @@ from PIL import Image
 
 from penumbra.artifacts.images import encode
 from penumbra.report import gallery, mosaic
+from penumbra.report.methods import good, sona
 from synthetic_results import COPIES, STRENGTHS
 
 
@@ -37,9 +38,9 @@ def test_large_images_become_small_tiles():
 def test_a_heat_map_is_brightest_where_its_value_is_greatest():
     cam = np.zeros((4, 4))
     cam[0, 3] = 0.01
-    covered = mosaic.overlay(plain(100, 32), cam).astype(int).sum(axis=2)
+    covered = good.overlay(plain(100, 32), cam).astype(int).sum(axis=2)
     assert np.unravel_index(covered.argmax(), covered.shape)[0] < 8 and np.unravel_index(covered.argmax(), covered.shape)[1] >= 24
-    assert np.isfinite(mosaic.overlay(plain(100, 32), np.zeros((4, 4)))).all()
+    assert np.isfinite(good.overlay(plain(100, 32), np.zeros((4, 4)))).all()
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +49,17 @@ def samples(results_data):
 
 
 def test_the_first_copy_of_each_class_stands_for_a_strength(samples):
-    first = mosaic.first_copies(samples)
+    first = good.first_copies(samples)
     assert len(first) == len(samples) / COPIES == 6 * sum(len(cells) for cells in STRENGTHS.values())
     assert not set(first.sample_id) & set(samples.sample_id[1::COPIES])
-    assert mosaic.is_grid(samples[samples.guidance == "image"]) and not mosaic.is_grid(samples[samples.guidance == "feature"])
+    assert good.is_grid(samples[samples.guidance == "image"]) and not good.is_grid(samples[samples.guidance == "feature"])
 
 
 def test_a_method_without_an_autoencoders_path_has_no_picture_of_it(results_data, tmp_path):
     frame = pd.read_parquet(results_data / "outliers/sona.parquet")
     frame["path"] = None
     frame.to_parquet(tmp_path / "sona.parquet")
-    shown = mosaic.edits(frame, tmp_path / "sona.parquet", results_data / "images/train.parquet")
+    shown = sona.edits(frame, tmp_path / "sona.parquet", results_data / "images/train.parquet")
     assert shown is None
 
 

@@ -139,7 +139,7 @@ def test_two_runs_draw_equal_figures(page, other_page, stage, other):
 def test_equal_figures_make_equal_pages(page, stage, tmp_path, monkeypatch):
     drawn = {path.stem: path.read_bytes() for path in stage.write("figures").iterdir()}
     monkeypatch.setattr("penumbra.report.step._figures", lambda *_: drawn)
-    monkeypatch.setattr("penumbra.report.step._pictures", lambda *_: {})
+    monkeypatch.setattr("penumbra.report.own.figures", lambda *_: {})
     again = {"report": tmp_path / "report.html", "figures": tmp_path / "figures"}
     main(replace(stage, writes=again, scratch_root=tmp_path / "scratch"))
     assert (tmp_path / "report.html").read_text() == page

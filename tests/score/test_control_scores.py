@@ -10,17 +10,19 @@ from safetensors.torch import load_file, save_file
 from scipy.special import logsumexp
 
 from clip_features import RECIPE, ZERO_SHOT, label_features
-from penumbra import scores
 from penumbra.artifacts.images import ImageWriter, encode, read_pixels, read_provenance, read_table
 from penumbra.artifacts.tables import write_json
 from penumbra.errors import PenumbraError
+from penumbra.labels import grouped, mcm, neglabel_share
 from penumbra.models.clip import Clip
 from penumbra.models.clip_detector import ClipDetector
 from penumbra.models.inference import Inference
 from penumbra.models.resnet import Detector as Network
 from penumbra.score import control
 from penumbra.stage import Params, Stage
-from penumbra.train.params import ClipRecipe, Detector, EnergyRecipe
+from penumbra.train.losses.clip.params import Recipe as ClipRecipe
+from penumbra.train.losses.energy.params import Recipe as EnergyRecipe
+from penumbra.train.params import Detector
 from tiny_clip import write_tiny_clip
 
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}
@@ -47,7 +49,7 @@ def stage(tmp_path):
             Network(**SIZES, classes=3, phi_hidden=4).save_pretrained(tmp_path / f"detectors/{name}/seed-{seed}")
     for name in ("clip", "clip-synood"):
         settings = {"temperature": None, "mcm_temperature": 1.0, "project": name != "clip", "residual": True}
-        order = scores.grouped(17, 4, torch.Generator().manual_seed(0))
+        order = grouped(17, 4, torch.Generator().manual_seed(0))
         ClipDetector.zero_shot(label_features(), order, **settings).save_pretrained(tmp_path / f"detectors/{name}/seed-0")
     (tmp_path / "detectors/left-over/seed-0").mkdir(parents=True)
     detectors = {name: Detector(method="none", bands=["all"], recipe=recipe) for name, recipe in DETECTORS.items()}
@@ -95,8 +97,8 @@ def test_scores_of_a_clip_detector_are_of_what_its_recipes_model_sees(stage, nam
     features = Clip.load(stage.read("recipes") / DETECTORS[name] / "models/clip").embed_images(pixels)
     with torch.no_grad():
         found = ClipDetector.from_pretrained(stage.read("detectors") / name / "seed-0")(features)
-    np.testing.assert_allclose(mine.neglabel, found.neglabel, rtol=1e-4)
-    np.testing.assert_allclose(mine.mcm, found.mcm, rtol=1e-4)
+    np.testing.assert_allclose(mine.neglabel, neglabel_share(found.log_odds), rtol=1e-4)
+    np.testing.assert_allclose(mine.mcm, mcm(found.concepts, 1.0), rtol=1e-4)
     np.testing.assert_allclose(mine.energy, -logsumexp(found.logits.double().numpy(), axis=1), rtol=1e-4)
     assert mine.predicted.tolist() == found.logits.argmax(1).tolist()
 

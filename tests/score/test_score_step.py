@@ -1,104 +1,155 @@
-"""score on real files: one pass for each image, the same bytes whole and in parts, failures named."""
+"""score on outputs: rows and columns of both kinds of detectors, scores of each seed's own outputs, no network."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from scipy.special import logsumexp
 
-from penumbra.artifacts.images import ImageWriter, encode, read_table
+from penumbra.artifacts.images import ImageWriter, read_table
+from penumbra.artifacts.outputs import Outputs, Pass, saved_passes, write_keys, write_pass
 from penumbra.calibrators import fit
 from penumbra.errors import PenumbraError
-from penumbra.models.inference import Inference
-from penumbra.models.resnet import Detector
-from penumbra.score import network
+from penumbra.score import step
 from penumbra.score.params import Score
+from penumbra.scores import SCORES
+from penumbra.scores import base as scores
 from penumbra.stage import Params, Stage
 
-SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
 COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
 COUNTS = {"train": 12, "val": 8, "calibration": 9, "test": 7, "ood": 5, "shifted": 6}
 GROUPS = {"test": "id", "val": "id", "ood": "far", "shifted": "shift"}
+TABLE = ["seed", "sample_id", "set", "group", "strength", "label", "predicted", "msp", "max_logit", "energy", "knn", "confidence"]
+TABLE += ["knn_12", "knn_1"]
+
+
+def made(seed, kind):
+    """A pass over random images."""
+    draws = torch.Generator().manual_seed(seed)
+    outputs = {}
+    for name, count in COUNTS.items():
+        logits, features, concepts = (torch.randn(count, width, generator=draws) for width in (3, 4, 3))
+        odds = torch.randn(count, generator=draws, dtype=torch.float64)
+        outputs[name] = Outputs(logits, features, concepts / 4, odds) if kind == "clip" else Outputs(logits, features)
+    return Pass(kind, outputs, torch.randn(3, 4, generator=draws), torch.zeros(3), 0.5 if kind == "clip" else None)
+
+
+def stage_of(folder, kind):
+    (folder / "images").mkdir()
+    for name, count in COUNTS.items():
+        with ImageWriter(folder / f"images/{name}.parquet", COLUMNS, {}) as writer:
+            for i in range(count):
+                columns = {"label": i % 3, "set": f"{name}-set", "group": GROUPS.get(name, name), "strength": i}
+                writer.add(b"no image", sample_id=f"{name}/{i:06d}", **columns)
+    for seed in (10, 2):
+        write_pass(folder / f"outputs/none/seed-{seed}.safetensors", made(seed, kind), {})
+    write_keys(folder / "outputs/none/images.parquet", folder / "images", {})
+    params = Params({"score": Score(knn_k=3, knn_more=[12, 1], calibrator="platt")})
+    reads, writes = {"outputs/none": folder / "outputs/none"}, {"scores/none": folder / "scores/none.parquet"}
+    return Stage("score", "none", params, {}, reads, writes, folder / "scratch")
+
+
+@pytest.fixture(params=["network", "clip"])
+def kind(request):
+    return request.param
 
 
 @pytest.fixture
-def stage(tmp_path):
-    rng = np.random.default_rng(0)
-    (tmp_path / "images").mkdir()
-    for name, count in COUNTS.items():
-        with ImageWriter(tmp_path / f"images/{name}.parquet", COLUMNS, {}) as writer:
-            for i in range(count):
-                pixels = rng.integers(0, 255, (16, 16, 3)).astype(np.uint8)
-                columns = {"label": i % 3, "set": f"{name}-set", "group": GROUPS.get(name, name), "strength": i}
-                writer.add(encode(pixels), sample_id=f"{name}/{i:06d}", **columns)
-    for seed in (1, 0):
-        torch.manual_seed(seed)
-        Detector(**SIZES).save_pretrained(tmp_path / f"detectors/none/seed-{seed}")
-    reads = {f"images/{name}": tmp_path / f"images/{name}.parquet" for name in COUNTS} | {"detectors/none": tmp_path / "detectors/none"}
-    params = Params({"score": Score(knn_k=3, knn_more=[12, 1], calibrator="platt")})
-    return Stage("score", "none", params, {}, reads, {"scores/none": tmp_path / "scores/none.parquet"}, tmp_path / "scratch")
+def stage(tmp_path, kind):
+    return stage_of(tmp_path, kind)
 
 
-def test_a_row_for_each_seed_and_test_image_from_one_pass_each(stage, monkeypatch):
-    passed, forward = [], Detector.forward_with_features
+@pytest.fixture
+def network(tmp_path):
+    return stage_of(tmp_path, "network")
 
-    def count(self, images):
-        passed.append(len(images))
-        return forward(self, images)
 
-    monkeypatch.setattr(Detector, "forward_with_features", count)
-    network.main(stage)
-    assert sum(passed) == 2 * sum(COUNTS.values())
+def test_a_row_for_each_seed_and_test_image_and_a_column_for_each_score_of_the_kind(stage, kind):
+    step.main(stage)
     table = read_table(stage.write()).to_pandas()
-    keys = ["seed", "sample_id", "set", "group", "strength", "label", "predicted"]
-    assert list(table.columns) == [*keys, "msp", "max_logit", "energy", "knn", "confidence", "knn_12", "knn_1"]
+    assert list(table.columns) == [*TABLE, *(["mcm", "neglabel"] if kind == "clip" else [])]
     rows = [f"{name}/{i:06d}" for name in ("test", "ood", "shifted", "val") for i in range(COUNTS[name])]
-    assert table.sample_id.tolist() == rows * 2 and table.seed.tolist() == [0] * len(rows) + [1] * len(rows)
+    assert table.sample_id.tolist() == rows * 2 and table.seed.tolist() == [2] * len(rows) + [10] * len(rows)
+    assert not list(stage.scratch_root.glob("*"))
 
 
-def test_scores_and_confidence_come_from_the_detectors_own_outputs(stage):
-    network.main(stage)
+def test_scores_and_confidence_come_from_the_seeds_own_outputs(stage, kind):
+    step.main(stage)
     table = read_table(stage.write()).to_pandas()
-    detector = Inference(stage.read("detectors") / "seed-1", torch.device("cpu"))
-    energies = {name: -logsumexp(detector.outputs(stage.read(f"images/{name}"))[0].numpy(), axis=1) for name in COUNTS}
-    mine = table[(table.seed == 1) & (table.group == "far")]
-    np.testing.assert_allclose(mine.energy, energies["ood"])
-    held_out = np.concatenate([energies["val"], energies["calibration"]])
+    mine, outputs = table[(table.seed == 10) & (table.group == "far")], made(10, kind).outputs
+    logits = {name: each.logits.double().numpy() for name, each in outputs.items()}
+    odds = {name: each.log_odds.numpy() if kind == "clip" else -logsumexp(logits[name], axis=1) for name, each in outputs.items()}
+    np.testing.assert_allclose(mine.energy, -logsumexp(logits["ood"], axis=1))
+    np.testing.assert_array_equal(mine.predicted, logits["ood"].argmax(1))
+    unit = {name: torch.nn.functional.normalize(each.features.double(), dim=1).numpy() for name, each in outputs.items()}
+    distances = np.sort(np.linalg.norm(unit["ood"][:, None] - unit["train"][None], axis=2), axis=1)
+    np.testing.assert_allclose(mine[["knn", "knn_12", "knn_1"]], distances[:, [2, 11, 0]], rtol=1e-5)
+    held_out = np.concatenate([odds["val"], odds["calibration"]])
     calibrator = fit("platt", held_out, np.repeat([False, True], [COUNTS["val"], COUNTS["calibration"]]))
-    np.testing.assert_allclose(mine.confidence, calibrator.probability(energies["ood"]), rtol=1e-9)
+    np.testing.assert_allclose(mine.confidence, calibrator.probability(odds["ood"]), rtol=1e-9)
+    if kind == "clip":
+        concepts = np.exp(outputs["ood"].concepts.double().numpy() / 0.5)
+        np.testing.assert_allclose(mine.mcm, -np.log(concepts.max(1) / concepts.sum(1)))
+        np.testing.assert_allclose(mine.neglabel, 1 / (1 + np.exp(-odds["ood"])))
 
 
 def test_whole_and_in_parts_it_gives_the_same_bytes(stage, tmp_path):
-    network.main(stage)
+    step.main(stage)
     parts = replace(stage, writes={"scores/none": tmp_path / "parts.parquet"}, scratch_root=tmp_path / "other")
     for index in (1, 0):
-        network.main(replace(parts, part=(index, 2)))
+        step.main(replace(parts, part=(index, 2)))
     assert not parts.write().exists()
-    network.main(parts)
+    step.main(parts)
     assert parts.write().read_bytes() == stage.write().read_bytes()
 
 
-def test_an_output_that_is_not_a_number_names_detector_seed_and_image(stage):
-    weights = stage.read("detectors") / "seed-1/model.safetensors"
-    state = load_file(weights)
-    state["fc.bias"][1] = float("nan")
-    save_file(state, weights)
-    with pytest.raises(PenumbraError, match=r"detector none/seed-1: output for image train/000000 is NaN or infinite \(12 of 12 images\)"):
-        network.main(stage)
-
-
-def test_validation_images_are_no_id_test_images(stage):
-    network.main(stage)
-    table = read_table(stage.write()).to_pandas()
+def test_validation_images_are_no_id_test_images(network):
+    step.main(network)
+    table = read_table(network.write()).to_pandas()
     assert table.group[table.sample_id.str.startswith("val/")].eq("val").all()
     assert table.set[table.group == "val"].eq("id-val").all()
     assert (table.group == "id").sum() == 2 * COUNTS["test"]
 
 
-def test_more_neighbours_than_training_images_name_the_parameter(stage):
+def test_more_neighbours_than_training_images_name_the_parameter(network):
     params = Params({"score": Score(knn_k=3, knn_more=[1, 13], calibrator="platt")})
     with pytest.raises(PenumbraError, match=r"score\.knn_more = 13: must be at most 12"):
-        network.main(replace(stage, params=params))
+        step.main(replace(network, params=params))
+
+
+class Residual(scores.Score):
+    """Distance to the mean of the class that is predicted: needs training labels and is of networks alone."""
+
+    name, label, kinds = "residual", "residual", ("network",)
+
+    def fit(self, bank):
+        self.means = torch.stack([bank.train.features[bank.labels == label].mean(0) for label in range(len(bank.weight))])
+
+    def __call__(self, outputs):
+        return (outputs.features - self.means[outputs.logits.argmax(1)]).norm(dim=1)
+
+
+def test_a_score_more_is_a_column_more(stage, kind, monkeypatch):
+    step.main(stage)
+    before = pd.read_parquet(stage.write())
+    monkeypatch.setitem(SCORES, "residual", Residual)
+    step.main(replace(stage, code="other"))
+    after = pd.read_parquet(stage.write())
+    pd.testing.assert_frame_equal(after.drop(columns="residual", errors="ignore"), before)
+    assert ("residual" in after) == (kind == "network")
+    if kind == "network":
+        train, test = (made(2, kind).outputs[name] for name in ("train", "test"))
+        first = train.features[int(test.logits[0].argmax()) :: 3].mean(0)
+        assert after.residual[0] == pytest.approx((test.features[0] - first).norm().item(), rel=1e-5)
+
+
+def test_it_imports_no_network_and_assembling_no_torch(network):
+    code = "import sys; import penumbra.score.step; assert 'torch' not in sys.modules; import penumbra.score.frames\n"
+    code += "sys.exit(bool({'torchvision', 'sklearn', 'transformers', 'penumbra.models'} & sys.modules.keys()))"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert list(saved_passes(network.read("outputs"))) == [2, 10]

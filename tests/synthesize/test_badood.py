@@ -14,11 +14,11 @@ from penumbra.models.mage import MAGE
 from penumbra.models.moco import MoCoEncoder, standardise
 from penumbra.models.rdm import RDM
 from penumbra.stage import Params, Stage
-from penumbra.synthesize.badood import draw as badood_units
+from penumbra.synthesize.badood import draw
 from penumbra.synthesize.badood import plan as badood
+from penumbra.synthesize.badood.draw import Streams, draw_images, guide
 from penumbra.synthesize.badood.params import BadOod
-from penumbra.synthesize.candidates import Streams, draw_images, guide
-from penumbra.synthesize.measures import distances
+from penumbra.synthesize.distances import distances
 
 D = 6
 SIZES = {"image_size": 8, "patch_size": 4, "width": 16, "depth": 1, "heads": 2, "projection_hidden": 16, "projection": D}
@@ -90,7 +90,7 @@ def test_distances_are_those_of_the_stored_image(stage, models):
     badood.main(stage)
     pixels = torch.from_numpy(read_pixels(stage.write("outliers"))).permute(0, 3, 1, 2).float() / 255
     made = MoCoEncoder.from_pretrained(models / "encoder").represent(pixels)
-    source = badood_units.read_features(models / "encoder.safetensors")[0]["representation"].repeat_interleave(2, 0)
+    source = draw.read_features(models / "encoder.safetensors")[0]["representation"].repeat_interleave(2, 0)
     rows = rows_of(stage)
     np.testing.assert_allclose(rows["distance_l2"], (made - source).norm(dim=1), rtol=1e-4)
     np.testing.assert_allclose(rows["distance_mse"], rows["distance_l2"] ** 2 / D, rtol=1e-4)
@@ -116,7 +116,7 @@ def test_parts_in_any_order_give_the_bytes_of_the_whole(stage, models, tmp_path)
 
 def test_a_killed_run_resumes_without_repeating_a_block(stage, models, tmp_path, monkeypatch):
     badood.main(stage)
-    other, made, make_block = make_stage(models, tmp_path / "other", "badood"), [], badood_units.make_block
+    other, made, make_block = make_stage(models, tmp_path / "other", "badood"), [], draw.make_block
 
     def counted(*args):
         if len(made) == 2:
@@ -125,7 +125,7 @@ def test_a_killed_run_resumes_without_repeating_a_block(stage, models, tmp_path,
         made.append("block")
         return make_block(*args)
 
-    monkeypatch.setattr(badood_units, "make_block", counted)
+    monkeypatch.setattr(draw, "make_block", counted)
     with pytest.raises(KeyboardInterrupt):
         badood.main(other)
     badood.main(other)

@@ -14,7 +14,7 @@ from penumbra.models.inpainting import InpaintingDiffusion
 from penumbra.models.latent import LatentDiffusion
 from penumbra.noise import SampleNoise
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import none, pipeline
+from penumbra.synthesize import latents, none
 from penumbra.synthesize.control import plan as control
 from penumbra.synthesize.control.params import Control
 from tiny_pipeline import write_tiny_inpainting, write_tiny_pipeline
@@ -65,9 +65,9 @@ def round_trips(inputs, kind, splits, noise=None):
     """decode(encode(x)) of images at the pipeline's size, back at their own: uint8."""
     model = MODELS[kind].load(inputs / kind)
     pixels = np.concatenate([read_pixels(inputs / f"{split}.parquet") for split in splits])
-    images = pipeline.resized(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255, (16, 16))
+    images = latents.resized(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255, (16, 16))
     with torch.no_grad():
-        made = pipeline.resized(model.decode(model.encode(images, noise)), (SIZE, SIZE))
+        made = latents.resized(model.decode(model.encode(images, noise)), (SIZE, SIZE))
     return (made.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
 
 

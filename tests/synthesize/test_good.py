@@ -19,7 +19,7 @@ from penumbra.models.resnet import ResNet
 from penumbra.noise import SampleNoise
 from penumbra.scores import knn
 from penumbra.stage import Params, Stage
-from penumbra.synthesize.good import draw as good_units
+from penumbra.synthesize.good import draw
 from penumbra.synthesize.good import plan as good
 from penumbra.synthesize.good.params import Good, Strengths
 from tiny_pipeline import write_tiny_pipeline
@@ -89,10 +89,12 @@ def test_every_combination_of_strengths_is_sampled_for_every_class(whole):
 def test_energy_distance_and_prediction_are_those_of_the_final_image(whole, models):
     rows = rows_of(whole)
     classifier = ResNet.from_pretrained(models / "classifier")
-    bank = good_units.read_features(models / "classifier.safetensors")[0]["features"]
+    bank = draw.read_features(models / "classifier.safetensors")[0]["features"]
     logits, features = classifier.forward_with_features(pixels_of(rows))
     np.testing.assert_allclose(rows["energy"], energy(logits), rtol=1e-4)
-    np.testing.assert_allclose(rows["knn"], knn(features, bank, 3), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(
+        rows["knn"], knn.distances(features, torch.nn.functional.normalize(bank, dim=1), [3])[:, 0], rtol=1e-3, atol=1e-6
+    )
     assert rows["predicted"].tolist() == logits.argmax(1).tolist()
     assert all(len(cam) == size**2 for cam, size in zip(rows["cam"], rows["cam_size"], strict=True)) and (rows["cam_size"] == 8).all()
     assert min(cam.min() for cam in rows["cam"]) >= 0 and max(cam.max() for cam in rows["cam"]) == 1
@@ -106,9 +108,9 @@ def test_strength_zero_is_plain_sampling_from_the_prompt(whole, models):
     candidates = {f"good/{c.index:06d}": c for c in good.plan(Good(**METHOD).guidances, CLASSES)}
     for row in plain.itertuples():
         streams = {name: SampleNoise(0, f"synthesize/good/{name}", [candidates[row.sample_id].stream]) for name in ("start", "sampler")}
-        z, grid = streams["start"].normal(4, 8, 8), model.grid(4)
+        z, levels = streams["start"].normal(4, 8, 8), model.levels(4)
         with torch.no_grad():
-            for t, a, b in zip(grid.timesteps, grid.abar, grid.abar_prev, strict=True):
+            for t, a, b in zip(levels.timesteps, levels.abar, levels.abar_prev, strict=True):
                 without, given = (model.eps(z, t, model.embed([prompt])) for prompt in ("", row.prompt))
                 eps = without + 2.0 * (given - without)
                 z = ddim_step(z, (z - (1 - a) ** 0.5 * eps) / a**0.5, a, b, 1.0, streams["sampler"].normal(4, 8, 8))
@@ -156,13 +158,13 @@ CHANGES = {
 def latents_of(models, tmp_path_factory):
     stage = make_stage(models, tmp_path_factory.mktemp("latents"))
 
-    def draw(**changes):
+    def drawn(**changes):
         p = Good(**METHOD | changes)
         candidates = [c for c in good.plan(p.guidances, CLASSES) if c.rho == 20 and c.mu == 20]
-        loaded = good_units.load(replace(stage, params=Params({"synthesize": {"good": p}})), torch.device("cpu"))
-        return good_units.draw_latents(loaded, candidates, 0, p)
+        loaded = draw.load(replace(stage, params=Params({"synthesize": {"good": p}})), torch.device("cpu"))
+        return draw.draw_latents(loaded, candidates, 0, p)
 
-    return draw
+    return drawn
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -173,9 +175,9 @@ def test_every_parameter_counts(latents_of, name):
 def test_larger_images_are_scaled_to_the_experiment(whole, models, tmp_path):
     rows = rows_of(whole)
     stage = make_stage(models, tmp_path)
-    loaded = good_units.load(stage, torch.device("cpu"))
+    loaded = draw.load(stage, torch.device("cpu"))
     latents = torch.randn(2, 4, 8, 8)
-    assert good_units.draw_images(loaded.diffusion, latents, 8).shape == (2, 8, 8, 3)
+    assert draw.draw_images(loaded.diffusion, latents, 8).shape == (2, 8, 8, 3)
     assert decode(rows["image"][0]["bytes"]).shape == (SIZE, SIZE, 3)
 
 
@@ -191,7 +193,7 @@ def test_a_larger_k_than_the_bank_is_an_error(models, tmp_path):
 
 
 def test_a_prompt_that_is_too_long_is_known_before_any_work(models, tmp_path, monkeypatch):
-    monkeypatch.setattr(good_units, "draw_latents", lambda *_: pytest.fail("work has begun"))
+    monkeypatch.setattr(draw, "draw_latents", lambda *_: pytest.fail("work has begun"))
     with pytest.raises(PenumbraError, match="tokens; the text encoder"):
         good.main(make_stage(models, tmp_path, prompt="a" * 40 + " {}"))
 

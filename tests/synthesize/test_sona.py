@@ -13,10 +13,10 @@ from penumbra.artifacts.images import ImageWriter, decode, encode, read_pixels
 from penumbra.errors import PenumbraError
 from penumbra.models.latent import LatentDiffusion
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import pipeline
-from penumbra.synthesize.illustration import FRAMES, mask_steps, path_steps
-from penumbra.synthesize.sona import draw as sona_units
+from penumbra.synthesize import latents
+from penumbra.synthesize.sona import draw
 from penumbra.synthesize.sona import plan as sona
+from penumbra.synthesize.sona.illustration import FRAMES, mask_steps, path_steps
 from penumbra.synthesize.sona.params import Sona
 from tiny_pipeline import write_tiny_pipeline
 
@@ -100,7 +100,7 @@ def test_distances_are_those_of_the_latents_of_the_stored_images(default, inputs
     model = LatentDiffusion.load(inputs / "diffusion")
     with torch.no_grad():
         made, source = (
-            model.encode(pipeline.resized(torch.from_numpy(read_pixels(path)).permute(0, 3, 1, 2).float() / 255, (16, 16))).flatten(1)
+            model.encode(latents.resized(torch.from_numpy(read_pixels(path)).permute(0, 3, 1, 2).float() / 255, (16, 16))).flatten(1)
             for path in (default.write("outliers"), inputs / "train.parquet")
         )
     rows = rows_of(default)
@@ -151,7 +151,7 @@ def test_sega_is_led_by_the_id_prompt_and_sdedit_by_the_ood_prompt_alone():
     """What SONA's own switches say does not matter to them."""
     off = {"remove": False, "keep": False, "add": False, "spare": False, "text_guidance": 3.0}
     for flags in ({}, off):
-        sega, sdedit = (sona_units.edit_of(Sona(**METHOD | {"text_guidance": 3.0} | flags | {"edit": edit})) for edit in ("sega", "sdedit"))
+        sega, sdedit = (draw.edit_of(Sona(**METHOD | {"text_guidance": 3.0} | flags | {"edit": edit})) for edit in ("sega", "sdedit"))
         assert (sega.text, sega.terms, sega.spare, sega.conditions) == ("id", ("add",), False, ("id", "ood"))
         assert (sdedit.text, sdedit.terms, sdedit.conditions) == ("ood", (), ("ood",))
 
@@ -169,7 +169,7 @@ def test_pndm_is_another_sampler(default, inputs, tmp_path):
 
 @pytest.mark.parametrize("stop", [[0, 2], [3, 3], [0, 5]])
 def test_stops_are_uniform_over_both_bounds_and_all_between(stop):
-    counts = np.bincount(sona_units.draw_stops([str(index) for index in range(3000)], stop, 0), minlength=6)
+    counts = np.bincount(draw.draw_stops([str(index) for index in range(3000)], stop, 0), minlength=6)
     kinds = stop[1] - stop[0] + 1
     assert (counts[stop[0] : stop[1] + 1] > 3000 / kinds * 0.85).all()
     assert counts.sum() == counts[stop[0] : stop[1] + 1].sum()
@@ -251,7 +251,7 @@ def test_words_without_a_world_are_an_error_that_names_it(inputs, tmp_path):
 
 
 def test_a_prompt_that_is_too_long_is_known_before_any_work(inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr(sona_units, "edit_batch", lambda *_: pytest.fail("work has begun"))
+    monkeypatch.setattr(draw, "edit_batch", lambda *_: pytest.fail("work has begun"))
     (tmp_path / "words").write_text("a" * 40)
     stage = make_stage(inputs, tmp_path, words="file", word_file=str(tmp_path / "words"))
     with pytest.raises(PenumbraError, match="tokens"):
@@ -262,7 +262,7 @@ def test_a_prompt_that_is_too_long_is_known_before_any_work(inputs, tmp_path, mo
 def test_the_autoencoder_may_take_a_block_in_parts(inputs, tmp_path, monkeypatch, posterior):
     """As on a GPU; latents and images are those of the whole block."""
     whole = run(inputs, tmp_path / "whole", posterior=posterior, stop=[0, 0])[1]
-    monkeypatch.setattr(pipeline, "coded_at_once", lambda model, count: 1)
+    monkeypatch.setattr(latents, "coded_at_once", lambda model, count: 1)
     parts = run(inputs, tmp_path / "parts", posterior=posterior, stop=[0, 0])[1]
     np.testing.assert_allclose(parts.astype(int), whole.astype(int), atol=1)
 

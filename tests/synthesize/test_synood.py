@@ -19,8 +19,9 @@ from penumbra.guidance.skip import OodLoss
 from penumbra.models.inpainting import InpaintingDiffusion
 from penumbra.models.resnet import ResNet
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import negatives, pipeline
-from penumbra.synthesize.synood import draw as synood_units
+from penumbra.synthesize import latents
+from penumbra.synthesize.sources import Image
+from penumbra.synthesize.synood import draw
 from penumbra.synthesize.synood import plan as synood
 from penumbra.synthesize.synood.params import SynOod, SynOodNegatives
 from tiny_pipeline import write_tiny_inpainting
@@ -136,14 +137,14 @@ def test_illustrated_rows_are_spread_and_show_all_iterations(default):
 @pytest.mark.parametrize("kind", ["energy", "hinge", "uniform"])
 def test_energies_and_losses_are_those_of_the_image_of_each_iteration(inputs, kind):
     """Images of the pipeline's own size, so that the classifier sees what is kept."""
-    models = synood_units.Models(
+    models = draw.Models(
         InpaintingDiffusion.load(inputs / "inpainting"),
         ResNet.from_pretrained(inputs / "classifier"),
     )
-    images = [synood.Image("train", row, f"train/{row}", 0, 1.0) for row in range(3)]
-    sources = [synood.Source(image, row, "bee", "of bee", True) for row, image in enumerate(images)]
+    images = [Image("train", row, f"train/{row}", 0) for row in range(3)]
+    candidates = [synood.Candidate(image, row, 1.0, "bee", "of bee", True) for row, image in enumerate(images)]
     pixels = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
-    made = synood_units.outliers_of(models, pixels, sources, SynOod(**METHOD | {"loss": kind}), 0)
+    made = draw.outliers_of(models, pixels, candidates, SynOod(**METHOD | {"loss": kind}), 0)
     loss = OodLoss(kind, -1.0, 1.0)
     for row in range(3):
         frames = np.stack(np.split(decode(made.frames[row]), 3, axis=1))
@@ -169,7 +170,7 @@ def test_distances_are_those_of_the_latents_of_the_stored_images(default, inputs
     picked = [int(source[-6:]) for source in rows["source_id"]]
     with torch.no_grad():
         made, source = (
-            model.encode(pipeline.resized(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255, (16, 16))).flatten(1)
+            model.encode(latents.resized(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255, (16, 16))).flatten(1)
             for pixels in (read_pixels(default.write("outliers")), read_pixels(inputs / "train.parquet")[picked])
         )
     np.testing.assert_allclose(rows["distance_l2"], (made - source).norm(dim=1), rtol=1e-3, atol=1e-4)
@@ -203,7 +204,7 @@ def test_an_image_does_not_depend_on_its_block(default, inputs, tmp_path):
 def test_each_image_has_a_negative_label_of_its_own(default, inputs, tmp_path):
     def made(folder, **changes):
         stage = make_stage(inputs, folder, "negatives", SynOodNegatives, iterations=1, **changes)
-        negatives.main(stage)
+        synood.main(stage)
         return rows_of(stage)
 
     rows = made(tmp_path, per_class=None)
@@ -241,11 +242,11 @@ def test_no_negative_label_is_an_error(inputs, tmp_path):
     write_negatives(path, TextFeatures(*torch.zeros(3, 3, 2), 100.0, ["zero", "one"], []), {})
     stage = make_stage(inputs, tmp_path, kind=SynOodNegatives)
     with pytest.raises(PenumbraError, match="holds no negative label"):
-        negatives.main(replace(stage, reads=stage.reads | {"features/negatives": path}))
+        synood.main(replace(stage, reads=stage.reads | {"features/negatives": path}))
 
 
 def test_a_prompt_that_is_too_long_is_known_before_any_work(inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr(synood_units, "outliers_of", lambda *_: pytest.fail("work has begun"))
+    monkeypatch.setattr(draw, "outliers_of", lambda *_: pytest.fail("work has begun"))
     with pytest.raises(PenumbraError, match="tokens"):
         run(inputs, tmp_path, prompt="a story of something else and {}")
 

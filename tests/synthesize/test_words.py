@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penumbra.synthesize.words import draw, pool, text_distance
+from penumbra.synthesize.sona.words import draw, pool, text_distance
 
 
 def test_text_distance_is_one_minus_the_cosine():

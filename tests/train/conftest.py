@@ -8,7 +8,9 @@ from training_files import CANDIDATES, ENERGY, SIZES, TRAIN, UNIFORM, write_imag
 from penumbra.artifacts.tables import write_parquet
 from penumbra.models.resnet import ResNet
 from penumbra.stage import Params, Stage
-from penumbra.train.params import Detector, EnergyRecipe, UniformRecipe
+from penumbra.train.losses.energy.params import Recipe as EnergyRecipe
+from penumbra.train.losses.uniform.params import Recipe as UniformRecipe
+from penumbra.train.params import Detector
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """Recipes and image files of the tests of train."""
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from penumbra.artifacts.images import ImageWriter, encode
+from penumbra.stage import Stage
 
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}
 COMMON = {
@@ -63,3 +65,9 @@ def write_images(path: Path, count: int, label: int | None = None, sources: int 
 def contents(folder: Path) -> dict[str, bytes]:
     """Bytes of every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def train(stage: Stage) -> None:
+    """Run the program of the detector's loss."""
+    recipe = stage.params.train.recipes[stage.params.train.detectors[stage.item].recipe]
+    import_module(f"penumbra.train.losses.{recipe.loss}.plan").main(stage)

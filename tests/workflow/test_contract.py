@@ -10,6 +10,7 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from penumbra.errors import PenumbraError
+from penumbra.synthesize.synood.params import SynOodNegatives
 from penumbra.workflow import code, contract, execute
 
 ROOT = Path(__file__).parents[2]
@@ -101,8 +102,23 @@ def test_every_program_exists_and_code_json_has_an_entry_for_each_stage():
             continue
         found = contract.dig(entries, entry.key)
         assert len(found["code"]) == 16 and (ROOT / f"src/{dag.program(entry).replace('.', '/')}.py").exists()
-    programs = [dag.program(dag.entry(name)) for name in ("train@clip", "train@none", "synthesize-good@good")]
-    assert programs == ["penumbra.train.clip", "penumbra.train.network", "penumbra.synthesize.good.plan"]
+    programs = {
+        "train@clip": "train.losses.clip.plan",
+        "train@none": "train.losses.energy.plan",
+        "infer@clip": "infer.clip",
+        "infer@none": "infer.network",
+        "score@clip": "score.step",
+        "synthesize-good@good": "synthesize.good.plan",
+    }
+    assert {name: dag.program(dag.entry(name)).removeprefix("penumbra.") for name in programs} == programs
+
+
+def test_a_program_is_that_of_the_method_whatever_the_kind_of_the_stage():
+    experiment, entry = contract.load().experiment, contract.Entry("synthesize-negatives@words", (), (), (), ())
+    words = SynOodNegatives(**experiment.synthesize.synood["synood"].model_dump())
+    synthesize = experiment.synthesize.model_copy(update={"negatives": {"words": words}})
+    dag = contract.Contract([entry], {}, experiment.model_copy(update={"synthesize": synthesize}))
+    assert dag.program(entry) == "penumbra.synthesize.synood.plan"
 
 
 def test_another_version_and_other_code_than_recorded_are_refused(tmp_path, monkeypatch):

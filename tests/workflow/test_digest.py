@@ -149,35 +149,31 @@ def test_a_template_beside_the_code_counts(package):
     assert len({before.digest, with_page.digest, meaning(package).digest}) == 3
 
 
-@pytest.fixture
-def registry(package):
-    """A program that imports what a parameter names of three modules; returns their folder."""
-    folder = package.parent / "kinds"
-    folder.mkdir()
-    (folder / "__init__.py").touch()
-    for name in ("first", "second", "_shared"):
-        (folder / f"{name}.py").write_text(f"from penumbra.kinds import _shared\n\n\ndef run(x):\n    return x, '{name}'\n")
-    text = 'from importlib import import_module\n\n\ndef main(s):\n    return import_module(f"penumbra.kinds.{s.kind}").run(s)\n'
-    (package / "step.py").write_text(text)
-    return folder
+def test_a_package_that_is_named_as_a_whole_is_all_that_lies_in_it(package):
+    """Its modules are found by name when it runs."""
+    rooms = package / "rooms"
+    rooms.mkdir()
+    (rooms / "__init__.py").touch()
+    (rooms / "one.py").write_text("SIZE = 1\n")
+    (package / "step.py").write_text("from penumbra.toy import rooms\n\n\ndef main(stage):\n    return find(rooms)\n")
+    before = meaning(package).digest
+    (rooms / "one.py").write_text("SIZE = 2\n")
+    changed = meaning(package).digest
+    (rooms / "two.py").write_text("import numpy as np\n\n\ndef new():\n    return np.pi\n")
+    assert len({before, changed, meaning(package).digest}) == 3
+    assert "numpy" in meaning(package).libraries
 
 
-def of_registry(folder: Path, **chosen) -> str:
-    return Code(folder.parents[1], {f"penumbra.{name}": modules for name, modules in chosen.items()}).program("penumbra.toy.step").digest
+REGISTRIES = {
+    "benchmark.step": "benchmark.methods.good",
+    "report.step": "report.methods.clip",
+    "prepare.step": "prepare.sources.glyphs",
+}
 
 
-def test_what_a_registry_may_import_counts_until_parameters_choose(registry):
-    everything, first, second = of_registry(registry), of_registry(registry, kinds={"first"}), of_registry(registry, kinds={"second"})
-    assert len({everything, first, second}) == 3
-    (registry / "second.py").write_text((registry / "second.py").read_text().replace("return x", "return -x"))
-    assert of_registry(registry) != everything and of_registry(registry, kinds={"first"}) == first
-    assert of_registry(registry, kinds={"second"}) != second
-
-
-def test_a_new_module_of_a_registry_counts_where_nothing_is_chosen(registry):
-    everything, first = of_registry(registry), of_registry(registry, kinds={"first"})
-    (registry / "third.py").write_text("def run(x):\n    return 3\n")
-    assert of_registry(registry) != everything and of_registry(registry, kinds={"first"}) == first
+@pytest.mark.parametrize("program", REGISTRIES)
+def test_what_a_registry_may_load_is_seen(program):
+    assert f"penumbra.{REGISTRIES[program]}" in Code(ROOT / "src").program(f"penumbra.{program}").modules
 
 
 # every module of a step with a `main`
@@ -188,21 +184,28 @@ PROGRAMS = {
 }
 
 
-EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan", "synthesize.negatives"}
+LOSSES = {f"train.losses.{loss}.plan" for loss in ("clip", "energy", "uniform")}
+EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan"}
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "users"),
     [
-        ("train/energy_loss.py", "F.", "F .", set()),
+        ("train/losses/energy/loss.py", "F.", "F .", set()),
         ("guidance/minority.py", "def gaussian_push(", "def gaussian_push(\n    ", set()),
         (
-            "synthesize/measures.py",
+            "synthesize/distances.py",
             "dim=1",
             "dim=-1",
             {"synthesize.badood.plan", *EDITORS},
         ),
-        ("train/pool.py", "count >= len(rows)", "count > len(rows)", {"train.network", "train.clip"}),
+        (
+            "train/pool.py",
+            "count >= len(rows)",
+            "count > len(rows)",
+            {f"train.losses.{loss}.plan" for loss in ("clip", "energy", "uniform")},
+        ),
+        ("train/losses/uniform/loss.py", "torch.logsumexp(logits, 1)", "torch.logsumexp(logits, -1)", {"train.losses.uniform.plan"}),
         ("filter/bands.py", "WIDTH = 40", "WIDTH = 30", {"filter.step"}),
         ("pretrain/mage.py", "WARM", "WARM", set()),
         ("report/page.py", '"held"', '"holds"', {"report.step"}),

@@ -38,7 +38,7 @@ def set_score(clone):
 
 def edit_code(clone):
     """Which leaves the bytes of the miniature's candidates as they are: what follows them need not run."""
-    clone.edit("src/penumbra/synthesize/words.py", "POOL = 0.25", "POOL = 0.2")
+    clone.edit("src/penumbra/synthesize/sona/words.py", "POOL = 0.25", "POOL = 0.2")
 
 
 def edit_template(clone):

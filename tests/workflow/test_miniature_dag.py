@@ -48,7 +48,7 @@ def test_words_layout_and_moves_of_code_run_nothing_and_the_code_alone_is_record
 
 
 MEANINGS = {  # file, old, new: the stages whose program uses it
-    ("synthesize/words.py", "POOL = 0.25", "POOL = 0.2"): {"synthesize-sona@sona"},
+    ("synthesize/sona/words.py", "POOL = 0.25", "POOL = 0.2"): {"synthesize-sona@sona"},
     ("models/rdm.py", "LONGEST_WAVE = 10_000.0", "LONGEST_WAVE = 9_000.0"): {
         "pretrain-rdm@rcg",
         "synthesize-badood@badood",
@@ -96,8 +96,9 @@ def test_changed_bytes_of_one_data_file_rerun_exactly_its_readers_and_what_follo
     here.edit("src/penumbra/prepare/digits.py", "CELLS = 8", "CELLS = 9")
     monkeypatch.setenv("MINIATURE_OTHER_BYTES", "images/ood")
     here.reproduce(monkeypatch)
-    readers = {entry.name for entry in contract.load().stages.values() if "data/images/ood.parquet" in entry.data}
-    assert {"score@none", "extract-clip@vit"} <= readers
+    dag = contract.load()
+    readers = {entry.name for entry in dag.stages.values() if "data/images/ood.parquet" in dag.inputs(entry)}
+    assert {"infer@none", "extract-clip@vit"} <= readers
     assert set(here.counters()) == {"prepare", "report"} | followers(readers)
 
 

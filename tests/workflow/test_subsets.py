@@ -23,12 +23,12 @@ def test_a_method_alone_runs_without_the_stages_of_others(tmp_path, monkeypatch,
     monkeypatch.chdir(alone.root)
     contract.load.cache_clear()
     dag, params = contract.load(), load("params.yaml")
-    stages = {step: {entry.item for entry in dag.of_step(step)} for step in ("pretrain", "synthesize", "train", "score")}
+    stages = {step: {entry.item for entry in dag.of_step(step)} for step in ("pretrain", "synthesize", "train", "infer", "score")}
     assert stages["pretrain"] == MODELS[name] and set(dag.stages) >= ALWAYS
     assert stages["synthesize"] - {"none", "reconstruction"} == {
         method for method in load(ROOT / "params.yaml")["synthesize"].get(name, {})
     }
-    assert stages["train"] == set(params["train"]["detectors"]) and stages["train"] <= stages["score"]
+    assert stages["train"] == set(params["train"]["detectors"]) and stages["train"] == stages["infer"] <= stages["score"]
     assert planned(alone)[0] == set(dag.stages)
     alone.reproduce(monkeypatch)
     assert set(alone.counters()) == set(dag.stages) - {"code"}

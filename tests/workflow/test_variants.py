@@ -7,7 +7,7 @@ from penumbra.artifacts.tables import read_json
 from penumbra.workflow import contract
 
 DETECTOR = {"method": "sona", "bands": ["mid"], "recipe": "sona"}
-STAGES = {"train@sona-mid", "score@sona-mid"}
+STAGES = {"train@sona-mid", "infer@sona-mid", "score@sona-mid"}
 GATHER = {"score-control@reconstruction", "score-control@repainting", "benchmark", "report"}
 
 

@@ -115,11 +115,6 @@ def read_pixels(path: str | os.PathLike) -> np.ndarray:
     return np.concatenate(batches) if batches else np.zeros((0, 0, 0, 3), np.uint8)
 
 
-def read_pixel_range(path: str | os.PathLike, start: int, stop: int) -> np.ndarray:
-    """Pixels of rows start..stop - 1, uint8 [stop - start, H, W, 3]; only their row groups are read."""
-    return read_pixel_rows(path, range(start, stop))
-
-
 def read_pixel_rows(path: str | os.PathLike, rows: Sequence[int]) -> np.ndarray:
     """Pixels of one or more rows in ascending order, uint8 [N, H, W, 3]; only their row groups are read, once for blocks in order."""
     file, status = pq.ParquetFile(path), os.stat(path)

@@ -4,37 +4,22 @@ SynOOD's Tables 4 and 5 and Fig. 3 have no numbers here: its text prints none of
 """
 
 import re
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
-from penumbra.artifacts.images import read_table
-from penumbra.benchmark import evaluation, unified
+from penumbra.benchmark import evaluation, papers, unified
+from penumbra.benchmark.found import Found, is_clip
 from penumbra.errors import PenumbraError
 from penumbra.stage import Params, Stage
 
 NUMBERS = ("fpr95_id_tpr", "fpr95_ood_tpr", "auroc")
-PAPER = ("paper_fpr95", "paper_auroc", "paper_near_auroc", "paper_far_auroc", "paper_id_acc")
-GOOD = {  # (detector, score): FPR95 (ID positive) and AUROC over all its OOD sets, ID accuracy; ImageNet-100
-    ("none", "energy"): (0.4868, 0.8946, 0.8764),
-    ("good-image-all", "energy"): (0.3223, 0.9229, 0.8698),
-    ("good-feature-all", "energy"): (0.3293, 0.9198, 0.8724),
-    ("good-all", "energy"): (0.3082, 0.9281, 0.8716),
-    ("good-all", "per-set"): (0.1770, 0.9628, 0.8716),
-}
-SONA = {  # detector: AUROC near and far; ImageNet-200
-    "none": (0.8250, 0.9086),
-    "sdedit-all": (0.8285, 0.9119),
-    "sega-all": (0.8321, 0.9289),
-    "sona-remove-all": (0.8374, 0.9342),
-    "sona-nospare-all": (0.8257, 0.9389),
-    "sona-unkept-all": (0.8456, 0.9421),
-    "sona-oe-all": (0.8719, 0.9452),
-    "sona-close-all": (0.8838, 0.9460),
-    "sona-far-all": (0.8731, 0.9447),
-    "sona-all": (0.8838, 0.9587),
+PAPER = {  # columns -> metric and group of OOD sets, as papers.csv has them
+    "paper_fpr95": ("FPR95", "average"),
+    "paper_auroc": ("AUROC", "average"),
+    "paper_near_auroc": ("AUROC", "near"),
+    "paper_far_auroc": ("AUROC", "far"),
+    "paper_id_acc": ("ID accuracy", ""),
 }
 
 
@@ -45,16 +30,12 @@ def label_of(variant: str) -> tuple[str, float]:
 
 
 def printed(source: str, detector: str, score: str) -> dict[str, float]:
-    """What the paper of that source prints of a detector; NaN where it prints nothing."""
-    fpr95 = auroc = near = far = accuracy = np.nan
-    if source.startswith("GOOD"):
-        fpr95, auroc, accuracy = GOOD.get((detector, score), (np.nan,) * 3)
-    elif source.startswith("SONA") and score == "energy":
-        near, far = SONA.get(detector, (np.nan,) * 2)
-    return dict(zip(PAPER, (fpr95, auroc, near, far, accuracy), strict=True))
+    """What the paper of that source prints of a detector, by the columns of PAPER; NaN where it prints nothing."""
+    numbers = papers.numbers_beside("ablations", detector, score, papers.place(source)[0])
+    return {column: numbers.get(key, np.nan) for column, key in PAPER.items()}
 
 
-def measured(detector: str, scores: pd.DataFrame, knn_k: int, p: Params) -> dict[str, dict[str, float]]:
+def measured(detector: str, scores: pd.DataFrame, clip: bool, knn_k: int, p: Params) -> dict[str, dict[str, float]]:
     """Metrics of one detector by score, mean and std over seeds.
 
     The scores of a classifier are energy, knn and the modes of the unified score; a CLIP detector has all of `evaluation.scores_of`.
@@ -62,7 +43,7 @@ def measured(detector: str, scores: pd.DataFrame, knn_k: int, p: Params) -> dict
     Returns:
         score -> GROUP_METRIC_mean, GROUP_METRIC_std of near and far OOD, id_acc_mean, id_acc_std.
     """
-    if evaluation.is_clip(scores):
+    if clip:
         sets = evaluation.evaluate_detector(detector, scores).rename(columns={"score": "mode"})
         by_seed = sets[sets.set == sets.group]
     else:
@@ -77,16 +58,13 @@ def measured(detector: str, scores: pd.DataFrame, knn_k: int, p: Params) -> dict
     return found
 
 
-def distance(stage: Stage, detector: str) -> dict[str, float]:
-    """Mean feature distance of the detector's outliers from their ID images; NaN where they have none."""
-    path = stage.read("outliers") / f"{stage.params.train.detectors[detector].method}.parquet"
-    if "distance_l2" in pq.read_schema(path).names:
-        frame = read_table(path, ["distance_l2"]).to_pandas()
-        return {"distance_mean": frame.distance_l2.mean(), "distance_std": frame.distance_l2.std()}
-    return {"distance_mean": np.nan, "distance_std": np.nan}
+def distance(outliers: pd.DataFrame | None) -> dict[str, float]:
+    """Mean feature distance of some outliers from their ID images; NaN where they have none."""
+    far = pd.Series(np.nan) if outliers is None else outliers.get("distance_l2", pd.Series(np.nan))
+    return {"distance_mean": far.mean(), "distance_std": far.std()}
 
 
-def table(stage: Stage, scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def table(stage: Stage, found: Found) -> pd.DataFrame:
     """A row for each family, variant and score of `benchmark.ablations`.
 
     Raises:
@@ -95,8 +73,8 @@ def table(stage: Stage, scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     families = dict(stage.params.benchmark.ablations.items())
     detectors = dict.fromkeys(detector for family in families.values() for detector in family.variants)
     p, k = stage.params.benchmark.unified, stage.params.score.knn_k
-    numbers = {detector: measured(detector, scores[detector], k, p) for detector in detectors}
-    far = {detector: distance(stage, detector) for detector in detectors}
+    numbers = {detector: measured(detector, found.scores[detector], is_clip(stage, detector), k, p) for detector in detectors}
+    far = {detector: distance(found.outliers.get(stage.params.train.detectors[detector].method)) for detector in detectors}
     rows = []
     for name, family in families.items():
         for detector, variant in family.variants.items():

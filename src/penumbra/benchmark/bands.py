@@ -1,4 +1,4 @@
-"""What each band of candidates teaches (Bad-OOD, Tables 2 and 7) and where its candidates lie (Table 11)."""
+"""What each detector learnt from, and where the candidates of each band lie (Bad-OOD, Table 11)."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -13,16 +13,6 @@ if TYPE_CHECKING:
 
 BANDS = ("low", "mid", "high")
 DISTANCES = ("distance_l2", "distance_cosine", "distance_mse", "distance_unit_l2")
-TABLE_2 = ("fpr95_id_tpr", "auroc", "aupr_in", "aupr_out")  # the paper does not say which class its AUPR counts as positive
-PAPER = {  # Bad-OOD, Tables 1, 2 (mixed scales) and 7: FPR95 with ID positive, AUROC, AUPR
-    "none": (0.4868, 0.8946, np.nan),
-    "badood-all": (0.5406, 0.8875, 0.8630),
-    "badood-random": (0.5352, 0.8943, 0.8686),
-    "badood-high": (0.5120, 0.8920, 0.8661),
-    "badood-mid": (0.3969, 0.9171, 0.8713),
-    "badood-low": (0.4565, 0.9012, 0.8684),
-    "badood-gaussian-mid": (0.5714, 0.8724, 0.8389),
-}
 
 
 def pool_size(bands: Sequence[str], candidates: int, selection: pd.DataFrame | None) -> int:
@@ -70,14 +60,6 @@ def detectors_table(
             }
         )
     return pd.DataFrame(rows).merge(wide(headline), on="detector").merge(accuracy, on="detector")
-
-
-def bands_table(detectors: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `detectors_table` that the paper has too, in the layout of Table 2, with the paper's numbers beside them."""
-    paper = pd.DataFrame.from_dict(PAPER, orient="index", columns=["paper_fpr95", "paper_auroc", "paper_aupr"])
-    ours = [f"{group}_{metric}_{moment}" for metric in TABLE_2 for group in ("near", "far") for moment in ("mean", "std")]
-    chosen = detectors.set_index("detector")[["bands", "outliers", *ours]]
-    return paper.join(chosen, how="inner").reset_index(names="detector")
 
 
 def wide(headline: pd.DataFrame) -> pd.DataFrame:

@@ -5,20 +5,14 @@ import pandas as pd
 
 from penumbra.benchmark.metrics import METRICS, evaluate
 from penumbra.errors import PenumbraError
+from penumbra.scores import SCORES
 
-SCORES = ("msp", "max_logit", "energy", "knn", "confidence")
-CLIP_SCORES = ("mcm", "neglabel")  # further ones, of CLIP detectors
 HEADLINE = {"near_auroc": ("near", "auroc"), "far_auroc": ("far", "auroc"), "near_fpr95": ("near", "fpr95_id_tpr")}
 
 
-def is_clip(scores: pd.DataFrame) -> bool:
-    """Whether the scores are those of a CLIP detector."""
-    return set(CLIP_SCORES) <= set(scores)
-
-
 def scores_of(scores: pd.DataFrame) -> list[str]:
-    """The scores that a detector is evaluated by."""
-    return [*SCORES, *(name for name in CLIP_SCORES if name in scores)]
+    """The scores that a detector is evaluated by: those that it has."""
+    return [name for name in SCORES if name in scores]
 
 
 def check_finite(detector: str, scores: pd.DataFrame) -> None:
@@ -27,7 +21,7 @@ def check_finite(detector: str, scores: pd.DataFrame) -> None:
     Raises:
         PenumbraError: naming the detector, the score, the seed and the first image.
     """
-    for score in [*scores_of(scores), *(name for name in scores if name.startswith("knn_"))]:
+    for score in scores.select_dtypes("floating"):  # the others are keys and classes
         bad = scores.loc[~np.isfinite(scores[score])]
         if len(bad):
             row = bad.iloc[0]

@@ -17,61 +17,66 @@ METRICS = ("fpr95_id_tpr", "fpr95_ood_tpr", "auroc", "aupr_in", "aupr_out")
 RECALL = 0.95
 
 
-def operating_points(positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Counts of accepted positives and negatives at every threshold, from none accepted to all.
+def counts(id_scores: np.ndarray, ood_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many ID and how many OOD images have each of the T distinct scores, int64 [T] each, the lowest score first."""
+    values, place = np.unique(np.concatenate([id_scores, ood_scores]), return_inverse=True)
+    return tuple(np.bincount(part, minlength=len(values)) for part in (place[: len(id_scores)], place[len(id_scores) :]))
+
+
+def accepted(images: np.ndarray) -> np.ndarray:
+    """How many images are accepted at every threshold, from none accepted to all, int64 [T + 1].
 
     Equal scores cross a threshold together, and no point is dropped.
 
     Args:
-        positive: scores [P] of the positive class, which should score higher.
-        negative: scores [N] of the negative class.
-
-    Returns:
-        (true positives, false positives), each int64 [T + 1] for T distinct scores.
+        images: number with each score [T], those that are accepted first at the front.
     """
-    values, group = np.unique(np.concatenate([positive, negative]), return_inverse=True)
-    hits = np.bincount(group[: len(positive)], minlength=len(values))[::-1]
-    misses = np.bincount(group[len(positive) :], minlength=len(values))[::-1]
-    return np.concatenate([[0], np.cumsum(hits)]), np.concatenate([[0], np.cumsum(misses)])
+    return np.concatenate([[0], np.cumsum(images)])
 
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """P(positive > negative) + P(positive = negative) / 2."""
-    tp, fp = operating_points(positive, negative)
+    """P(positive > negative) + P(positive = negative) / 2, of scores [P] and [N]."""
+    lower, higher = counts(negative, positive)
+    return area(accepted(higher[::-1]), accepted(lower[::-1]))
+
+
+def area(tp: np.ndarray, fp: np.ndarray) -> float:
+    """Area under the ROC curve through all operating points; accepted positives and negatives [T + 1], as from `accepted`."""
     twice_area = np.sum(np.diff(fp) * (tp[1:] + tp[:-1]))
-    return float(twice_area / (2 * len(positive) * len(negative)))
+    return float(twice_area / (2 * tp[-1] * fp[-1]))
 
 
-def average_precision(positive: np.ndarray, negative: np.ndarray) -> float:
+def average_precision(tp: np.ndarray, fp: np.ndarray) -> float:
     """Sum over thresholds of precision x gain in recall."""
-    tp, fp = operating_points(positive, negative)
-    return float(np.sum(np.diff(tp) * tp[1:] / (tp[1:] + fp[1:])) / len(positive))
+    return float(np.sum(np.diff(tp) * tp[1:] / (tp[1:] + fp[1:])) / tp[-1])
 
 
-def fpr_at_recall(positive: np.ndarray, negative: np.ndarray, recall: float = RECALL) -> float:
+def fpr_at_recall(tp: np.ndarray, fp: np.ndarray, recall: float = RECALL) -> float:
     """Share of negatives accepted at the strictest threshold that accepts at least `recall` of the positives."""
-    tp, fp = operating_points(positive, negative)
-    return float(fp[np.argmax(tp / len(positive) >= recall)] / len(negative))
+    return float(fp[np.argmax(tp / tp[-1] >= recall)] / fp[-1])
 
 
 def evaluate(id_scores: np.ndarray, ood_scores: np.ndarray) -> dict[str, float]:
-    """Every metric of METRICS.
+    """Every metric of METRICS, from one sort.
 
     Args:
         id_scores: finite scores [N] of ID test images, N >= 1.
         ood_scores: finite scores [M] of the images of one OOD test set, M >= 1.
     """
-    id_scores, ood_scores = np.asarray(id_scores, np.float64), np.asarray(ood_scores, np.float64)
+    inside, outside = counts(np.asarray(id_scores, np.float64), np.asarray(ood_scores, np.float64))
+    id_first = accepted(inside), accepted(outside)  # ID is positive: the lowest scores are accepted first
+    ood_first = accepted(outside[::-1]), accepted(inside[::-1])
     return {
-        "fpr95_id_tpr": fpr_at_recall(-id_scores, -ood_scores),
-        "fpr95_ood_tpr": fpr_at_recall(ood_scores, id_scores),
-        "auroc": auroc(ood_scores, id_scores),
-        "aupr_in": average_precision(-id_scores, -ood_scores),
-        "aupr_out": average_precision(ood_scores, id_scores),
+        "fpr95_id_tpr": fpr_at_recall(*id_first),
+        "fpr95_ood_tpr": fpr_at_recall(*ood_first),
+        "auroc": area(*ood_first),
+        "aupr_in": average_precision(*id_first),
+        "aupr_out": average_precision(*ood_first),
     }
 
 
 def roc(id_scores: np.ndarray, ood_scores: np.ndarray, fpr: np.ndarray) -> np.ndarray:
     """Share of OOD caught at each share `fpr` [K] of ID rejected, linear between operating points."""
-    tp, fp = operating_points(np.asarray(ood_scores, np.float64), np.asarray(id_scores, np.float64))
-    return np.interp(fpr, fp / len(id_scores), tp / len(ood_scores))  # at a vertical step: its upper end
+    inside, outside = counts(np.asarray(id_scores, np.float64), np.asarray(ood_scores, np.float64))
+    tp, fp = accepted(outside[::-1]), accepted(inside[::-1])
+    return np.interp(fpr, fp / fp[-1], tp / tp[-1])  # at a vertical step: its upper end

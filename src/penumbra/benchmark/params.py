@@ -5,11 +5,14 @@ from typing import Annotated, Literal
 from annotated_types import Ge, MinLen
 from pydantic import AfterValidator
 
+from penumbra.scores import names
 from penumbra.values import Count, Item, NotNegative, Section, Share, ShareAboveZero, Text, distinct
+
+MODES = ("per-set", "mixture", "id-only", "fixed")  # of the unified score
 
 
 class Unified(Section):
-    mode: Literal["per-set", "mixture", "id-only", "fixed"]
+    mode: Literal[MODES]
     a: NotNegative
     bins: Annotated[int, Ge(2)]
     weight: Share
@@ -21,9 +24,7 @@ class Ablation(Section):
 
     title: Text
     source: Text
-    scores: Annotated[
-        list[Literal["energy", "knn", "mcm", "neglabel", "per-set", "mixture", "id-only", "fixed"]], MinLen(1), AfterValidator(distinct)
-    ]
+    scores: Annotated[list[Literal[(*names(), *MODES)]], MinLen(1), AfterValidator(distinct)]
     variants: Annotated[dict[Item, Text], MinLen(1)]
 
 
@@ -34,8 +35,8 @@ class Recognition(Section):
 
 
 class Benchmark(Section):
-    score: Literal["msp", "max_logit", "energy", "knn", "confidence"]
-    clip_score: Literal["msp", "max_logit", "energy", "knn", "confidence", "mcm", "neglabel"]
+    score: Literal[names("network")]
+    clip_score: Literal[names("clip")]
     bins: Count
     distance_samples: Count
     recognition: Recognition

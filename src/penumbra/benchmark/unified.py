@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from penumbra.benchmark.metrics import evaluate
+from penumbra.benchmark.params import MODES
 
-MODES = ("per-set", "mixture", "id-only", "fixed")
 COUNT_EPSILON, RANGE_EPSILON = 1e-9, 1e-12  # as in the official code: on every count; in the denominator of the scaling
 METRICS = ("fpr95_id_tpr", "fpr95_ood_tpr", "auroc")
 KEYS = ("detector", "mode", "k", "a", "set", "group")

@@ -10,7 +10,7 @@ from penumbra.synthesize.badood import params as badood
 from penumbra.synthesize.good import params as good
 from penumbra.synthesize.sona import params as sona
 from penumbra.synthesize.synood import params as synood
-from penumbra.train.params import ClipRecipe
+from penumbra.train import losses
 from penumbra.values import Fault, presets
 
 
@@ -98,24 +98,10 @@ def _detectors(experiment: Experiment) -> Iterator[Fault]:
             yield f"{key}.method", f"must be one of {', '.join(('none', *methods))}"
             continue
         recipe = recipes[detector.recipe]
-        if isinstance(recipe, ClipRecipe):
-            trained = recipe.project or recipe.tune
-            if trained == (detector.method == "none"):
-                yield f"{key}.method", "must be none where the recipe neither projects nor tunes, and a method elsewhere"
+        if recipe.detector == "clip" and recipe.trains == (detector.method == "none"):
+            yield f"{key}.method", "must be none where the recipe neither projects nor tunes, and a method elsewhere"
         if detector.bands != ["all"] and detector.method not in experiment.filter:
             yield f"{key}.bands", f"must be [all]: filter.{detector.method} gives no bounds"
-
-
-def _clip_recipes(experiment: Experiment) -> Iterator[Fault]:
-    for kind in ("clip", "repainting"):
-        for name, recipe in experiment.train.recipes[kind].items():
-            key = f"train.recipes.{kind}.{name}"
-            if recipe.strategy != "separate" and not (recipe.project and recipe.tune):
-                yield f"{key}.strategy", "must be separate where the recipe does not both project and tune"
-            if recipe.control != (kind == "repainting"):
-                yield f"{key}.control", "must be true under train.recipes.repainting, and nowhere else"
-            if recipe.project_learning_rate_end > recipe.project_learning_rate:
-                yield f"{key}.project_learning_rate_end", f"must be at most {recipe.project_learning_rate:g} ({key}.project_learning_rate)"
 
 
 def _judges(experiment: Experiment) -> Iterator[Fault]:
@@ -123,7 +109,7 @@ def _judges(experiment: Experiment) -> Iterator[Fault]:
     for name in experiment.calibrate:
         if name not in detectors:
             yield f"calibrate.{name}", f"must be named as a detector: {', '.join(detectors)}"
-        elif isinstance(experiment.recipes.get(detectors[name].recipe), ClipRecipe):
+        elif getattr(experiment.recipes.get(detectors[name].recipe), "detector", "network") == "clip":
             yield f"calibrate.{name}", "must be a network that is trained on images: a CLIP detector judges no candidates"
     for name, section in experiment.filter.items():
         if name not in experiment.methods:
@@ -142,11 +128,12 @@ def _ablations(experiment: Experiment) -> Iterator[Fault]:
 
 
 RULES = (
-    prepare.sources,
-    prepare.disjoint,
+    prepare.source_faults,
+    prepare.disjoint_faults,
     pretrain.encoder_faults,
     pretrain.rdm_faults,
     pretrain.mage_faults,
+    pretrain.classifier_faults,
     pretrain.diffusion_faults,
     pretrain.clip_faults,
     extract.faults,
@@ -158,7 +145,7 @@ RULES = (
     _needs,
     _names,
     _detectors,
-    _clip_recipes,
+    losses.faults,
     _judges,
     _ablations,
 )

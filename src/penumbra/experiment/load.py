@@ -41,7 +41,8 @@ BOUNDS = {
 DEEPEST, MOST = 20, 100_000  # levels of sections, and values, that a file may hold
 TOO_DEEP = f"nests sections more than {DEEPEST} levels deep, or an alias (*NAME) stands inside what it stands for"
 SHOWN = 80  # characters of a value in a message
-ALTERNATIVES = tuple(("train", "recipes", kind) for kind in ("scratch", "classifier", "reconstruction"))  # entries of several types
+OF_IMAGES = tuple(("train", "recipes", kind) for kind in ("scratch", "classifier", "reconstruction"))
+ALTERNATIVES = (("pretrain", "classifier"), *OF_IMAGES)  # entries of several types
 
 
 def validate(path: str | os.PathLike) -> Experiment:

@@ -18,7 +18,7 @@ from penumbra.synthesize.control.params import Control
 from penumbra.synthesize.good.params import Good
 from penumbra.synthesize.sona.params import Sona
 from penumbra.synthesize.synood.params import SynOod, SynOodNegatives
-from penumbra.train.params import ClipRecipe, Recipe, Train
+from penumbra.train.params import Clip, Network, Train
 from penumbra.values import Item, Natural, Pixels, Section
 
 
@@ -62,7 +62,7 @@ class Experiment(Section):
         return {name: variant for kind in kinds for name, variant in self.synthesize[kind].items()}
 
     @property
-    def recipes(self) -> dict[str, Recipe | ClipRecipe]:
+    def recipes(self) -> dict[str, Network | Clip]:
         """Every recipe by its name."""
         kinds = self.train.recipes
         return {name: recipe for kind in type(kinds).model_fields for name, recipe in kinds[kind].items()}

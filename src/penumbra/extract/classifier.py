@@ -5,13 +5,14 @@ from torch import Tensor
 
 from penumbra.errors import PenumbraError
 from penumbra.extract import engine
-from penumbra.models.resnet import ResNet
+from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifiers.load import load
 from penumbra.runtime import setup
 from penumbra.stage import Stage
 
 
 @torch.no_grad()
-def penultimate(classifier: ResNet, images: Tensor) -> Tensor:
+def penultimate(classifier: Classifier, images: Tensor) -> Tensor:
     """Features [B, D] before the last layer, not normalised, of images [B, 3, H, W] in [0, 1].
 
     Raises:
@@ -21,7 +22,7 @@ def penultimate(classifier: ResNet, images: Tensor) -> Tensor:
     if not features.isfinite().all():
         raise PenumbraError(
             "data/models/classifier: its features of ID training images are NaN or infinite. "
-            "Lower pretrain.classifier.resnet.learning_rate and train it again."
+            "Lower its learning_rate in pretrain.classifier and train it again."
         )
     return features
 
@@ -29,5 +30,5 @@ def penultimate(classifier: ResNet, images: Tensor) -> Tensor:
 def main(stage: Stage) -> None:
     """Write data/features/classifier.safetensors: `features` [N, D] and `label` [N], rows as in images/train."""
     device = setup()
-    classifier = ResNet.from_pretrained(stage.read("models/classifier")).to(device)
+    classifier = load(stage.read("models/classifier")).to(device)
     engine.run(stage, "features", lambda images: penultimate(classifier, images), device)

@@ -1,7 +1,4 @@
-"""Diffusion in the closed form that guidance needs: schedule, forward noise, DDIM (Song et al. 2022; Bad-OOD app. B), prompts.
-
-Index t = 0 of a schedule already means one step of noise. `abar` is the cumulative product of 1 - beta.
-"""
+"""Diffusion in the closed form that guidance needs: forward noise, DDIM (Song et al. 2022; Bad-OOD app. B), prompts."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -10,27 +7,13 @@ import torch
 from torch import Tensor
 
 from penumbra.roots import root
+from penumbra.schedules import Levels
 
 
-class Levels(Protocol):
-    """The T noise levels that a sampler visits, from noise to clean, as `penumbra.models.latent.Grid` gives them."""
+class Noise(Protocol):
+    """Per-sample randomness, as `penumbra.noise.SampleNoise` gives it."""
 
-    @property
-    def timesteps(self) -> tuple[int, ...]: ...
-    @property
-    def abar(self) -> tuple[float, ...]: ...
-    @property
-    def abar_prev(self) -> tuple[float, ...]: ...
-
-
-def linear_betas(timesteps: int, beta_start: float, beta_end: float) -> Tensor:
-    """The "linear" schedule of latent diffusion: beta [T], float64, whose square root is linear in t."""
-    return torch.linspace(beta_start**0.5, beta_end**0.5, timesteps, dtype=torch.float64) ** 2
-
-
-def cumulative_alphas(betas: Tensor) -> Tensor:
-    """abar [T] of betas [T]; take float64 betas for a schedule exact to float32."""
-    return torch.cumprod(1 - betas, dim=0)
+    def normal(self, *shape: int) -> Tensor: ...
 
 
 def q_sample(z0: Tensor, abar: Tensor | float, noise: Tensor) -> Tensor:
@@ -49,13 +32,8 @@ def predicted_noise(z_t: Tensor, z0: Tensor, abar: float) -> Tensor:
     return (z_t - root(abar) * z0) / root(1 - abar)
 
 
-def reverse_grid(t: int, stride: int) -> list[int]:
-    """Descending indices t, t - stride, ..., the last one above 0."""
-    return list(range(t, 0, -stride))
-
-
 def reverse_variance(abar: float, abar_prev: float) -> float:
-    """Variance of q(z_prev | z_t, z_0), the one of ancestral sampling between two indices of the grid."""
+    """Variance of q(z_prev | z_t, z_0), the one of ancestral sampling between two levels."""
     return (1 - abar_prev) / (1 - abar) * (1 - abar / abar_prev)
 
 

@@ -14,8 +14,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from penumbra.guidance.diffusion import ddim_step, q_sample, reverse_grid, reverse_variance
+from penumbra.guidance.diffusion import Noise, ddim_step, q_sample, reverse_variance
 from penumbra.roots import root
+from penumbra.schedules import Levels
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 
@@ -44,11 +45,7 @@ class Reverse:
     """The reverse process and where a push enters it.
 
     Attributes:
-        t: noise level that it starts from.
-        stride: between its steps.
-        loop: "guided" takes steps t, t - stride, ... and pushes at each; "single" takes one step from t to the end.
         eta: of DDIM.
-        last_alpha: abar of the result: "grid" is that of index 0 (a little noise stays, as in RCG), "one" is clean.
         every: push at every so many steps, the first included.
         space: what the push is added to: "prev" the sample z_prev of the step, "x0" the predicted clean z0, "eps" the
             predicted noise as eps - sqrt(1 - abar) push (Dhariwal & Nichol 2021, Alg. 2).
@@ -56,21 +53,11 @@ class Reverse:
         variance: multiply the push by the variance of the reverse step.
     """
 
-    t: int
-    stride: int
-    loop: str
     eta: float
-    last_alpha: str
     every: int
     space: str
     norm: str
     variance: bool
-
-
-class Noise(Protocol):
-    """Per-sample randomness, as `penumbra.noise.SampleNoise` gives it."""
-
-    def normal(self, *shape: int) -> Tensor: ...
 
 
 class Push(Protocol):
@@ -169,11 +156,25 @@ def guided_step(
     return z_prev + push if push is not None and reverse.space == "prev" else z_prev
 
 
+def reverse_levels(abar: Tensor, t: int, stride: int, loop: str, last_alpha: str) -> Levels:
+    """The levels of the reverse process.
+
+    Args:
+        abar: [T], the schedule.
+        t: noise level that it starts from, above 0.
+        stride: between its steps.
+        loop: "guided" takes steps from t, t - stride, ..., the last one above 0; "single" takes one step from t to the end.
+        last_alpha: abar of the result: "grid" is that of index 0 (a little noise stays, as in RCG), "one" is clean.
+    """
+    visited = (t,) if loop == "single" else tuple(range(t, 0, -stride))
+    return Levels(visited, (*visited[1:], -1 if last_alpha == "one" else 0), tuple(abar.tolist()), final=1.0)
+
+
 @torch.no_grad()
 def guided_reverse(
-    denoise: Denoiser, z_t: Tensor, abar: Tensor, reverse: Reverse, push: Push, scales: Sequence[float], noise: Noise
+    denoise: Denoiser, z_t: Tensor, levels: Levels, reverse: Reverse, push: Push, scales: Sequence[float], noise: Noise
 ) -> Tensor:
-    """Denoise z_t [B, D] from reverse.t under a push of the samples' scales [B] (Bad-OOD 3.2; App. F for `gaussian_push`).
+    """Denoise z_t [B, D] through all levels under a push of the samples' scales [B] (Bad-OOD 3.2; App. F for `gaussian_push`).
 
     Args:
         noise: of the DDIM steps; drawn only if eta > 0.
@@ -181,16 +182,13 @@ def guided_reverse(
     Returns:
         Representations [B, D]. The denoiser is evaluated once at each z_t: the push hands on the z0 that it predicted.
     """
-    grid = [reverse.t] if reverse.loop == "single" else reverse_grid(reverse.t, reverse.stride)
-    end = 1.0 if reverse.last_alpha == "one" else abar[0].item()
-    levels = [abar[t].item() for t in grid] + [end]
     scale = torch.as_tensor(scales, dtype=z_t.dtype, device=z_t.device)[:, None]
     z = z_t
-    for index, t in enumerate(grid):
+    for index, (t, abar, abar_prev) in enumerate(zip(levels.timesteps, levels.abar, levels.abar_prev, strict=True)):
         steps = torch.full((len(z),), t, device=z.device)
         drive = push if index % reverse.every == 0 else unguided()
         z0, direction = drive(denoise, z, steps)
         added = None if direction is None else scale * normalised(direction, reverse.norm)
         fresh = noise.normal(z.shape[1]).to(z) if reverse.eta > 0 else None
-        z = guided_step(z, z0, added, levels[index], levels[index + 1], reverse, fresh)
+        z = guided_step(z, z0, added, abar, abar_prev, reverse, fresh)
     return z

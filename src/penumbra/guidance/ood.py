@@ -6,17 +6,27 @@ feature, all features of length 1. One pass of the classifier gives both.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from penumbra.errors import PenumbraError
 from penumbra.logits import energy
-from penumbra.models.resnet import ResNet
 
 Weight = float | Tensor  # one for all samples, or one for each: [B]
+
+
+class Classifier(Protocol):
+    """What is asked of the ID classifier, in one differentiable pass: logits [B, N] and features [B, D]."""
+
+    def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Of images [B, 3, H, W] in [0, 1]."""
+        ...
+
+    def forward_normalised(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Of x [B, 3, H, W] as it is, without the normalisation of its training."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -32,29 +42,12 @@ class Probe:
         log: log D_k instead of D_k.
     """
 
-    classifier: ResNet
+    classifier: Classifier
     bank: Tensor
     k: int
     size: int
     value_range: str = "unit"
     log: bool = False
-
-    @classmethod
-    def create(cls, classifier: ResNet, features: Tensor, k: int, size: int, value_range: str = "unit", log: bool = False) -> "Probe":
-        """A probe of the features [M, D] of any length.
-
-        Raises:
-            PenumbraError: the features are not those of such a classifier, or fewer than k.
-        """
-        expected = classifier.fc.in_features
-        if features.shape[1] != expected:
-            raise PenumbraError(
-                f"data/features/classifier.safetensors: has {features.shape[1]} features for each image, and the classifier "
-                f"makes {expected}. Run `dvc repro extract@classifier`."
-            )
-        if k > len(features):
-            raise PenumbraError(f"params.yaml: knn_k = {k}: must be at most {len(features)}, the number of ID training images.")
-        return cls(classifier, F.normalize(features, dim=1), k, size, value_range, log)
 
 
 def kth_distance(features: Tensor, bank: Tensor, k: int) -> Tensor:

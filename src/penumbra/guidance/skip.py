@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra.guidance.diffusion import q_sample
-from penumbra.guidance.partial import SAMPLERS, Levels
+from penumbra.guidance.partial import SAMPLERS
+from penumbra.schedules import Levels
 
 # eps(z [B, C, h, w], t) -> predicted noise [B, C, h, w], whatever the prompts
 Eps = Callable[[Tensor, int], Tensor]
@@ -146,12 +147,12 @@ def loss_gradient(judge: Judge, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return gradient, energy, loss
 
 
-def timesteps_left(levels: Levels, steps: int, strength: float) -> Tensor:
-    """Timesteps that are gone through when int(steps strength) of the steps of the grid are left.
+def levels_left(levels: Levels, steps: int, strength: float) -> Levels:
+    """The levels that are gone through when int(steps strength) of the steps are left.
 
-    Plms visits one timestep of the grid twice: if it starts behind it, its list is one longer than that (`partial.Plms`).
+    PLMS visits one level twice: its levels are one more than that (`Levels.plms`).
     """
-    return levels.timesteps[steps - int(steps * strength) :]
+    return levels.since(steps - int(steps * strength))
 
 
 def start_latents(clean: Tensor, noise: Tensor, abar: float) -> Tensor:
@@ -160,15 +161,15 @@ def start_latents(clean: Tensor, noise: Tensor, abar: float) -> Tensor:
 
 
 @torch.no_grad()
-def denoised(eps: Eps, z: Tensor, timesteps: Tensor, levels: Levels, sampler: str) -> Tensor:
-    """z [B, C, h, w] at the first of the timesteps, taken through all of them (SynOOD eq. 5 for ddim).
+def denoised(eps: Eps, z: Tensor, levels: Levels, sampler: str) -> Tensor:
+    """z [B, C, h, w] at the first of the levels, taken through all of them (SynOOD eq. 5 for ddim).
 
     Args:
         sampler: a key of SAMPLERS.
     """
     advance = SAMPLERS[sampler](levels)
-    for t in timesteps.tolist():
-        z = advance(z, eps(z, t), torch.full((len(z),), t))
+    for place, t in enumerate(levels.timesteps):
+        z = advance(z, eps(z, t), torch.full((len(z),), place))
     return z
 
 

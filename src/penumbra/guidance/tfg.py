@@ -12,25 +12,16 @@ mode: only gradients with respect to x are taken.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from penumbra.guidance.diffusion import Levels, ddim_step, predicted_clean
+from penumbra.guidance.diffusion import Noise, ddim_step, predicted_clean
+from penumbra.schedules import Levels
 
 Eps = Callable[[Tensor, int], Tensor]
 LogF = Callable[[Tensor], Tensor]
 Strength = float | Sequence[float] | Tensor  # one for all samples, or one for each
-
-
-class Noise(Protocol):
-    """Per-sample randomness, as `penumbra.noise.SampleNoise` gives it."""
-
-    def normal(self, *shape: int) -> Tensor: ...
-
-
-G = TypeVar("G", bound=Levels)
 
 
 @dataclass(frozen=True)
@@ -65,8 +56,8 @@ class Guidance:
 
 
 @dataclass(frozen=True)
-class Level:
-    """One noise level with the strengths that hold there, each [B, 1, ...]."""
+class Step:
+    """One step of the sampler, from a noise level to the next, with the strengths that hold there, each [B, 1, ...]."""
 
     t: int
     abar: float
@@ -96,20 +87,14 @@ def spreads(kind: str, levels: Levels) -> list[float]:
     return [math.sqrt(1 - abar) if kind == "decrease" else 1.0 for abar in levels.abar]
 
 
-def repeated(grid: G) -> G:
+def repeated(levels: Levels) -> Levels:
     """The levels that TFG's and GOOD's code visits with the PNDM scheduler of Stable Diffusion: as many, but the second one twice.
 
-    At its first visit guidance acts without denoising (alpha_t = 1). The cleanest level is not visited, so that the result
-    keeps its little noise.
+    Each step leads to the next level that is visited. So at the first visit of the second level guidance acts without denoising
+    (alpha_t = 1). The cleanest level is not visited, so that the result keeps its little noise.
     """
-    order = [0, 1, *range(1, len(grid.timesteps) - 1)] if len(grid.timesteps) > 1 else [0]
-    targets = [1, *order[2:], len(grid.timesteps) - 1]
-    return replace(
-        grid,
-        timesteps=tuple(grid.timesteps[index] for index in order),
-        abar=tuple(grid.abar[index] for index in order),
-        abar_prev=tuple(grid.abar[index] for index in targets) if len(order) > 1 else grid.abar_prev,
-    )
+    visited = levels.plms().timesteps
+    return replace(levels, timesteps=visited[:-1], following=visited[1:]) if len(visited) > 1 else levels
 
 
 def clamped(x0: Tensor, clip: float | None) -> Tensor:
@@ -132,7 +117,7 @@ def clean_gradient(log_f: LogF, x0: Tensor, shifts: Tensor | None) -> Tensor:
     return gradient
 
 
-def guided_step(eps: Eps, log_f: LogF, x: Tensor, level: Level, guidance: Guidance, shifts: Tensor | None, noise: Tensor | None) -> Tensor:
+def guided_step(eps: Eps, log_f: LogF, x: Tensor, step: Step, guidance: Guidance, shifts: Tensor | None, noise: Tensor | None) -> Tensor:
     """One step of the guided sampler from x [B, ...] at a level to the next cleaner one (GOOD, Algorithm 1, lines 4-10).
 
     The gradient of log f at x0 is computed once. It is the first step of mean guidance, and variance guidance carries it
@@ -147,23 +132,23 @@ def guided_step(eps: Eps, log_f: LogF, x: Tensor, level: Level, guidance: Guidan
         shifts: draws of the implicit dynamics [n, B, ...]: one set for variance and mean guidance. None: no smoothing.
         noise: standard normal [B, ...] if eta > 0.
     """
-    by_variance, by_mean = bool(level.rho.any()), bool(level.mu.any())
+    by_variance, by_mean = bool(step.rho.any()), bool(step.mu.any())
     with torch.set_grad_enabled(by_variance):
         leaf = x.detach().requires_grad_(by_variance)
-        predicted = clamped(predicted_clean(leaf, eps(leaf, level.t), level.abar), guidance.clip)
+        predicted = clamped(predicted_clean(leaf, eps(leaf, step.t), step.abar), guidance.clip)
     x0 = predicted.detach()
-    prev = ddim_step(x, x0, level.abar, level.abar_prev, guidance.eta, noise)
+    prev = ddim_step(x, x0, step.abar, step.abar_prev, guidance.eta, noise)
     if not (by_variance or by_mean):
         return prev
     gradient = clean_gradient(log_f, x0, shifts)
     if by_variance:
         (through,) = torch.autograd.grad(predicted, leaf, gradient)
-        prev = prev + _scaled(level.rho, through) / level.ratio**0.5
+        prev = prev + _scaled(step.rho, through) / step.ratio**0.5
     if by_mean:
-        moved = x0 + _scaled(level.mu, gradient)
+        moved = x0 + _scaled(step.mu, gradient)
         for _ in range(guidance.iterations - 1):
-            moved = moved + _scaled(level.mu, clean_gradient(log_f, moved, shifts))
-        prev = prev + level.abar_prev**0.5 * (moved - x0)
+            moved = moved + _scaled(step.mu, clean_gradient(log_f, moved, shifts))
+        prev = prev + step.abar_prev**0.5 * (moved - x0)
     return prev
 
 
@@ -205,13 +190,13 @@ def guided_sample(eps: Eps, log_f: LogF, x: Tensor, levels: Levels, guidance: Gu
         strict=True,
     )
     for t, abar, abar_prev, rho_factor, mu_factor, spread in factors:
-        level = Level(t, abar, abar_prev, rho * rho_factor, mu * mu_factor)
+        step = Step(t, abar, abar_prev, rho * rho_factor, mu * mu_factor)
         for left in reversed(range(guidance.recurrences)):
             drawn = smoothing.normal(guidance.draws, *shape).to(x).transpose(0, 1) if guided and smooth else None
             shifts = None if drawn is None else spread * gamma * drawn
             fresh = noise.normal(*shape).to(x) if guidance.eta > 0 else None
-            prev = guided_step(eps, log_f, x, level, guidance, shifts, fresh)
+            prev = guided_step(eps, log_f, x, step, guidance, shifts, fresh)
             if left:
-                x = level.ratio**0.5 * prev + (1 - level.ratio) ** 0.5 * noise.normal(*shape).to(x)
+                x = step.ratio**0.5 * prev + (1 - step.ratio) ** 0.5 * noise.normal(*shape).to(x)
         x = prev
     return x

@@ -8,28 +8,25 @@ from torch import Tensor, nn
 
 from penumbra.artifacts.negatives import TextFeatures
 from penumbra.artifacts.networks import Saved
-from penumbra.scores import mcm, neglabel_log_odds, neglabel_share
+from penumbra.artifacts.outputs import Outputs
+from penumbra.errors import PenumbraError
+from penumbra.labels import neglabel_log_odds
 
 
-class ClipScores(NamedTuple):
-    """What a detector says of B images; higher = more OOD.
+class ClipOutputs(NamedTuple):
+    """What a detector says of B images.
 
     Attributes:
         features: of length 1 [B, D], behind the layer if there is one.
         logits: cos/tau to the ID labels [B, C].
-        mcm: float64 [B].
-        log_odds: of the score neglabel, float64 [B].
+        concepts: cosines to the ID labels in MCM's prompt [B, C].
+        log_odds: of NegLabel's grouped score, float64 [B].
     """
 
     features: Tensor
     logits: Tensor
-    mcm: Tensor
+    concepts: Tensor
     log_odds: Tensor
-
-    @property
-    def neglabel(self) -> Tensor:
-        """float64 [B] in (0, 1)."""
-        return neglabel_share(self.log_odds)
 
 
 class ClipDetector(nn.Module, Saved):
@@ -114,13 +111,13 @@ class ClipDetector(nn.Module, Saved):
             features = features + self.delta(features) if self.residual else self.delta(features)
         return F.normalize(features, dim=1)
 
-    def forward(self, features: Tensor) -> ClipScores:
+    def forward(self, features: Tensor) -> ClipOutputs:
         """What the detector says of raw image features [B, D]."""
         images = self.image_features(features)
-        return ClipScores(
+        return ClipOutputs(
             features=images,
             logits=self._cosines(images, self.texts) / self.temperature,
-            mcm=mcm(self._cosines(images, self.mcm_texts).double(), self.mcm_temperature),
+            concepts=self._cosines(images, self.mcm_texts),
             log_odds=neglabel_log_odds(images, self.texts, self.negatives, self.order, self.temperature),
         )
 
@@ -128,12 +125,29 @@ class ClipDetector(nn.Module, Saved):
         """cos/tau to the ID labels and then to all negative labels [B, C + M], of raw image features [B, D]."""
         return self._cosines(self.image_features(features), torch.cat([self.texts, self.negatives])) / self.temperature
 
-    def scores(self, features: Tensor) -> dict[str, Tensor]:
-        """The scores mcm and neglabel, float64 [B] each, higher = more OOD, of raw image features [B, D]."""
-        outputs = self(features)
-        return {"mcm": outputs.mcm, "neglabel": outputs.neglabel}
+    def last_layer(self) -> tuple[Tensor, Tensor]:
+        """Weight [C, D] and bias [C] of the logits to the ID labels, of image features of length 1."""
+        return F.normalize(self.texts, dim=1) / self.temperature, self.texts.new_zeros(len(self.texts))
 
     @staticmethod
     def _cosines(images: Tensor, texts: Tensor) -> Tensor:
         """[B, K] of image features of length 1 [B, D] and text features [K, D]."""
         return images @ F.normalize(texts, dim=1).T
+
+
+@torch.no_grad()
+def outputs_of(detector: ClipDetector, features: Tensor, name: str, sample_ids: list[str]) -> Outputs:
+    """What a detector says of raw CLIP features [N, D] on its device; on the CPU.
+
+    Raises:
+        PenumbraError: an output is not finite; names the detector and the image.
+    """
+    found = detector(features)
+    finite = found.logits.isfinite().all(1) & found.log_odds.isfinite()
+    if not finite.all():
+        first, count = sample_ids[int(finite.long().argmin())], int((~finite).sum())
+        raise PenumbraError(
+            f"detector {name}: output for image {first} is NaN or infinite ({count} of {len(finite)} images). Train with a lower "
+            "project_learning_rate or tune_learning_rate."
+        )
+    return Outputs(found.logits.cpu(), found.features.cpu(), found.concepts.cpu(), found.log_odds.cpu())

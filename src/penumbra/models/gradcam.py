@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from penumbra.models.resnet import ResNet
+from penumbra.errors import PenumbraError
+from penumbra.models.classifiers.interface import Classifier
 
 RESOLUTION = 7  # pixels that a map has at least, if any layer does: those of the last layer on ImageNet
 
@@ -15,20 +16,32 @@ def predicted_class(logits: Tensor) -> Tensor:
     return logits.max(dim=1).values
 
 
-def deepest_layer(classifier: ResNet, images: Tensor) -> nn.Module:
-    """The last of the four layers whose output is RESOLUTION pixels wide at least; the first if none is."""
-    side, chosen = images.shape[-1], classifier.layer1
-    for stride in (classifier.config["stem_stride"], 2 if classifier.config["stem_pool"] else 1):
-        side = -(-side // stride)
-    for layer in (classifier.layer2, classifier.layer3, classifier.layer4):
-        side = -(-side // 2)
-        if side >= RESOLUTION:
-            chosen = layer
-    return chosen
+@torch.no_grad()
+def deepest_layer(classifier: Classifier, images: Tensor) -> nn.Module:
+    """The last layer to run whose map is RESOLUTION pixels wide at least; the first layer with a map if none is.
+
+    Raises:
+        PenumbraError: no layer of the classifier makes square maps of square images.
+    """
+    sides: dict[nn.Module, int] = {}
+
+    def note(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4 and output.shape[-1] == output.shape[-2]:
+            sides[module] = output.shape[-1]
+
+    handles = [layer.register_forward_hook(note) for layer in classifier.map_layers]
+    try:
+        classifier(images[:1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not sides:
+        raise PenumbraError(f"{type(classifier).__name__}: has no layer with maps for Grad-CAM. Use a convolutional classifier.")
+    return next((layer for layer in reversed(sides) if sides[layer] >= RESOLUTION), next(iter(sides)))
 
 
 def grad_cam(
-    classifier: ResNet, images: Tensor, layer: nn.Module | None = None, target: Callable[[Tensor], Tensor] = predicted_class
+    classifier: Classifier, images: Tensor, layer: nn.Module | None = None, target: Callable[[Tensor], Tensor] = predicted_class
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Maps [B, h, w] in [0, 1] of images [B, 3, H, W] in [0, 1], and logits [B, N] and features [B, D] of the same pass.
 
@@ -42,9 +55,9 @@ def grad_cam(
     kept: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
-        # The network is frozen: a leaf here is where its graph begins.
+        # The network is frozen: a leaf here is where its graph begins. What follows may change its input in place, a leaf must not be.
         kept.append(output.detach().requires_grad_(True))
-        return kept[0]
+        return kept[0].clone()
 
     handle = (layer or deepest_layer(classifier, images)).register_forward_hook(keep)
     try:

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +17,7 @@ from penumbra.errors import PenumbraError
 from penumbra.models import vision  # noqa: F401  transformers and diffusers import torchvision, which needs its door opened first
 from penumbra.models.pretrained import load_part, load_weights, locate, quiet, set_origin
 from penumbra.roots import root
+from penumbra.schedules import Levels
 
 import diffusers  # isort: skip
 import transformers  # isort: skip
@@ -34,24 +34,6 @@ COMPONENTS = {
 PREDICTIONS = ("epsilon", "v_prediction")
 TEXTS = 256  # that are embedded at a time: a list of words may be long
 LOGGERS = (diffusers.utils.logging, transformers.utils.logging)
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The T noise levels that a sampler visits, from noise to clean.
-
-    Attributes:
-        timesteps: indices of the training schedule, descending.
-        abar: cumulative alpha at each of them, float64 values in (0, 1).
-        abar_prev: cumulative alpha at the next cleaner one; that of the last is the scheduler's final one.
-    """
-
-    timesteps: tuple[int, ...]
-    abar: tuple[float, ...]
-    abar_prev: tuple[float, ...]
-
-    def __len__(self) -> int:
-        return len(self.timesteps)
 
 
 class LatentDiffusion(nn.Module):
@@ -185,7 +167,7 @@ class LatentDiffusion(nn.Module):
         """Trade time for memory in backward passes of the UNet: keep the inputs of its blocks only, and compute the blocks again."""
         self.unet.enable_gradient_checkpointing()
 
-    def grid(self, steps: int) -> Grid:
+    def levels(self, steps: int) -> Levels:
         """The DDIM levels of the scheduler's own schedule (its spacing, offset and final alpha).
 
         Raises:
@@ -194,7 +176,7 @@ class LatentDiffusion(nn.Module):
         total = self.scheduler.config.num_train_timesteps
         if not 1 <= steps <= total:
             raise PenumbraError(f"steps = {steps}: must be in 1..{total}, the schedule of {self.name}.")
-        return ddim_grid(self.scheduler, steps)
+        return ddim_levels(self.scheduler, steps)
 
     def tokens(self, prompts: Sequence[str]) -> Tensor:
         """Token ids [B, L], padded to the length that the text encoder was trained on.
@@ -272,12 +254,9 @@ def _load_component(source: str | os.PathLike, part: str) -> Any:
     return load_weights(kind, name, f"{source}/{part}", kind.__name__, files, subfolder=part, **options, **precision)
 
 
-def ddim_grid(scheduler: DDIMScheduler, steps: int) -> Grid:
+def ddim_levels(scheduler: DDIMScheduler, steps: int) -> Levels:
     """The levels that a DDIM scheduler visits in that many steps."""
     scheduler = DDIMScheduler.from_config(scheduler.config)
     scheduler.set_timesteps(steps)
-    timesteps = tuple(int(t) for t in scheduler.timesteps)
     stride = scheduler.config.num_train_timesteps // steps
-    abar = scheduler.alphas_cumprod.double().tolist()
-    final = float(scheduler.final_alpha_cumprod)
-    return Grid(timesteps, tuple(abar[t] for t in timesteps), tuple(abar[t - stride] if t >= stride else final for t in timesteps))
+    return Levels.ddim(scheduler.timesteps.tolist(), stride, scheduler.alphas_cumprod, float(scheduler.final_alpha_cumprod))

@@ -9,9 +9,12 @@ import os
 import pickle
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from penumbra.errors import PenumbraError
@@ -28,7 +31,7 @@ VIT_L_MISSPELT = {
 
 
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
-    """The dictionary in a file written by `torch.save`, on the CPU.
+    """The dictionary in a file written by `torch.save`, or in a safetensors file, on the CPU.
 
     The command-line arguments that training scripts leave in it (`argparse.Namespace`) are let through; any other class
     is refused.
@@ -37,11 +40,13 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         PenumbraError: the file is missing, damaged, or holds something else than a dictionary of tensors and settings.
     """
     try:
+        if Path(path).suffix == ".safetensors":
+            return load_file(path)
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise PenumbraError(f"{path}: cannot be read ({error.strerror or error}). Set the path of the published checkpoint.") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise PenumbraError(f"{path}: not a checkpoint that can be read safely ({reason}). Download the file again.") from error
     if not isinstance(content, dict):

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from penumbra.artifacts.networks import Saved
 from penumbra.errors import PenumbraError
-from penumbra.guidance.diffusion import cumulative_alphas, linear_betas
 from penumbra.models.published import State, below, load_checkpoint, load_strict, section
 from penumbra.roots import root
+from penumbra.schedules import cumulative_alphas, linear_betas
 
 OUT_NORM_EPS = 1e-6  # of the last LayerNorm; those in the blocks keep torch's 1e-5
 LONGEST_WAVE = 10_000.0
@@ -81,7 +81,7 @@ class RDM(Saved, nn.Module):
         depth: residual blocks.
         time_width: of the embedding of t.
         timesteps: T.
-        beta_start, beta_end: ends of the schedule (`guidance.diffusion.linear_betas`).
+        beta_start, beta_end: ends of the schedule (`schedules.linear_betas`).
         context_width: width of the class embedding (published: 512); None for the unconditional model.
         classes: of a class-conditional model.
     """

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from penumbra.artifacts.networks import Saved
 from penumbra.errors import PenumbraError
+from penumbra.models.classifiers.interface import Classifier
 from penumbra.models.imagenet import MEAN, STD
 from penumbra.models.vision import resnet
 
@@ -33,7 +33,7 @@ def layout(network: nn.Module) -> torch.memory_format:
     return torch.contiguous_format if narrow else torch.channels_last
 
 
-class ResNet(Saved, resnet.ResNet):
+class ResNet(Classifier, resnet.ResNet):
     """A residual classifier; of width 64 with stem 7, 2, true its state dict is torchvision's.
 
     Args:
@@ -72,8 +72,7 @@ class ResNet(Saved, resnet.ResNet):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(width * 8 * block.expansion, classes)
         self._initialise()
-        for name, values in {"mean": MEAN, "std": STD}.items():
-            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+        self.see(MEAN, STD)
         self.layout = layout(self)
         self.to(memory_format=self.layout)
 
@@ -82,21 +81,20 @@ class ResNet(Saved, resnet.ResNet):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [B, classes] and pooled features [B, 8 * width * expansion] of images [B, 3, H, W] in [0, 1], in one pass."""
-        return self.forward_normalised((images - self.mean) / self.std)
+    @property
+    def last_layer(self) -> nn.Linear:
+        return self.fc
+
+    @property
+    def map_layers(self) -> tuple[nn.Module, ...]:
+        return self.layer1, self.layer2, self.layer3, self.layer4
 
     def forward_normalised(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The same of what enters the first convolution [B, 3, H, W], whatever its range."""
         x = x.contiguous(memory_format=self.layout)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         features = self.avgpool(x).flatten(1)
         return self.fc(features), features
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, classes] of images [B, 3, H, W] in [0, 1]."""
-        return self.forward_with_features(images)[0]
 
 
 class Phi(nn.Module):

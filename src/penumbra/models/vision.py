@@ -16,7 +16,7 @@ except RuntimeError as error:
     for _name in ("nms", "qnms"):
         _declared.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
-from torchvision import datasets
+from torchvision import datasets, models
 from torchvision.models import resnet
 
-__all__ = ["datasets", "resnet"]
+__all__ = ["datasets", "models", "resnet"]

@@ -10,8 +10,7 @@ import numpy as np
 
 from penumbra.prepare.pixels import load_pixels
 from penumbra.prepare.quarantine import Duplicates, Quarantine
-from penumbra.prepare.record import Record, Unusable
-from penumbra.prepare.sources import read_source
+from penumbra.prepare.record import Record, Unusable, read_source
 from penumbra.prepare.split import Member
 from penumbra.runtime import progress
 from penumbra.stage import Params

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import MinLen
 
-from penumbra.prepare.sources import NAMES
+from penumbra.prepare import sources
+from penumbra.registry import names
 from penumbra.values import Count, Fault, Name, Names, Positive, Section, Share, ShareAboveZero, Text
 
 if TYPE_CHECKING:
     from penumbra.experiment.schema import Experiment
 
 
-Source = Literal[*NAMES]
+Source = Literal[*names(sources)]
 ShiftKind = Literal["rotation", "blur", "contrast", "noise"]
 
 
@@ -63,7 +64,7 @@ def _sections(experiment: "Experiment") -> dict[str, ImageSource]:
     return {"id": prepare.id} | {f"{group}.{name}": source for group, sources in groups.items() for name, source in sources.items()}
 
 
-def sources(experiment: "Experiment") -> Iterator[Fault]:
+def source_faults(experiment: "Experiment") -> Iterator[Fault]:
     prepare = experiment.prepare
     for key, source in _sections(experiment).items():
         if source.source in ON_DISK and source.path is None:
@@ -78,7 +79,7 @@ def sources(experiment: "Experiment") -> Iterator[Fault]:
         yield f"prepare.far.{name}", "must have another name than the near test set"
 
 
-def disjoint(experiment: "Experiment") -> Iterator[Fault]:
+def disjoint_faults(experiment: "Experiment") -> Iterator[Fault]:
     """Two test sets may share classes of a source; every other pair of sections may not."""
     for (first, one), (second, other) in combinations(_sections(experiment).items(), 2):
         tests = {first.split(".")[0], second.split(".")[0]} <= {"near", "far"}

@@ -7,6 +7,8 @@ from pathlib import Path
 from PIL import Image
 
 from penumbra.errors import PenumbraError
+from penumbra.prepare import sources
+from penumbra.registry import load
 from penumbra.seeds import derive
 from penumbra.stage import Params
 
@@ -80,3 +82,16 @@ def existing(path: str | None, key: str) -> Path:
 def caption_of(class_name: str) -> str:
     """What images of a class show, in words that fit into any prompt: prompts have their own words around it."""
     return class_name.replace("_", " ")
+
+
+def read_source(spec: Params, key: str, seed: int) -> Iterator[Record]:
+    """The records of a source, in an order of its own that never changes.
+
+    Args:
+        spec: a section of params.yaml: source, path, root, classes and, but for ID, limit.
+        key: the section's name below prepare ("near.digits-6-9"), for messages and seeds.
+
+    Raises:
+        PenumbraError: missing path, unknown class.
+    """
+    return load(sources, spec.source).read(spec, key, seed)

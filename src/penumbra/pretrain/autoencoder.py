@@ -15,7 +15,7 @@ from torch import Tensor
 from penumbra.models.latent import AutoencoderKL
 from penumbra.noise import generator
 from penumbra.stage import Params
-from penumbra.training import History, epochs, set_learning_rate, warmup_cosine
+from penumbra.training import History, descend, epochs, summed, warmup_cosine
 
 NAME = "pretrain/diffusion/vae"
 INFERENCE_BATCH = 256
@@ -60,16 +60,14 @@ def train_epoch(
     """One pass over uint8 images [N, 3, S, S]; returns the mean loss."""
     vae.train()
     batches = torch.randperm(len(images), generator=draws).split(p.vae_batch_size)
-    total = 0.0
-    for step, batch in enumerate(batches):
-        now = epoch + step / len(batches)
-        set_learning_rate(optimizer, p.vae_learning_rate * warmup_cosine(now, p.vae_epochs, 0))
-        loss = reconstruction_loss(vae, images[batch].float() / 255, p.vae_kl, draws)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.item() / len(batches)
-    return total
+
+    def loss(batch: Tensor) -> Tensor:
+        return reconstruction_loss(vae, images[batch].float() / 255, p.vae_kl, draws)
+
+    def rate(step: int) -> float:
+        return p.vae_learning_rate * warmup_cosine(epoch + step / len(batches), p.vae_epochs, 0)
+
+    return summed(each / len(batches) for each in descend(batches, loss, optimizer, rate=rate))
 
 
 @torch.no_grad()

@@ -1,51 +1,55 @@
-"""pretrain@classifier: a ResNet on the ID train images by cross-entropy, or the import of a torchvision file."""
+"""pretrain@classifier: a network on the ID train images by cross-entropy, or the import of published weights."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra.artifacts.images import read_pixels, read_provenance, read_table
+from penumbra.models.classifiers import efficientnet_lite0
+from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifiers.library import LibraryClassifier
 from penumbra.models.published import load_checkpoint, load_strict
-from penumbra.models.resnet import ResNet
+from penumbra.models.resnet import ARCHITECTURES, ResNet
 from penumbra.noise import generator
 from penumbra.pretrain.output import write_model
 from penumbra.runtime import setup
 from penumbra.stage import Params, Stage
-from penumbra.training import History, epochs, set_learning_rate, warmup_cosine
+from penumbra.training import History, descend, epochs, summed, warmup_cosine
 
 NAME = "pretrain/classifier"
 
 
 def train_epoch(
-    network: ResNet, images: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator
+    network: Classifier, images: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator
 ) -> float:
     """One pass over uint8 images [N, 3, S, S] and labels [N]; returns the mean loss."""
     network.train()
     steps = max(len(images) // p.batch_size, 1)  # the rest waits for another epoch: BatchNorm cannot take a batch of one
-    order = torch.randperm(len(images), generator=draws)
-    total = 0.0
-    for step in range(steps):
-        now = epoch + step / steps
-        set_learning_rate(optimizer, p.learning_rate * warmup_cosine(now, p.epochs, p.warmup_epochs))
-        batch = order[step * p.batch_size : (step + 1) * p.batch_size]
-        loss = F.cross_entropy(network(images[batch].float() / 255), labels[batch])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.item() / steps
-    return total
+    batches = torch.randperm(len(images), generator=draws).split(p.batch_size)[:steps]
+
+    def loss(batch: Tensor) -> Tensor:
+        return F.cross_entropy(network(images[batch].float() / 255), labels[batch])
+
+    def rate(step: int) -> float:
+        return p.learning_rate * warmup_cosine(epoch + step / steps, p.epochs, p.warmup_epochs)
+
+    return summed(each / steps for each in descend(batches, loss, optimizer, rate=rate))
 
 
 @torch.no_grad()
-def accuracy(network: ResNet, images: Tensor, labels: Tensor) -> float:
+def accuracy(network: Classifier, images: Tensor, labels: Tensor) -> float:
     """Share of uint8 images [N, 3, S, S] that are classified as labelled; leaves the network in eval mode."""
     network.eval()
     predicted = torch.cat([network(batch.float() / 255).argmax(1) for batch in images.split(512)])
     return (predicted == labels).float().mean().item()
 
 
-def build(p: Params, classes: int) -> ResNet:
-    """A fresh classifier of the sizes in the parameters."""
+def build(p: Params, classes: int) -> Classifier:
+    """A fresh classifier of the parameters' architecture."""
+    if p.architecture == efficientnet_lite0.ARCHITECTURE:
+        return efficientnet_lite0.EfficientNetLite0(classes, p.input_size)
+    if p.architecture not in ARCHITECTURES:
+        return LibraryClassifier.create(p.architecture, classes, p.input_size)
     return ResNet(**{key: p[key] for key in ("architecture", "width", "stem_kernel", "stem_stride", "stem_pool")}, classes=classes)
 
 
@@ -54,7 +58,7 @@ def _load(stage: Stage, name: str, device: torch.device) -> tuple[Tensor, Tensor
     return pixels.to(device), torch.tensor(read_table(stage.read(name), ["label"])["label"].to_pylist(), device=device)
 
 
-def train(stage: Stage, network: ResNet, device: torch.device) -> History:
+def train(stage: Stage, network: Classifier, device: torch.device) -> History:
     """Train in place; the accuracy on ID validation images is only reported."""
     p, seed = stage.params.pretrain.classifier, stage.params.common.seed
     images, labels = _load(stage, "images/train", device)
@@ -75,7 +79,8 @@ def main(stage: Stage) -> None:
     torch.manual_seed(stage.params.common.seed)
     network = build(p, len(read_provenance(stage.read("images/train"))["classes"])).to(device)
     if p.checkpoint:
-        load_strict(network, load_checkpoint(p.checkpoint), p.checkpoint)
+        path = efficientnet_lite0.weights_file() if p.checkpoint == efficientnet_lite0.PACKAGE else p.checkpoint
+        load_strict(network.published, load_checkpoint(path), path)
     else:
         history = train(stage, network, device)
     write_model(stage, network, history)

@@ -18,7 +18,7 @@ from penumbra.pretrain.captions import build_tokenizer
 from penumbra.pretrain.output import write_model
 from penumbra.runtime import setup
 from penumbra.stage import Params, Stage
-from penumbra.training import History, epochs, set_learning_rate, warmup_cosine
+from penumbra.training import History, descend, epochs, summed, warmup_cosine
 
 NAME = "pretrain/clip"
 PROMPT = "a photo of {}"  # of the zero-shot validation
@@ -79,23 +79,25 @@ def parameter_groups(model: CLIPModel, weight_decay: float) -> list[dict]:
 def train_epoch(clip: Clip, data: Captioned, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator) -> float:
     """One pass over shifted images, the wording of each caption at random; returns the mean loss."""
     batches = torch.randperm(len(data.images), generator=draws).split(p.batch_size)
-    scale, total = clip.model.logit_scale, 0.0
-    for step, batch in enumerate(batches):
-        now = epoch + step / len(batches)
-        set_learning_rate(optimizer, p.learning_rate * warmup_cosine(now, p.epochs, p.warmup_epochs))
+    scale = clip.model.logit_scale
+
+    def loss(batch: Tensor) -> Tensor:
         wording = torch.randint(data.tokens.shape[1], (len(batch),), generator=draws)
         images = shifted(data.images, batch, p.crop_padding, False, draws).contiguous()
         captions = data.captions[batch]
         tokens, of_image = data.tokens[captions, wording].unique(dim=0, return_inverse=True)
         text = clip.text_features({"input_ids": tokens})[of_image]
-        loss = contrastive_loss(clip.image_features(images), text, captions, scale.exp())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        with torch.no_grad():
-            scale.clamp_(max=math.log(COLDEST))
-        total += loss.item() * len(batch)
-    return total / len(data.images)
+        return contrastive_loss(clip.image_features(images), text, captions, scale.exp())
+
+    def rate(step: int) -> float:
+        return p.learning_rate * warmup_cosine(epoch + step / len(batches), p.epochs, p.warmup_epochs)
+
+    @torch.no_grad()
+    def clip_temperature() -> None:
+        scale.clamp_(max=math.log(COLDEST))
+
+    losses = descend(batches, loss, optimizer, rate=rate, after=clip_temperature)
+    return summed(each * len(rows) for each, rows in zip(losses, batches, strict=True)) / len(data.images)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from penumbra.models.rdm import MovingAverage
 from penumbra.noise import generator
 from penumbra.pretrain.autoencoder import norm_groups
 from penumbra.stage import Params
-from penumbra.training import History, epochs, set_learning_rate
+from penumbra.training import History, descend, epochs, summed
 
 NAME = "pretrain/diffusion"
 VALIDATION_DRAWS = 4  # noise levels of each validation image
@@ -121,22 +121,21 @@ def train_epoch(
     """
     device = data.latents.device
     batches = torch.randperm(len(data), generator=draws).split(p.batch_size)
-    total = 0.0
-    for step, batch in enumerate(batches):
-        now = epoch + (step + 1) / len(batches)
-        set_learning_rate(optimizer, p.learning_rate * (min(now / p.warmup_epochs, 1) if p.warmup_epochs else 1))
+
+    def loss(batch: Tensor) -> Tensor:
         t = torch.randint(len(abar), (len(batch),), generator=draws)
         noise = torch.randn(len(batch), *data.latents.shape[1:], generator=draws)
         wording = torch.randint(data.tokens.shape[1], (len(batch),), generator=draws)
         dropped = torch.rand(len(batch), 1, generator=draws) < p.caption_dropout
         tokens = torch.where(dropped.to(device), empty, data.tokens[batch, wording])
-        loss = denoising_loss(networks, data.latents[batch], tokens, abar, t.to(device), noise.to(device))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        average.update(networks)
-        total += loss.item() * len(batch)
-    return total / len(data)
+        return denoising_loss(networks, data.latents[batch], tokens, abar, t.to(device), noise.to(device))
+
+    def rate(step: int) -> float:
+        now = epoch + (step + 1) / len(batches)
+        return p.learning_rate * (min(now / p.warmup_epochs, 1) if p.warmup_epochs else 1)
+
+    losses = descend(batches, loss, optimizer, rate=rate, after=lambda: average.update(networks))
+    return summed(each * len(rows) for each, rows in zip(losses, batches, strict=True)) / len(data)
 
 
 @torch.no_grad()

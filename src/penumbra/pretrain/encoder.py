@@ -15,7 +15,7 @@ from penumbra.pretrain.output import write_model
 from penumbra.pretrain.views import random_view
 from penumbra.runtime import setup
 from penumbra.stage import Params, Stage
-from penumbra.training import History, epochs, set_learning_rate, warmup_cosine
+from penumbra.training import History, descend, epochs, summed, warmup_cosine
 
 NAME = "pretrain/encoder"
 
@@ -60,21 +60,19 @@ class Pair(nn.Module):
 def train_epoch(pair: Pair, images: Tensor, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator) -> float:
     """One pass over uint8 images [N, 3, S, S]; returns the mean loss."""
     pair.train()
-    order = torch.randperm(len(images), generator=draws)
-    steps = max(len(order) // p.batch_size, 1)  # the rest waits for another epoch: BatchNorm and InfoNCE want equal batches
-    total = 0.0
-    for step in range(steps):
-        now = epoch + step / steps
-        set_learning_rate(optimizer, p.learning_rate * warmup_cosine(now, p.epochs, p.warmup_epochs))
-        batch = images[order[step * p.batch_size : (step + 1) * p.batch_size]].float() / 255
-        views = [random_view(batch, p.augment, draws) for _ in range(2)]
-        follow(pair.momentum, pair.encoder, momentum_at(now, p.epochs, p.momentum))
-        loss = pair(*views, p.temperature)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.item()
-    return total / steps
+    steps = max(len(images) // p.batch_size, 1)  # the rest waits for another epoch: BatchNorm and InfoNCE want equal batches
+    batches = torch.randperm(len(images), generator=draws).split(p.batch_size)[:steps]
+
+    def loss(numbered: tuple[int, Tensor]) -> Tensor:
+        step, batch = numbered
+        views = [random_view(images[batch].float() / 255, p.augment, draws) for _ in range(2)]
+        follow(pair.momentum, pair.encoder, momentum_at(epoch + step / steps, p.epochs, p.momentum))
+        return pair(*views, p.temperature)
+
+    def rate(step: int) -> float:
+        return p.learning_rate * warmup_cosine(epoch + step / steps, p.epochs, p.warmup_epochs)
+
+    return summed(descend(enumerate(batches), loss, optimizer, rate=rate)) / steps
 
 
 def represent_all(encoder: MoCoEncoder, images: Tensor, batch_size: int = 512) -> Tensor:

@@ -15,7 +15,7 @@ from penumbra.pretrain.output import write_model
 from penumbra.pretrain.tokenizer import train_tokenizer
 from penumbra.runtime import setup
 from penumbra.stage import Params, Stage
-from penumbra.training import History, epochs, set_learning_rate, warmup_cosine
+from penumbra.training import History, descend, epochs, summed, warmup_cosine
 
 NAME = "pretrain/mage"
 
@@ -54,17 +54,15 @@ def train_epoch(
     """One pass over tokens [N, T] and representations [N, D]; returns the mean loss."""
     mage.train()
     batches = torch.randperm(len(ids), generator=draws).split(p.batch_size)
-    total = 0.0
-    for step, batch in enumerate(batches):
-        now = epoch + step / len(batches)
-        set_learning_rate(optimizer, p.learning_rate * warmup_cosine(now, p.epochs, p.warmup_epochs))
+
+    def loss(batch: Tensor) -> Tensor:
         dropped = (torch.rand(len(batch), 1, generator=draws) < p.drop_representation).to(z.device)
-        loss = masked_loss(mage, ids[batch], torch.where(dropped, mage.fake_latent, z[batch]), p, p.label_smoothing, draws)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.item() / len(batches)
-    return total
+        return masked_loss(mage, ids[batch], torch.where(dropped, mage.fake_latent, z[batch]), p, p.label_smoothing, draws)
+
+    def rate(step: int) -> float:
+        return p.learning_rate * warmup_cosine(epoch + step / len(batches), p.epochs, p.warmup_epochs)
+
+    return summed(each / len(batches) for each in descend(batches, loss, optimizer, rate=rate))
 
 
 def build(p: Params, representation: int) -> MAGE:

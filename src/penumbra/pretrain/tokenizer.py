@@ -13,7 +13,7 @@ from torch import Tensor
 from penumbra.models.vqgan import VQGAN
 from penumbra.noise import generator
 from penumbra.stage import Params
-from penumbra.training import History, epochs, set_learning_rate, warmup_cosine
+from penumbra.training import History, descend, epochs, summed, warmup_cosine
 
 
 def losses(vqgan: VQGAN, images: Tensor, commitment: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -41,20 +41,21 @@ def revive(vqgan: VQGAN, used: Tensor, latents: Tensor, draws: torch.Generator) 
 def train_epoch(vqgan: VQGAN, images: Tensor, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator) -> dict:
     """One pass over uint8 images [N, 3, S, S]; returns loss and share of the codes in use."""
     batches = torch.randperm(len(images), generator=draws).split(p.batch_size)
-    used = torch.zeros(p.codes, dtype=torch.long)
-    total = 0.0
-    for step, batch in enumerate(batches):
-        now = epoch + step / len(batches)
-        set_learning_rate(optimizer, p.vqgan_learning_rate * warmup_cosine(now, p.vqgan_epochs, 0))
-        loss, latents, ids = losses(vqgan, images[batch].float() / 255, p.vqgan_commitment)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        used += torch.bincount(ids.flatten().cpu(), minlength=p.codes)
-        total += loss.item() / len(batches)
+    used, latents = torch.zeros(p.codes, dtype=torch.long), images.new_zeros(0)
+
+    def loss(batch: Tensor) -> Tensor:
+        nonlocal latents
+        total, latents, ids = losses(vqgan, images[batch].float() / 255, p.vqgan_commitment)
+        used.add_(torch.bincount(ids.flatten().cpu(), minlength=p.codes))
+        return total
+
+    def rate(step: int) -> float:
+        return p.vqgan_learning_rate * warmup_cosine(epoch + step / len(batches), p.vqgan_epochs, 0)
+
+    mean = summed(each / len(batches) for each in descend(batches, loss, optimizer, rate=rate))
     if epoch < p.vqgan_epochs / 2:  # later the code book must settle
         revive(vqgan, used, latents, draws)
-    return {"vqgan_loss": total, "codes_used": (used > 0).float().mean().item()}
+    return {"vqgan_loss": mean, "codes_used": (used > 0).float().mean().item()}
 
 
 @torch.no_grad()

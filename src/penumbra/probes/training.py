@@ -34,7 +34,7 @@ def _sgd(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
 def resnet() -> Iterator[Tensor]:
     """A detector with its head phi (train@*), channels last, and a classifier with a narrow stem, contiguous."""
     from penumbra.models.resnet import Detector
-    from penumbra.train.energy_loss import energy_losses
+    from penumbra.train.losses.energy.loss import energy_losses
 
     sizes = {"architecture": "resnet18", "stem_stride": 2, "stem_pool": False, "classes": 6}
     labels = torch.cat([torch.arange(6), torch.full((6,), -1)])

@@ -5,16 +5,10 @@ from collections.abc import Iterator
 import pandas as pd
 
 from penumbra.report import style
+from penumbra.report.columns import HEADLINE
 from penumbra.report.content import Block, Results, Section
 from penumbra.report.format import Table, measures, number, percent
 
-COLUMNS = {
-    "near_fpr95_id_tpr": ("near FPR95 ↓", False),
-    "near_auroc": ("near AUROC ↑", True),
-    "far_fpr95_id_tpr": ("far FPR95 ↓", False),
-    "far_auroc": ("far AUROC ↑", True),
-    "id_acc": ("ID accuracy ↑", True),
-}
 PAPER = {
     "paper_fpr95": "paper FPR95",
     "paper_auroc": "paper AUROC",
@@ -34,7 +28,7 @@ CAPTION = "Mean and standard deviation over seeds. Dashed: variants without a nu
 def family_table(rows: pd.DataFrame) -> Table:
     """Every variant, with the columns that some variant has a number for."""
     index = ["variant", "score"] if rows.score.nunique() > 1 else ["variant"]
-    ours = measures(rows, index, COLUMNS)
+    ours = measures(rows, index, HEADLINE)
     header, cells = list(ours.header), [list(row) for row in ours.rows]
     if rows.distance_mean.notna().any():
         header.append("distance")

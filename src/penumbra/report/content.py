@@ -1,14 +1,16 @@
 """What the page holds, without a word of HTML: results that the step loads, and the blocks that sections are made of."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from penumbra.artifacts.contexts import Context
-from penumbra.artifacts.negatives import Negative
 from penumbra.report.format import Table
 from penumbra.report.gallery import Pair
 from penumbra.stage import Params
+
+Frames = dict[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -31,31 +33,32 @@ class Results:
         sets: example images.
         histories: data/models/MODEL/history.csv by model that was trained here.
         samples: of the pipelines, by caption or kind.
-        negatives: the mined negative labels, in their order; none where the stage does not read them.
-        contexts: the context labels of ID images.
-        candidates: columns of data/outliers/METHOD.parquet (no pixels) by method.
-        galleries: pairs of images by method that has a selection.
+        candidates: columns of data/outliers/VARIANT.parquet (no pixels) by variant of a method.
+        own: what the modules of `methods` have read, by their names.
+        galleries: pairs of images by variant that has a selection.
         figures: SVG bytes by name.
-        cost, clip_cost: benchmarks/cost.csv and benchmarks/clip_cost.csv.
+        cost: benchmarks/cost.csv.
         machine: what benchmarks/machine.json says of the machine behind `cost`.
         versions: versions of libraries by the stage that used them.
     """
 
     params: Params
-    tables: dict[str, pd.DataFrame]
-    plots: dict[str, pd.DataFrame]
+    tables: Frames
+    plots: Frames
     sets: list[ImageSet]
-    histories: dict[str, pd.DataFrame]
+    histories: Frames
     samples: dict[str, list[ImageSet]]
-    negatives: list[Negative]
-    contexts: list[Context]
-    candidates: dict[str, pd.DataFrame]
+    candidates: Frames
+    own: dict[str, Any]
     galleries: dict[str, list[Pair]]
     figures: dict[str, bytes]
     cost: pd.DataFrame
-    clip_cost: pd.DataFrame
     machine: dict
     versions: dict[str, dict[str, str]]
+
+    def of(self, method: str) -> Frames:
+        """Candidates of one method (badood, good, ...), by variant."""
+        return {name: frame for name, frame in self.candidates.items() if self.params.synthesize[name].method == method}
 
 
 @dataclass(frozen=True)
@@ -78,3 +81,13 @@ class Section:
     step: str
     title: str
     blocks: list[Block] = field(default_factory=list)
+
+
+def drawn(results: Results, figure: str, caption: str) -> list[Block]:
+    """A block of a figure; none where the experiment has nothing for it to show."""
+    return [Block(caption, figure=figure)] if figure in results.figures else []
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A table of ours: "none" and "null" are names in it."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])

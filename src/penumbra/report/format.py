@@ -67,6 +67,11 @@ def measures(
     return Table(header, rows, best)
 
 
+def once(rows: list[list[str]]) -> list[list[str]]:
+    """The rows with a first cell that repeats the one above left blank."""
+    return [["", *row[1:]] if above is not None and above[0] == row[0] else row for above, row in zip([None, *rows], rows, strict=False)]
+
+
 def yaml(content: Mapping) -> str:
     """Nested parameters as YAML."""
     writer, stream = YAML(typ="safe", pure=True), StringIO()

@@ -7,9 +7,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from penumbra.dataset import data_set
 from penumbra.report import style
+from penumbra.report.columns import HEADLINE
 from penumbra.report.content import Results
+from penumbra.report.format import measures
 from penumbra.report.gallery import uri
-from penumbra.report.sections import headline, sections
+from penumbra.report.sections import sections
 
 VERDICTS = ("held", "within spread", "did not hold")
 SUBJECTS = {"training": "what detectors learn from which outliers", "other": "scores, calibrators and candidates themselves"}
@@ -37,7 +39,7 @@ def render(results: Results) -> str:
         .get_template("template.html")
         .render(
             sections=sections(results),
-            headline=headline(results),
+            headline=measures(results.tables["detectors"], ["detector", "score"], HEADLINE),
             figures=results.figures,
             tallies=tallies,
             seeds=len(results.params.train.seeds),

@@ -1,1 +1,1 @@
-"""score@DETECTOR: every OOD score of every test image, one forward pass."""
+"""score@DETECTOR: every OOD score of every test image, from what the detector said of it; no network runs."""

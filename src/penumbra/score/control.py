@@ -12,10 +12,10 @@ import pandas as pd
 
 from penumbra.artifacts.detectors import saved_seeds
 from penumbra.artifacts.images import read_table
-from penumbra.artifacts.recipes import read_recipe
+from penumbra.artifacts.recipes import contents
 from penumbra.artifacts.tables import write_parquet
+from penumbra.logits import energy, msp
 from penumbra.runtime import progress, setup
-from penumbra.scores import energy, msp
 from penumbra.stage import Stage
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _frames(stage: Stage, images: pd.DataFrame, mask: np.ndarray) -> Iterator[pd
     features: dict[Path, torch.Tensor] = {}
     for name in progress(list(detectors), stage.name):
         recipe = stage.read("recipes") / detectors[name].recipe
-        of_clip = read_recipe(recipe).loss == "clip"
+        of_clip = "models/clip" in contents(recipe)
         if of_clip and recipe not in features:
             features[recipe] = _clip_features(recipe / "models/clip", path, mask, device)
         for seed, directory in saved_seeds(stage.read("detectors") / name).items():
@@ -56,11 +56,13 @@ def _network_scores(directory: Path, path: Path, mask: np.ndarray, device: "torc
 
 
 def _clip_scores(directory: Path, features: "torch.Tensor", sample_ids: list[str], device: "torch.device") -> dict[str, Any]:
-    from penumbra.models.clip_detector import ClipDetector
-    from penumbra.score.clip_units import outputs_of
+    from penumbra.labels import mcm, neglabel_share
+    from penumbra.models.clip_detector import ClipDetector, outputs_of
 
-    found = outputs_of(ClipDetector.from_pretrained(directory).to(device), features, "/".join(directory.parts[-2:]), sample_ids)
-    return _of_logits(found.logits) | {score: values.numpy() for score, values in found.more.items()}
+    detector = ClipDetector.from_pretrained(directory).to(device)
+    found = outputs_of(detector, features, "/".join(directory.parts[-2:]), sample_ids)
+    more = {"mcm": mcm(found.concepts.double(), detector.mcm_temperature), "neglabel": neglabel_share(found.log_odds)}
+    return _of_logits(found.logits.double()) | {score: values.numpy() for score, values in more.items()}
 
 
 def _of_logits(logits: "torch.Tensor") -> dict[str, Any]:

@@ -1,65 +1,53 @@
 """The rows and columns of data/scores, whatever kind the detector is of."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
+import pyarrow as pa
+import torch
 
-from penumbra.artifacts.images import read_table
-from penumbra.calibrators import fit
-from penumbra.scores import energy, max_logit, msp, neighbours
-from penumbra.stage import Stage
+from penumbra.artifacts.outputs import Outputs, Pass
+from penumbra.scores import SCORES, names
+from penumbra.scores.base import Bank, Score
 
-TESTS = ("images/test", "images/ood", "images/shifted")
-KEYS = ("sample_id", "set", "group", "strength", "label")
+if TYPE_CHECKING:
+    from penumbra.score.params import Score as Parameters
 
-
-class Outputs(NamedTuple):
-    """What a detector says of N images.
-
-    Attributes:
-        logits: of the ID classes [N, C].
-        features: [N, D].
-        log_odds: raw log-odds of being OOD [N], which the confidence is calibrated from.
-        more: further scores by column, [N] each.
-    """
-
-    logits: Tensor
-    features: Tensor
-    log_odds: Tensor
-    more: dict[str, Tensor]
+TESTS = ("test", "ood", "shifted")
 
 
-Ask = Callable[[str], Outputs]  # outputs for the images of a read
-
-
-def score_frame(stage: Stage, ask: Ask) -> pd.DataFrame:
+def score_frame(parameters: "Parameters", made: Pass, keys: Mapping[str, pa.Table]) -> pd.DataFrame:
     """Scores of all test images by one detector; then those of ID validation.
 
-    The confidence is P(OOD), calibrated on this detector's own log-odds of ID validation and calibration OOD.
+    Args:
+        parameters: the section `score`.
+        made: what the detector says of the images.
+        keys: columns KEYS of the images of each file.
     """
-    p = stage.params.score
-    bank = ask("images/train").features
-    validation = ask("images/val")
-    held_out = [outputs.log_odds.numpy() for outputs in (validation, ask("images/calibration"))]
-    calibrator = fit(p.calibrator, np.concatenate(held_out), np.repeat([False, True], [len(part) for part in held_out]))
-    parts = [(_keys(stage.read(name)), ask(name)) for name in TESTS]
-    parts.append((_keys(stage.read("images/val")).assign(group="val", set="id-val"), validation))
-    frames = []
-    for frame, outputs in parts:
-        logits = outputs.logits
-        frame["predicted"] = logits.argmax(dim=1).numpy()
-        distances = neighbours(outputs.features, bank, {"score.knn_k": [p.knn_k], "score.knn_more": p.knn_more}).numpy()
-        scores = {"msp": msp(logits), "max_logit": max_logit(logits), "energy": energy(logits)}
-        frame = frame.assign(**{score: values.numpy() for score, values in scores.items()}, knn=distances[:, 0])
-        frame["confidence"] = calibrator.probability(outputs.log_odds.numpy())
-        frame = frame.assign(**{f"knn_{k}": distances[:, place] for place, k in enumerate(p.knn_more, start=1)})
-        frames.append(frame.assign(**{score: values.numpy() for score, values in outputs.more.items()}))
+    outputs = {file: _exact(made, found) for file, found in made.outputs.items()}
+    labels = torch.from_numpy(keys["train"]["label"].to_numpy().copy())
+    bank = Bank(
+        outputs["train"], labels, outputs["val"], outputs["calibration"], made.weight, made.bias, mcm_temperature=made.mcm_temperature
+    )
+    scores = [SCORES[name](parameters) for name in names(made.kind)]
+    for score in scores:
+        score.fit(bank)
+    parts = [(keys[file].to_pandas(), outputs[file]) for file in TESTS]
+    parts.append((keys["val"].to_pandas().assign(group="val", set="id-val"), outputs["val"]))
+    frames = [keys_of.assign(predicted=found.logits.argmax(dim=1).numpy(), **_columns(scores, found)) for keys_of, found in parts]
     return pd.concat(frames, ignore_index=True)
 
 
-def _keys(path: Path) -> pd.DataFrame:
-    return read_table(path, KEYS).to_pandas()
+def _exact(made: Pass, outputs: Outputs) -> Outputs:
+    """Logits, and the features of networks, in float64; those of CLIP, of length 1, as they are."""
+    features = outputs.features.double() if made.kind == "network" else outputs.features
+    return Outputs(outputs.logits.double(), features, outputs.concepts, outputs.log_odds)
+
+
+def _columns(scores: list[Score], outputs: Outputs) -> dict[str, np.ndarray]:
+    """Columns of N images: scores of any detector, what they give beside their own, then scores of this kind of detector alone."""
+    found = {(score, column): values for score in scores for column, values in score.columns(outputs).items()}
+    order = sorted(found, key=lambda key: (key[0].kinds != Score.kinds, key[1] != key[0].name))
+    return {column: found[score, column].numpy() for score, column in order}

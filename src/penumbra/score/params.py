@@ -1,13 +1,7 @@
-"""Parameters of score."""
+"""Parameters of score: the keys of each score that has any, in its own file of `scores`."""
 
-from typing import Annotated
+from pydantic import create_model
 
-from pydantic import AfterValidator
+from penumbra.scores import SCORES
 
-from penumbra.values import Calibrator, Count, Section, distinct
-
-
-class Score(Section):
-    knn_k: Count
-    knn_more: Annotated[list[Count], AfterValidator(distinct)]
-    calibrator: Calibrator
+Score = create_model("Score", __base__=tuple(score.Parameters for score in SCORES.values() if score.Parameters), __module__=__name__)

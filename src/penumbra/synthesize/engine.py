@@ -1,4 +1,4 @@
-"""Units of work of synthesize: blocks of candidates with fixed boundaries, so that parts and restarts compute the same batches."""
+"""The engine of synthesize: it makes candidates in blocks with fixed boundaries, so that parts and restarts compute the same batches."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -21,9 +21,12 @@ def run(
     size: int,
     columns: dict[str, pa.DataType],
     load: Callable[[], Callable[[Sequence[C]], Iterable[Row]]],
+    report: Callable[[Stage], None] | None = None,
     output: str = "outliers",
-) -> bool:
+) -> None:
     """Make the blocks that are left to this process; without a part, write data/outliers/METHOD.parquet of all blocks.
+
+    A killed job goes on after the last whole block.
 
     Args:
         candidates: what is to be made, in the order of the rows.
@@ -31,29 +34,29 @@ def run(
         columns: name -> Arrow type of the provenance columns.
         load: loads the models and returns what makes the rows of one block; not called where nothing is left to make, so that
             assembling needs no model and no torch.
+        report: tells what came out, once the file is written.
         output: the folder of data/ that the file is written to; of outliers, the selection of all of them is written, too.
-
-    Returns:
-        Whether the file is written (`stage.finish()` is left to the caller).
     """
     blocks = {f"block-{start // size:06d}.parquet": candidates[start : start + size] for start in range(0, len(candidates), size)}
     todo = stage.todo(blocks)
     make = load() if todo else None
-    for unit in progress(todo, stage.name):
-        with replace(stage.scratch / unit) as temporary, ImageWriter(temporary, columns, {}) as writer:
-            for row in make(blocks[unit]):
+    for block in progress(todo, stage.name):
+        with replace(stage.scratch / block) as temporary, ImageWriter(temporary, columns, {}) as writer:
+            for row in make(blocks[block]):
                 writer.add(row.pop("image"), **row)
     if stage.part is not None:
-        return False
+        return
     sample_ids = []
     with replace(stage.write(output)) as temporary, ImageWriter(temporary, columns, stage.provenance) as writer:
-        for unit in blocks:
-            for row in pq.read_table(stage.scratch / unit).to_pylist():
+        for block in blocks:
+            for row in pq.read_table(stage.scratch / block).to_pylist():
                 sample_ids.append(row["sample_id"])
                 writer.add(row.pop("image")["bytes"], **row)
     if output == "outliers":
         write_selection(stage, sample_ids)
-    return True
+    if report:
+        report(stage)
+    stage.finish()
 
 
 def write_selection(stage: Stage, sample_ids: list[str]) -> None:

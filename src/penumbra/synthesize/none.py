@@ -7,10 +7,11 @@ from penumbra.artifacts.images import ImageWriter
 from penumbra.stage import Stage
 from penumbra.synthesize.engine import write_selection
 
+COLUMNS = {"sample_id": pa.string(), "source_id": pa.string(), "label": pa.int64()}
+
 
 def main(stage: Stage) -> None:
     """Write data/outliers/none.parquet and its selection, without a row."""
-    columns = {"sample_id": pa.string(), "source_id": pa.string(), "label": pa.int64()}
-    with replace(stage.write("outliers")) as temporary, ImageWriter(temporary, columns, stage.provenance):
+    with replace(stage.write("outliers")) as temporary, ImageWriter(temporary, COLUMNS, stage.provenance):
         pass
     write_selection(stage, [])

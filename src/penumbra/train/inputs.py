@@ -1,5 +1,7 @@
-"""What a detector is trained on besides ID images: the candidates of its method that its bands name, and the recipe's own needs."""
+"""What a detector is trained on besides ID images: the candidates that its bands name, their ID images, and the recipe's own needs."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -59,3 +61,15 @@ def check_trainable(stage: Stage) -> None:
     path = stage.read(f"outliers/{method}")
     if "split" in pq.read_schema(path).names and "test" in read_table(path, ["split"])["split"].to_pylist():
         raise PenumbraError(f"{path}: holds edited test images, on which no detector may train. Take test out of splits in synthesize.")
+
+
+def numbers(stage: Stage, path: Path, source_ids: Sequence[str | None]) -> list[int]:
+    """Row of images/train that each image of the file `path` was made from, by its source_id [N]; -1 for one that names none.
+
+    Raises:
+        PenumbraError: a training image that does not exist is named.
+    """
+    row_of = {name: row for row, name in enumerate(read_table(stage.read("images/train"), ["sample_id"])["sample_id"].to_pylist())}
+    if unknown := [source_id for source_id in source_ids if source_id and source_id not in row_of]:
+        raise PenumbraError(f"{path}: source_id {unknown[0]} is no image of images/train. Run `dvc repro` to make it again.")
+    return [row_of[source_id] if source_id else -1 for source_id in source_ids]

@@ -32,7 +32,7 @@ def entries(contract: Contract) -> dict[str, Any]:
         PenumbraError: a library is not installed.
     """
     found: dict[str, Any] = {}
-    programs = {entry.name: _program(contract, entry) for entry in contract.stages.values() if entry.code}
+    programs = {entry.name: contract.program(entry) for entry in contract.stages.values() if entry.code}
     meanings = _meanings(programs.values())
     for entry in contract.stages.values():
         if not entry.code:
@@ -65,7 +65,7 @@ def checked(contract: Contract, entry: Entry) -> dict[str, Any]:
             recorded = recorded[key]
     except (OSError, ValueError, KeyError, TypeError):
         raise PenumbraError(f"{CODE}: has no entry for {entry.name}. Run `penumbra repro`, or `dvc repro code`.") from None
-    program = _program(contract, entry)
+    program = contract.program(entry)
     now = _described(_meanings([program])[program], _inherited(contract, entry), _files(contract, entry))
     recorded_versions, found = versions(recorded), versions(now)
     if wrong := [f"{name} {found[name]} instead of {was}" for name, was in recorded_versions.items() if found.get(name, was) != was]:
@@ -75,34 +75,19 @@ def checked(contract: Contract, entry: Entry) -> dict[str, Any]:
     return recorded
 
 
-def _program(contract: Contract, entry: Entry) -> str:
-    """The module that a stage runs, and what its parameters choose of registries: "penumbra.train.network penumbra.losses.energy"."""
-    chosen = (f"{package}.{name}" for package, names in contract.chosen(entry).items() for name in sorted(names))
-    return " ".join([contract.program(entry), *chosen])
-
-
 def _meanings(programs: Iterable[str]) -> dict[str, Meaning]:
     """What each program means. Kept beside size and time of all source files: reading these for every program takes a second."""
     files = sorted(path for path in SOURCE.rglob("*") if path.is_file() and path.suffix != ".pyc")
     state = hashlib.sha256("".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}\n" for path in files).encode()).hexdigest()
     kept = _kept(state)
     wanted = dict.fromkeys(programs)
-    codes: dict[str, Code] = {}
     if missing := [program for program in wanted if program not in kept]:
-        for program in missing:
-            module, _, chosen = program.partition(" ")
-            kept[program] = codes.setdefault(chosen, Code(SOURCE, _by_package(chosen.split()))).program(module)
+        code = Code(SOURCE)
+        kept |= {program: code.program(program) for program in missing}
         rows = {program: [meaning.digest, sorted(meaning.libraries)] for program, meaning in kept.items()}
         with replace(KEPT) as temporary:
             temporary.write_text(json.dumps({"state": state, "programs": rows}), encoding="utf-8")
     return {program: kept[program] for program in wanted}
-
-
-def _by_package(modules: Iterable[str]) -> dict[str, set[str]]:
-    chosen: dict[str, set[str]] = {}
-    for package, _, name in (module.rpartition(".") for module in modules):
-        chosen.setdefault(package, set()).add(name)
-    return chosen
 
 
 def _kept(state: str) -> dict[str, Meaning]:

@@ -3,18 +3,12 @@
 import json
 from typing import Any
 
+from penumbra.benchmark.headline import COLUMNS
 from penumbra.errors import PenumbraError
 from penumbra.workflow import changes
 from penumbra.workflow.revisions import Revision, find
 
 PARAMS, METRICS = "params.yaml", "reports/metrics.json"
-COLUMNS = {
-    "near AUROC ↑": ("near", "auroc"),
-    "far AUROC ↑": ("far", "auroc"),
-    "near FPR95 ↓": ("near", "fpr95_id_tpr"),
-    "far FPR95 ↓": ("far", "fpr95_id_tpr"),
-    "ID accuracy ↑": ("id_acc",),
-}
 MOST_PARAMS = 20  # lines; `dvc params diff` prints all
 FOOTER = """\
 Percent: {second}, then its difference to {first} ± the spread of that difference over training

@@ -15,7 +15,7 @@ from penumbra.experiment.load import load as read_params
 from penumbra.experiment.load import typed
 from penumbra.experiment.schema import Experiment
 from penumbra.stage import Params, Stage
-from penumbra.train.params import ClipRecipe
+from penumbra.train.losses import typed as typed_recipe
 
 CONTRACT, PARAMETERS, CODE = Path("dvc.yaml"), Path("params.yaml"), Path("code.json")
 RESOLVED = Path(".penumbra/contract.json")
@@ -135,22 +135,18 @@ class Contract:
     def program(self, entry: Entry) -> str:
         """The module whose `main` a stage runs: STEP/KIND.py, STEP/KIND/plan.py (a room), or STEP/step.py where all stages run one.
 
-        Detectors are of two kinds: networks that see images, and CLIP models.
+        A detector is trained by the program of its loss, and asked by that of its kind: a network that sees images, or CLIP.
         """
         kind = entry.kind
-        if entry.step in ("train", "score") and not kind:
+        if entry.step == "synthesize" and kind in keys_of(self.experiment.synthesize):
+            kind = self.experiment.synthesize[kind][entry.item].method  # SynOOD has stages of two kinds, which read different things
+        if entry.step in ("train", "infer") and not kind:
             recipe = self.experiment.recipes[self.experiment.train.detectors[entry.item].recipe]
-            kind = "clip" if isinstance(recipe, ClipRecipe) else "network"
-        if (entry.step, kind) == ("synthesize", "images"):
-            kind = self.experiment.synthesize.images[entry.item].method
+            kind = f"losses.{recipe.loss}" if entry.step == "train" else recipe.detector
         for name in (f"{kind}.plan", kind, "step"):
             if name and (SOURCE / entry.step / f"{name.replace('.', '/')}.py").exists():
                 return f"penumbra.{entry.step}.{name}"
         raise PenumbraError(f"dvc.yaml: stage {entry.name} has no program in {SOURCE / entry.step}.")
-
-    def chosen(self, entry: Entry) -> dict[str, set[str]]:
-        """What the parameters of a stage choose of registries: package -> modules. Without it, the stage depends on all of them."""
-        return {}
 
     def params(self, entry: Entry) -> Params:
         """The declared parameters as the schema's types; methods, recipes and presets without the kind they stand under.
@@ -175,7 +171,7 @@ class Contract:
         params, reads = self.params(entry), {short_name(path): Path(path) for path in entry.data}
         for name in [name for name in reads if name.startswith("recipes/")]:  # a recipe brings its own inputs
             kit = reads.pop(name)
-            params = params.beside(train={"recipes": {kit.name: read_recipe(kit)}})
+            params = params.beside(train={"recipes": {kit.name: typed_recipe(read_recipe(kit), str(kit))}})
             reads |= contents(kit)
         return Stage(
             step=entry.step,

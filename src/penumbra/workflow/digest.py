@@ -5,10 +5,9 @@ ours in it counts as the digest of what it names, and a name of a library as its
 meaning, wherever it stands: a comment, a new line or the move of a helper changes nothing, and a new value of a constant changes
 exactly what uses it.
 
-A local name that a global one has, too, counts as the global one: that may name too much, never too little. A registry imports the
-module that a parameter names, `import_module(f"penumbra.scores.{name}")`: this counts as all modules of such a name, or as those that
-the parameters of the stage choose. Not seen is what no name leads to: methods of a value that a program is only handed (as it is
-handed its `Stage`).
+A local name that a global one has, too, counts as the global one: that may name too much, never too little. A package that is named
+as a value, as a registry is (`registry.load(scores, name)`), counts as all that lies in it. Not seen is what no name leads to: methods
+of a value that a program is only handed (as it is handed its `Stage`), and modules named in strings.
 """
 
 import ast
@@ -16,12 +15,12 @@ import functools
 import hashlib
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
-from penumbra.workflow.source import Module, is_text, only_for_types, read, registry_of
+from penumbra.workflow.source import Module, is_text, only_for_types, read
 
 PACKAGE = "penumbra"
 ITSELF = "itself "
@@ -39,16 +38,10 @@ class Meaning:
 
 
 class Code:
-    """The source files of the package below a folder.
+    """The source files of the package below a folder."""
 
-    Args:
-        source: the folder.
-        chosen: of a registry ("penumbra.losses"), the modules that may be imported from it; others may import all of theirs.
-    """
-
-    def __init__(self, source: Path, chosen: Mapping[str, Collection[str]] | None = None):
+    def __init__(self, source: Path):
         self.source = source
-        self.chosen = chosen or {}
         self._modules: dict[str, Module | None] = {}
         self._known: dict[Place, Meaning] = {}
         self._reading: list[Place] = []
@@ -108,6 +101,7 @@ class Code:
         module, rest = ".".join(parts[:end]), parts[end:]
         if not rest:
             yield module, "*"
+            yield from ((each, "*") for each in self._inside(module))
         elif rest[0] in self._module(module).found:
             yield module, rest[0]
         else:
@@ -115,16 +109,15 @@ class Code:
                 if further.split(".")[0] == PACKAGE:
                     yield from self.places(further)
 
+    def _inside(self, module: str) -> list[str]:
+        """The modules in a package."""
+        path = self._module(module).path
+        inside = [each.with_suffix("") for each in sorted(path.parent.rglob("*.py")) if each.name != "__init__.py"]
+        return [".".join(each.relative_to(self.source).parts) for each in inside] if path.name == "__init__.py" else []
+
     def is_module(self, target: str) -> bool:
         """Whether a full name is that of a source file of the package."""
         return target.split(".")[0] == PACKAGE and self._module(target) is not None
-
-    def registered(self, package: str, rest: str) -> list[str]:
-        """The modules PACKAGE.NAME + rest that exist, by the names that a registry may be asked for."""
-        folder = self.source.joinpath(*package.split("."))
-        names = self.chosen.get(package) or {path.stem for path in folder.iterdir() if not path.name.startswith("_")}
-        found = [f"{package}.{name.replace('-', '_')}{rest}" for name in names]
-        return sorted(module for module in found if self._module(module) is not None)
 
     def module(self, name: str) -> Module:
         """A source file by its module's name; it must exist."""
@@ -172,9 +165,6 @@ class _Reader:
             return ""
         if isinstance(node, ast.Name | ast.Attribute) and (known := self._named(node)):
             return known
-        if (registry := registry_of(node)) is not None:
-            modules = self.code.registered(*registry)
-            return ",".join(f"{module}={self._joined([(module, '*')], [])}" for module in modules)
         fields = ((name, value) for name, value in ast.iter_fields(node) if name not in ("annotation", "returns", "type_comment", "ctx"))
         return f"{type(node).__name__}({','.join(f'{name}={self.text(_body(node, name, value))}' for name, value in fields)})"
 

@@ -23,6 +23,7 @@ FILLS = {  # one tint for each step
     "train": "#d3eee2",
     "calibrate": "#f7dcea",
     "filter": "#fbd9c5",
+    "infer": "#dde3f7",
     "score": "#e4e0f3",
     "benchmark": "#dcdcdc",
     "report": "#f4efc9",

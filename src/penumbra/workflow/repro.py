@@ -113,6 +113,16 @@ def _make(contract: Contract, due: Sequence[Any], sure: Sequence[Any]) -> Sequen
         pending = list(sure)
     if not pending:
         return restored
+    _run(contract, pending)
+    return [*restored, *pending]
+
+
+def _run(contract: Contract, pending: Sequence[Any]) -> None:
+    """Run stages with Snakemake, and record each once a minute and at the end.
+
+    Raises:
+        PenumbraError: a stage failed, or cannot be recorded.
+    """
     from dvc.lock import LockError
 
     execute.snakemake()  # whether there is such a profile, before anything is touched
@@ -138,7 +148,6 @@ def _make(contract: Contract, due: Sequence[Any], sure: Sequence[Any]) -> Sequen
     lines = [fault for fault in records.faults.values() if fault not in failure] + ([failure] if failure else [])
     if lines:
         raise PenumbraError("\n".join(lines))
-    return [*restored, *pending]
 
 
 class _Records:

@@ -21,16 +21,6 @@ def is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def registry_of(node: ast.AST) -> tuple[str, str] | None:
-    """Of `import_module(f"PACKAGE.{name}REST")` the package and the rest; None of anything else."""
-    if not (isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "import_module" and node.args):
-        return None
-    if not (isinstance(node.args[0], ast.JoinedStr) and isinstance(node.args[0].values[0], ast.Constant)):
-        return None
-    package, *rest = [part.value if isinstance(part, ast.Constant) else "" for part in node.args[0].values]
-    return package.rstrip("."), "".join(rest)
-
-
 def only_for_types(node: ast.AST) -> bool:
     """Whether a statement is `if TYPE_CHECKING`."""
     return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)

@@ -11,7 +11,7 @@ from penumbra.artifacts.features import read_sample_ids
 from penumbra.stage import Stage
 from penumbra.synthesize import engine
 
-BLOCK = 256  # candidates in a unit of work; fixed, so that parts and restarts compute the same batches
+BLOCK = 256  # candidates that the engine has made at a time; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
     "sample_id": pa.string(),
     "source_id": pa.string(),
@@ -64,10 +64,7 @@ def _report(stage: Stage) -> None:
 
 
 def main(stage: Stage) -> None:
-    """Write data/outliers/METHOD.parquet, one row for each candidate.
-
-    A block of candidates is a unit: a killed job goes on after the last whole one.
-    """
+    """Write data/outliers/METHOD.parquet, one row for each candidate."""
 
     def load() -> Callable[[Sequence[Candidate]], Iterator[dict]]:
         from penumbra.synthesize.badood.draw import open_blocks  # assembling needs no torch
@@ -76,6 +73,4 @@ def main(stage: Stage) -> None:
 
     p = stage.params.synthesize[stage.item]
     candidates = plan(len(read_sample_ids(stage.read("features/encoder"))), p.per_image, p.scales)
-    if engine.run(stage, candidates, BLOCK, COLUMNS, load):
-        _report(stage)
-        stage.finish()
+    engine.run(stage, candidates, BLOCK, COLUMNS, load, _report)

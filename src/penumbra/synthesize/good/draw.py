@@ -1,4 +1,4 @@
-"""The units of synthesize@good: blocks of candidates that a text-to-image model is guided to."""
+"""Draws the candidates of GOOD: images that a text-to-image model is guided to."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,15 +16,16 @@ from penumbra.guidance.diffusion import classifier_free
 from penumbra.guidance.ood import Probe, kth_distance, latent_log_f
 from penumbra.guidance.tfg import Guidance, guided_sample, repeated
 from penumbra.logits import energy
+from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifiers.load import load as load_classifier
 from penumbra.models.gradcam import grad_cam
-from penumbra.models.latent import Grid, LatentDiffusion
-from penumbra.models.resnet import ResNet
+from penumbra.models.latent import LatentDiffusion
 from penumbra.noise import SampleNoise
 from penumbra.runtime import inference_batch, setup
+from penumbra.schedules import Levels
 from penumbra.stage import Params, Stage
 from penumbra.synthesize.good.plan import BLOCK, Candidate
-
-DECODED = 2  # images that a GPU decodes and differentiates at a time: a 512 x 512 one takes gigabytes
+from penumbra.synthesize.latents import differentiated_at_once
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,10 @@ class Models:
     concepts: list[str]
 
 
-def levels(model: LatentDiffusion, p: Params) -> Grid:
+def levels_of(model: LatentDiffusion, p: Params) -> Levels:
     """The noise levels that the sampler visits."""
-    grid = model.grid(p.steps)
-    return repeated(grid) if p.pndm else grid
-
-
-def slice_size(model: LatentDiffusion) -> int | None:
-    """Samples that the decoder takes at a time."""
-    return DECODED if model.device.type == "cuda" else None
+    levels = model.levels(p.steps)
+    return repeated(levels) if p.pndm else levels
 
 
 def draw_latents(models: Models, block: Sequence[Candidate], seed: int, p: Params) -> Tensor:
@@ -72,15 +68,15 @@ def draw_latents(models: Models, block: Sequence[Candidate], seed: int, p: Param
     )
     condition = model.embed([p.prompt.format(models.concepts[candidate.label]) for candidate in block])
     eps = classifier_free(model.eps, condition, model.embed([""]), p.guidance_scale)
-    log_f = latent_log_f(models.probe, model.decode, *weights, slice_size(model))
+    log_f = latent_log_f(models.probe, model.decode, *weights, differentiated_at_once(model))
     start = noise["start"].normal(*model.latent_shape).to(model.device)
-    return guided_sample(eps, log_f, start, levels(model, p), guidance, noise["sampler"], noise["smoothing"])
+    return guided_sample(eps, log_f, start, levels_of(model, p), guidance, noise["sampler"], noise["smoothing"])
 
 
 @torch.no_grad()
 def draw_images(model: LatentDiffusion, latents: Tensor, size: int) -> Tensor:
     """uint8 pixels [B, size, size, 3], on the CPU, of latents [B, C, h, w]."""
-    images = torch.cat([model.decode(part) for part in latents.split(slice_size(model) or len(latents))])
+    images = torch.cat([model.decode(part) for part in latents.split(differentiated_at_once(model) or len(latents))])
     if images.shape[-2:] != (size, size):
         images = F.interpolate(images, (size, size), mode="bicubic", align_corners=False, antialias=True)
     return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu()
@@ -137,7 +133,7 @@ def laid_out(diffusion: LatentDiffusion) -> LatentDiffusion:
     """The same model, its memory arranged for passes forward and backward."""
     diffusion.vae.to(memory_format=torch.channels_last)  # the decoder's wide convolutions gain, the small UNet's lose
     if diffusion.device.type == "cuda":
-        diffusion.checkpoint_gradients()  # the decoder's graph is that of DECODED images anyway
+        diffusion.checkpoint_gradients()  # the decoder's graph is that of DIFFERENTIATED images anyway
     return diffusion
 
 
@@ -149,7 +145,7 @@ def load(stage: Stage, device: torch.device) -> Models:
     """
     p = stage.params.synthesize[stage.item]
     diffusion = laid_out(LatentDiffusion.load(stage.read("models/diffusion"), device))
-    classifier = ResNet.from_pretrained(stage.read("models/classifier")).to(device)
+    classifier = load_classifier(stage.read("models/classifier")).to(device)
     features = read_features(stage.read("features/classifier"))[0]["features"].to(device)
     names = concepts(stage.read("images/train"))
     if classifier.config["classes"] != len(names):
@@ -158,7 +154,24 @@ def load(stage: Stage, device: torch.device) -> Models:
             f"has {len(names)}. Run `dvc repro pretrain@classifier`."
         )
     diffusion.tokens([p.prompt.format(name) for name in names])  # a prompt that is too long is known before the work begins
-    return Models(diffusion, Probe.create(classifier, features, p.knn_k, p.classifier_size, p.classifier_range, p.knn_log), names)
+    return Models(diffusion, probe_of(classifier, features, p), names)
+
+
+def probe_of(classifier: Classifier, features: Tensor, p: Params) -> Probe:
+    """The classifier and what it knows of ID: its features [M, D] of the ID training images.
+
+    Raises:
+        PenumbraError: the features are not those of such a classifier, or fewer than p.knn_k (synthesize.METHOD).
+    """
+    expected = classifier.last_layer.in_features
+    if features.shape[1] != expected:
+        raise PenumbraError(
+            f"data/features/classifier.safetensors: has {features.shape[1]} features for each image, and the classifier "
+            f"makes {expected}. Run `dvc repro extract@classifier`."
+        )
+    if p.knn_k > len(features):
+        raise PenumbraError(f"params.yaml: knn_k = {p.knn_k}: must be at most {len(features)}, the number of ID training images.")
+    return Probe(classifier, F.normalize(features, dim=1), p.knn_k, p.classifier_size, p.classifier_range, p.knn_log)
 
 
 def open_blocks(stage: Stage) -> Callable[[Sequence[Candidate]], Iterator[dict]]:

@@ -13,7 +13,7 @@ from penumbra.artifacts.captions import concepts
 from penumbra.stage import Params, Stage
 from penumbra.synthesize import engine
 
-BLOCK = 64  # candidates in a unit of work; fixed, so that parts and restarts compute the same batches
+BLOCK = 64  # candidates that the engine has made at a time; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
     "sample_id": pa.string(),
     "source_id": pa.string(),
@@ -88,10 +88,7 @@ def _report(stage: Stage) -> None:
 
 
 def main(stage: Stage) -> None:
-    """Write data/outliers/METHOD.parquet, one row for each candidate.
-
-    A block of candidates is a unit: a killed job goes on after the last whole one.
-    """
+    """Write data/outliers/METHOD.parquet, one row for each candidate."""
 
     def load() -> Callable[[Sequence[Candidate]], Iterator[dict]]:
         from penumbra.synthesize.good.draw import open_blocks  # assembling needs no torch
@@ -100,6 +97,4 @@ def main(stage: Stage) -> None:
 
     classes = len(concepts(stage.read("images/train")))
     candidates = plan(stage.params.synthesize[stage.item].guidances, classes)
-    if engine.run(stage, candidates, BLOCK, COLUMNS, load):
-        _report(stage)
-        stage.finish()
+    engine.run(stage, candidates, BLOCK, COLUMNS, load, _report)

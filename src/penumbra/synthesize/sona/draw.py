@@ -1,15 +1,14 @@
-"""The units of synthesize@sona: blocks of edited ID images."""
+"""Draws the candidates of SONA: edited ID images."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from penumbra.artifacts.captions import concepts
-from penumbra.artifacts.images import encode, read_pixel_range
+from penumbra.artifacts.images import encode
 from penumbra.artifacts.vocabulary import captions, lines, vocabulary
 from penumbra.guidance.partial import edited
 from penumbra.guidance.semantic import Edit
@@ -17,12 +16,12 @@ from penumbra.models.latent import LatentDiffusion
 from penumbra.noise import SampleNoise
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import words
-from penumbra.synthesize.illustration import Film
-from penumbra.synthesize.levels import levels_of
-from penumbra.synthesize.measures import distances
-from penumbra.synthesize.pipeline import draw_pixels, encoded, resized
-from penumbra.synthesize.sona.plan import BLOCK, Source
+from penumbra.synthesize.distances import distances
+from penumbra.synthesize.latents import draw_pixels, encoded, images_of, levels_of, resized
+from penumbra.synthesize.sona import words
+from penumbra.synthesize.sona.illustration import Film
+from penumbra.synthesize.sona.plan import BLOCK, Candidate
+from penumbra.synthesize.sources import read_source_pixels
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,8 @@ def edit_batch(model: LatentDiffusion, batch: Batch, p: Params, seed: int) -> Ou
         """Of a stream that knows neither method nor block: methods then differ by the edit and nothing else."""
         return SampleNoise(seed, f"synthesize/{purpose}", batch.sample_ids).normal(*shape).to(model.device)
 
-    source = torch.from_numpy(batch.pixels).to(model.device).permute(0, 3, 1, 2).float() / 255
-    clean = encoded(model, resized(source, model.image_size), noise("posterior") if p.posterior == "sample" else None)
+    source = resized(images_of(batch.pixels, model.device), model.image_size)
+    clean = encoded(model, source, noise("posterior") if p.posterior == "sample" else None)
     film, latents = Film(batch.shown, batch.stops), clean
     if batch.stops.any():
         texts = [[""] * len(clean), *(batch.prompts[name] for name in edit.conditions)]
@@ -105,10 +104,9 @@ def edit_batch(model: LatentDiffusion, batch: Batch, p: Params, seed: int) -> Ou
         levels = levels_of(model, p)
         latents = edited(model.eps, clean, noise("forward"), batch.stops, conditions, edit, levels, p.sampler, film)
     pixels = draw_pixels(model, latents, size)
-    made = torch.from_numpy(pixels).to(model.device).permute(0, 3, 1, 2).float() / 255
     measured = {
         "displacement": torch.linalg.vector_norm((latents - clean).flatten(1), dim=1),
-        **distances(encoded(model, resized(made, model.image_size), None).flatten(1), clean.flatten(1)),
+        **distances(encoded(model, resized(images_of(pixels, model.device), model.image_size), None).flatten(1), clean.flatten(1)),
     }
     return Outliers(
         pixels,
@@ -125,47 +123,34 @@ def draw_stops(sample_ids: Sequence[str], stop: Sequence[int], seed: int) -> Ten
     return low + (uniform.double() * (high - low + 1)).long()
 
 
-def _rows(model: LatentDiffusion, texts: Texts, block: Sequence[Source], stage: Stage) -> Iterator[dict]:
+def _rows(model: LatentDiffusion, texts: Texts, block: Sequence[Candidate], stage: Stage) -> Iterator[dict]:
     p, seed = stage.params.synthesize[stage.item], stage.params.common.seed
     for start in range(0, len(block), size := inference_batch(BLOCK)):
-        sources = block[start : start + size]
-        ids = [source.sample_id for source in sources]
+        candidates = block[start : start + size]
+        ids, labels = ([getattr(c.image, name) for c in candidates] for name in ("sample_id", "label"))
         stops = draw_stops(ids, p.stop, seed)
         uniform = SampleNoise(seed, "synthesize/word", ids).uniform().tolist()
         drawn = [
-            texts.words[words.draw(texts.pools[source.label], u)] if stop else ""
-            for source, stop, u in zip(sources, stops.tolist(), uniform, strict=True)
+            texts.words[words.draw(texts.pools[label], u)] if stop else ""
+            for label, stop, u in zip(labels, stops.tolist(), uniform, strict=True)
         ]
         prompts = {
-            "id": [p.prompt.format(texts.names[source.label]) for source in sources],
+            "id": [p.prompt.format(texts.names[label]) for label in labels],
             "ood": [p.prompt.format(word) if word else "" for word in drawn],
         }
-        shown = [row for row, source in enumerate(sources) if source.shown]
-        made = edit_batch(model, Batch(_pixels(stage, sources), ids, stops, prompts, shown), p, seed)
-        for row, source in enumerate(sources):
+        shown = [row for row, candidate in enumerate(candidates) if candidate.shown]
+        made = edit_batch(model, Batch(read_source_pixels(stage, candidates), ids, stops, prompts, shown), p, seed)
+        for row, candidate in enumerate(candidates):
             yield {
                 "image": encode(made.pixels[row]),
-                "sample_id": f"{stage.item}/{source.index:06d}",
-                "source_id": source.sample_id,
-                "label": source.label,
-                "split": source.split,
+                **candidate.provenance(stage),
                 "prompt": prompts["ood"][row],
                 "word": drawn[row],
                 "stop": int(stops[row]),
                 "masks": made.masks.get(row),
                 "path": made.path.get(row),
-                "seed": seed,
                 **{name: values[row].item() for name, values in made.measured.items()},
             }
-
-
-def _pixels(stage: Stage, sources: Sequence[Source]) -> np.ndarray:
-    """uint8 [B, S, S, 3] of sources that follow each other in their files."""
-    parts = []
-    for split, group in groupby(sources, key=lambda source: source.split):
-        rows = [source.row for source in group]
-        parts.append(read_pixel_range(stage.read(f"images/{split}"), rows[0], rows[-1] + 1))
-    return np.concatenate(parts)
 
 
 def _texts(stage: Stage, model: LatentDiffusion, p: Params) -> Texts:
@@ -186,7 +171,7 @@ def _texts(stage: Stage, model: LatentDiffusion, p: Params) -> Texts:
     return Texts(names, found, [words.pool(row, p.words) for row in distance])
 
 
-def open_blocks(stage: Stage) -> Callable[[Sequence[Source]], Iterator[dict]]:
+def open_blocks(stage: Stage) -> Callable[[Sequence[Candidate]], Iterator[dict]]:
     """Load the models; returns what makes the rows of a block."""
     model = LatentDiffusion.load(stage.read("models/diffusion"), setup())
     texts = _texts(stage, model, stage.params.synthesize[stage.item])

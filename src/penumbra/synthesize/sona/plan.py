@@ -9,8 +9,9 @@ import pyarrow as pa
 from penumbra.artifacts.images import read_table
 from penumbra.stage import Params, Stage
 from penumbra.synthesize import engine
+from penumbra.synthesize.sources import Source, read_images, spread
 
-BLOCK = 64  # images in a unit of work; fixed, so that parts and restarts compute the same batches
+BLOCK = 64  # candidates that the engine has made at a time; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
     "sample_id": pa.string(),
     "source_id": pa.string(),
@@ -31,32 +32,17 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Source:
-    """An ID image before it is edited, and where it goes.
+class Candidate(Source):
+    """A candidate before it is made; shown: keep its masks and path."""
 
-    Attributes:
-        index: row of the result.
-        split: train | test.
-        row: in data/images/SPLIT.parquet.
-        sample_id, label: of the image.
-        shown: keep its masks and path.
-    """
-
-    index: int
-    split: str
-    row: int
-    sample_id: str
-    label: int
     shown: bool
 
 
-def _sources(stage: Stage, p: Params) -> list[Source]:
-    found: list[tuple[str, int, str, int]] = []
-    for split in p.splits:
-        table = read_table(stage.read(f"images/{split}"), ["sample_id", "label"]).to_pydict()
-        found += [(split, row, *pair) for row, pair in enumerate(zip(table["sample_id"], table["label"], strict=True))]
-    shown = {len(found) * place // p.illustrated for place in range(p.illustrated)}
-    return [Source(index, *source, shown=index in shown) for index, source in enumerate(found)]
+def plan(stage: Stage, p: Params) -> list[Candidate]:
+    """All candidates in order: one of each image of the splits (p: params.yaml, synthesize.METHOD)."""
+    images = read_images(stage, p.splits)
+    shown = spread(len(images), p.illustrated)
+    return [Candidate(image, index, index in shown) for index, image in enumerate(images)]
 
 
 def _report(stage: Stage) -> None:
@@ -71,17 +57,12 @@ def _report(stage: Stage) -> None:
 
 
 def main(stage: Stage) -> None:
-    """Write data/outliers/METHOD.parquet, one row for each ID image of the splits.
+    """Write data/outliers/METHOD.parquet, one row for each ID image of the splits."""
 
-    A block of images is a unit: a killed job goes on after the last whole one.
-    """
-
-    def load() -> Callable[[Sequence[Source]], Iterator[dict]]:
+    def load() -> Callable[[Sequence[Candidate]], Iterator[dict]]:
         from penumbra.synthesize.sona.draw import open_blocks  # assembling needs no torch
 
         return open_blocks(stage)
 
-    sources = _sources(stage, stage.params.synthesize[stage.item])
-    if engine.run(stage, sources, BLOCK, COLUMNS, load):
-        _report(stage)
-        stage.finish()
+    candidates = plan(stage, stage.params.synthesize[stage.item])
+    engine.run(stage, candidates, BLOCK, COLUMNS, load, _report)

@@ -1,27 +1,25 @@
-"""The units of synthesize@synood: blocks of repainted ID images."""
+"""Draws the candidates of SynOOD: repainted ID images."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from penumbra.artifacts.images import decode, encode, read_pixel_rows
+from penumbra.artifacts.images import decode, encode
 from penumbra.guidance.diffusion import classifier_free
-from penumbra.guidance.skip import Judge, OodLoss, Repainted, denoised, repaint, start_latents, timesteps_left
+from penumbra.guidance.skip import Judge, OodLoss, Repainted, denoised, levels_left, repaint, start_latents
+from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifiers.load import load as load_classifier
 from penumbra.models.inpainting import InpaintingDiffusion
-from penumbra.models.resnet import ResNet
 from penumbra.noise import SampleNoise
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
-from penumbra.synthesize.levels import levels_of
-from penumbra.synthesize.measures import distances
-from penumbra.synthesize.pipeline import draw_pixels, encoded, resized, to_pixels
-from penumbra.synthesize.synood.plan import BLOCK, Source
-
-DECODED = 2  # images that a GPU decodes and differentiates at a time: a 512 x 512 one takes gigabytes
+from penumbra.synthesize.distances import distances
+from penumbra.synthesize.latents import differentiated_at_once, draw_pixels, encoded, images_of, levels_of, resized, to_pixels
+from penumbra.synthesize.sources import read_source_pixels
+from penumbra.synthesize.synood.plan import BLOCK, Candidate
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Models:
     """The frozen models, on one device."""
 
     diffusion: InpaintingDiffusion
-    classifier: ResNet
+    classifier: Classifier
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def judge_of(models: Models, p: Params) -> Judge:
         decode=lambda u: models.diffusion.decode(scaling * u),
         classify=lambda images: models.classifier(resized(images, size)),
         loss=OodLoss(p.loss, p.margin, p.temperature),
-        at_once=DECODED if models.diffusion.device.type == "cuda" else None,
+        at_once=differentiated_at_once(models.diffusion),
     )
 
 
@@ -68,38 +66,37 @@ def repaint_latents(models: Models, clean: Tensor, noise: Tensor, prompts: Seque
         noise: standard normal like `clean`. With strength 1 it is all that the result starts from.
         prompts: of the B images.
     """
-    model, levels = models.diffusion, levels_of(models.diffusion, p)
-    timesteps = timesteps_left(levels, p.steps, p.strength)
-    abar = 0.0 if p.strength == 1 else levels.at(timesteps[:1]).item()
+    model, levels = models.diffusion, levels_left(levels_of(models.diffusion, p), p.steps, p.strength)
+    abar = 0.0 if p.strength == 1 else levels.abar[0]
     eps = classifier_free(model.eps, model.embed(prompts), model.embed([""]), p.guidance_scale)
 
     def denoise(noise: Tensor) -> Tensor:
-        z0 = denoised(eps, start_latents(clean, noise, abar), timesteps, levels, p.sampler)
+        z0 = denoised(eps, start_latents(clean, noise, abar), levels, p.sampler)
         return z0 / model.vae.config.scaling_factor
 
     return repaint(denoise, judge_of(models, p), noise, p.iterations, p.step_size)
 
 
 @torch.no_grad()
-def outliers_of(models: Models, pixels: np.ndarray, sources: Sequence[Source], p: Params, seed: int) -> Outliers:
+def outliers_of(models: Models, pixels: np.ndarray, candidates: Sequence[Candidate], p: Params, seed: int) -> Outliers:
     """Repaint uint8 pixels [B, S, S, 3] (p: params.yaml, synthesize.METHOD). Distances are those of the autoencoder's latents."""
     model, size, scaling = models.diffusion, pixels.shape[1], models.diffusion.vae.config.scaling_factor
 
     def noise(purpose: str) -> Tensor:
         """Of a stream that knows neither method nor block: methods then differ by the prompts and the loss and nothing else."""
-        ids = [source.image.sample_id for source in sources]
+        ids = [candidate.image.sample_id for candidate in candidates]
         return SampleNoise(seed, f"synthesize/{purpose}", ids).normal(*model.latent_shape).to(model.device)
 
     source = images_of(pixels, model.device)
     clean = encoded(model, resized(source, model.image_size), noise("posterior") if p.posterior == "sample" else None)
-    made = repaint_latents(models, clean, noise("forward"), [source.prompt for source in sources], p)
+    made = repaint_latents(models, clean, noise("forward"), [candidate.prompt for candidate in candidates], p)
     images = [encode(image, jpeg=p.jpeg) for image in to_pixels(made.last.images, size, model.name)]
     kept = images_of(np.stack([decode(image) for image in images]), model.device)
     measured = {
         "displacement": torch.linalg.vector_norm((scaling * made.inputs[-1] - clean).flatten(1), dim=1),
         **distances(encoded(model, resized(kept, model.image_size), None).flatten(1), clean.flatten(1)),
     }
-    shown = [row for row, source in enumerate(sources) if source.shown]
+    shown = [row for row, candidate in enumerate(candidates) if candidate.shown]
     strips = {row: draw_pixels(model, scaling * torch.stack([u[row] for u in made.inputs]), size) for row in shown}
     return Outliers(
         images,
@@ -110,47 +107,30 @@ def outliers_of(models: Models, pixels: np.ndarray, sources: Sequence[Source], p
     )
 
 
-def images_of(pixels: np.ndarray, device: torch.device) -> Tensor:
-    """Images [B, 3, S, S] in [0, 1] of uint8 pixels [B, S, S, 3]."""
-    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255
-
-
-def _pixels(stage: Stage, sources: Sequence[Source]) -> np.ndarray:
-    """uint8 [B, S, S, 3] of sources in the order of their files."""
-    parts = []
-    for split, group in groupby(sources, key=lambda source: source.image.split):
-        parts.append(read_pixel_rows(stage.read(f"images/{split}"), [source.image.row for source in group]))
-    return np.concatenate(parts)
-
-
-def _rows(models: Models, block: Sequence[Source], stage: Stage) -> Iterator[dict]:
+def _rows(models: Models, block: Sequence[Candidate], stage: Stage) -> Iterator[dict]:
     p, seed = stage.params.synthesize[stage.item], stage.params.common.seed
     for start in range(0, len(block), size := inference_batch(BLOCK)):
-        sources = block[start : start + size]
-        made = outliers_of(models, _pixels(stage, sources), sources, p, seed)
-        for row, source in enumerate(sources):
+        candidates = block[start : start + size]
+        made = outliers_of(models, read_source_pixels(stage, candidates), candidates, p, seed)
+        for row, candidate in enumerate(candidates):
             yield {
                 "image": made.images[row],
-                "sample_id": f"{stage.item}/{source.index:06d}",
-                "source_id": source.image.sample_id,
-                "label": source.image.label,
-                "split": source.image.split,
-                "prompt": source.prompt,
-                "context": source.context,
-                "complexity": source.image.complexity,
+                **candidate.provenance(stage),
+                "prompt": candidate.prompt,
+                "context": candidate.context,
+                "complexity": candidate.complexity,
                 "energies": made.energy[row].tolist(),
                 "loss": made.loss[row].tolist(),
                 "frames": made.frames.get(row),
-                "seed": seed,
                 **{name: values[row].item() for name, values in made.measured.items()},
             }
 
 
-def open_blocks(stage: Stage, sources: Sequence[Source]) -> Callable[[Sequence[Source]], Iterator[dict]]:
+def open_blocks(stage: Stage, prompts: Sequence[str]) -> Callable[[Sequence[Candidate]], Iterator[dict]]:
     """Load the models; returns what makes the rows of a block.
 
     Args:
-        sources: of all blocks.
+        prompts: of all candidates.
 
     Raises:
         PenumbraError: the models do not fit each other, or a prompt is too long.
@@ -158,9 +138,7 @@ def open_blocks(stage: Stage, sources: Sequence[Source]) -> Callable[[Sequence[S
     device = setup()
     models = Models(
         InpaintingDiffusion.load(stage.read("models/inpainting"), device),
-        ResNet.from_pretrained(stage.read("models/classifier")).to(device),
+        load_classifier(stage.read("models/classifier")).to(device),
     )
-    models.diffusion.tokens(
-        list(dict.fromkeys(source.prompt for source in sources))
-    )  # a prompt that is too long is known before the work begins
+    models.diffusion.tokens(list(dict.fromkeys(prompts)))  # a prompt that is too long is known before the work begins
     return lambda block: _rows(models, block, stage)

@@ -1,4 +1,7 @@
-"""synthesize@synood: ID images full of detail, repainted after what stands beside their main object (SynOOD 3.3)."""
+"""synthesize@synood: ID images full of detail, repainted after what stands beside their main object (SynOOD 3.3).
+
+Or after a negative label instead of what stands beside it (SynOOD, Table 4): the stages of kind `negatives`.
+"""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +19,9 @@ from penumbra.errors import PenumbraError
 from penumbra.seeds import derive
 from penumbra.stage import Params, Stage
 from penumbra.synthesize import engine
+from penumbra.synthesize.sources import Image, Source, read_images, spread
 
-BLOCK = 64  # images in a unit of work; fixed, so that parts and restarts compute the same batches
+BLOCK = 64  # candidates that the engine has made at a time; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
     "sample_id": pa.string(),
     "source_id": pa.string(),
@@ -39,37 +43,17 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Image:
-    """An ID image that may be repainted.
+class Candidate(Source):
+    """A candidate before it is made.
 
     Attributes:
-        split: train | test.
-        row: in data/images/SPLIT.parquet.
-        sample_id, label: of the image.
-        complexity: bytes per pixel of the image as JPEG.
-    """
-
-    split: str
-    row: int
-    sample_id: str
-    label: int
-    complexity: float
-
-
-@dataclass(frozen=True)
-class Source:
-    """An ID image before it is repainted, and where it goes.
-
-    Attributes:
-        image: the ID image.
-        index: row of the result.
+        complexity: bytes per pixel of the ID image as JPEG.
         context: the labels or the word of the prompt; empty if there are none.
         prompt: what the pipeline is told; empty without a context.
         shown: keep the images of all iterations.
     """
 
-    image: Image
-    index: int
+    complexity: float
     context: str
     prompt: str
     shown: bool
@@ -84,19 +68,12 @@ def complexities(stage: Stage, split: str) -> np.ndarray:
     return np.load(path, allow_pickle=False)
 
 
-def contexts(stage: Stage, images: Sequence[Image], p: Params) -> list[str]:
-    """What the prompt of each image names: its context labels, or a negative label that is drawn for it; "" if nothing.
+def context_labels(stage: Stage, images: Sequence[Image], characters: int) -> list[str]:
+    """The context labels of each image, cut to so many characters; "" if it has none.
 
     Raises:
-        PenumbraError: there is no row or no negative label for an image.
+        PenumbraError: there is no row for an image.
     """
-    if p.prompts == "negatives":
-        path = stage.read("features/negatives")
-        words = [negative.word for negative in read_negative_labels(path)]
-        if not words:
-            raise PenumbraError(f"{path}: holds no negative label. Give extract.negatives a larger vocabulary or share.")
-        seed = stage.params.common.seed
-        return [words[derive(seed, "synthesize/negative", image.sample_id) % len(words)] for image in images]
     path = stage.read("features/contexts")
     labels = read_contexts(path)
     absent = [image.sample_id for image in images if image.sample_id not in labels]
@@ -105,20 +82,36 @@ def contexts(stage: Stage, images: Sequence[Image], p: Params) -> list[str]:
             f"{path}: has no row for image {absent[0]} ({len(absent)} of {len(images)} images lack one). Add it, its labels may be "
             "empty, or run `dvc repro extract@contexts` with an extract.contexts.tags.per_class that is not below this method's."
         )
-    return [labels[image.sample_id].strip()[: p.characters].strip() for image in images]
+    return [labels[image.sample_id].strip()[:characters].strip() for image in images]
 
 
-def plan(stage: Stage, p: Params) -> list[Source]:
-    """The images that are repainted, in the order of their files."""
-    images: list[Image] = []
+def negative_labels(stage: Stage, images: Sequence[Image]) -> list[str]:
+    """A negative label that is drawn for each image.
+
+    Raises:
+        PenumbraError: there is no negative label.
+    """
+    path = stage.read("features/negatives")
+    words = [negative.word for negative in read_negative_labels(path)]
+    if not words:
+        raise PenumbraError(f"{path}: holds no negative label. Give extract.negatives a larger vocabulary or share.")
+    seed = stage.params.common.seed
+    return [words[derive(seed, "synthesize/negative", image.sample_id) % len(words)] for image in images]
+
+
+def plan(stage: Stage, p: Params) -> list[Candidate]:
+    """All candidates in order: one of each image of most detail of the splits (p: params.yaml, synthesize.METHOD)."""
+    chosen: list[tuple[Image, float]] = []
     for split in p.splits:
-        table, detail = read_table(stage.read(f"images/{split}"), ["sample_id", "label"]).to_pydict(), complexities(stage, split).tolist()
-        rows = most_detailed(detail, table["sample_id"], table["label"], p.per_class)
-        images += [Image(split, row, table["sample_id"][row], table["label"][row], detail[row]) for row in rows]
-    shown = {len(images) * place // p.illustrated for place in range(p.illustrated)}
+        images, detail = read_images(stage, [split]), complexities(stage, split).tolist()
+        rows = most_detailed(detail, [image.sample_id for image in images], [image.label for image in images], p.per_class)
+        chosen += [(images[row], detail[row]) for row in rows]
+    images = [image for image, _ in chosen]
+    told = negative_labels(stage, images) if p.prompts == "negatives" else context_labels(stage, images, p.characters)
+    shown = spread(len(chosen), p.illustrated)
     return [
-        Source(image, index, context, p.prompt.format(context) if context else "", index in shown)
-        for index, (image, context) in enumerate(zip(images, contexts(stage, images, p), strict=True))
+        Candidate(image, index, detail, context, p.prompt.format(context) if context else "", index in shown)
+        for index, ((image, detail), context) in enumerate(zip(chosen, told, strict=True))
     ]
 
 
@@ -148,17 +141,12 @@ def _report(stage: Stage) -> None:
 
 
 def main(stage: Stage) -> None:
-    """Write data/outliers/METHOD.parquet, one row for each chosen ID image.
+    """Write data/outliers/METHOD.parquet, one row for each chosen ID image."""
 
-    A block of images is a unit: a killed job goes on after the last whole one.
-    """
-
-    def load() -> Callable[[Sequence[Source]], Iterator[dict]]:
+    def load() -> Callable[[Sequence[Candidate]], Iterator[dict]]:
         from penumbra.synthesize.synood.draw import open_blocks  # assembling needs no torch
 
-        return open_blocks(stage, sources)
+        return open_blocks(stage, [candidate.prompt for candidate in candidates])
 
-    sources = plan(stage, stage.params.synthesize[stage.item])
-    if engine.run(stage, sources, BLOCK, COLUMNS, load):
-        _report(stage)
-        stage.finish()
+    candidates = plan(stage, stage.params.synthesize[stage.item])
+    engine.run(stage, candidates, BLOCK, COLUMNS, load, _report)

@@ -26,5 +26,4 @@ def main(stage: Stage) -> None:
             names = {"source_id": table.sample_id[row], "label": int(table.label[row]), "other_id": table.sample_id[other]}
             yield {"image": encode(np.round(mixed).astype(np.uint8)), "sample_id": f"{stage.item}/{row:06d}", **names}
 
-    if engine.run(stage, range(len(table)), BLOCK, COLUMNS, lambda: rows):
-        stage.finish()
+    engine.run(stage, range(len(table)), BLOCK, COLUMNS, lambda: rows)

@@ -1,0 +1,89 @@
+"""What the detectors are worth: the section of the results."""
+
+import pandas as pd
+
+from penumbra.report import unified
+from penumbra.report.columns import METRICS
+from penumbra.report.content import Block, Results, Section
+from penumbra.report.format import Table, measures, once, percent, plain
+from penumbra.report.own import blocks
+from penumbra.report.words import described
+
+STRONGEST = {  # kind of shift -> its greatest strength in words
+    "rotation": "{:g} degrees",
+    "blur": "by {:g} of the side",
+    "contrast": "{:g} of it lost",
+    "noise": "{:g} of the range",
+}
+
+
+def section(results: Results) -> Section:
+    """The results: bands, test sets, ROC, covariate shift, claims."""
+    params = results.params
+    seeds, shift = len(params.train.seeds), params.prepare.shift
+    strongest = ", ".join(f"{kind} {STRONGEST[kind].format(amount)}" for kind, amount in shift.kinds.items())
+    how = described(results)
+    shown = [
+        Block(
+            f"FPR95 and AUROC by detector: {how}; near and far are means over their test sets; error bars end at 0 and 100.", figure="bands"
+        ),
+        *blocks(results, "benchmark"),
+        Block(
+            "ROC curves, averaged over seeds and test sets, the share of ID rejected on a logarithmic axis. "
+            "Dotted: 95% of OOD caught (OpenOOD's FPR95), 5% of ID rejected (the papers').",
+            figure="roc",
+        ),
+        Block(
+            f"Every test set: {how}. Two conventions of FPR95 under two names; AUPR is average precision.",
+            table=_sets(results),
+        ),
+        *unified.blocks(results),
+        Block(
+            f"Mean P(OOD) of shifted ID test images over {seeds} training seeds, by each detector's own calibration; strength 0 is "
+            f"unshifted, {shift.strengths} is {strongest}.",
+            figure="shift",
+        ),
+        *_claims(results.tables["claims"]),
+    ]
+    return Section("benchmark", "The results", shown)
+
+
+def _sets(results: Results) -> Table:
+    table = results.tables["scores"]
+    chosen = results.tables["detectors"].set_index("detector").score
+    table = table[(table.score == table.detector.map(chosen)) & (table.set != table.group)]
+    parts = [measures(part, ["set", "detector"], METRICS) for _, part in table.groupby("set", sort=False)]
+    rows, best = [], set()
+    for part in parts:
+        best |= {(len(rows) + row, column) for row, column in part.best}
+        rows += part.rows
+    return Table(parts[0].header, once(rows), best)
+
+
+def _claims(table: pd.DataFrame) -> list[Block]:
+    if table.empty:
+        return []
+    rows = []
+    for row in table.to_dict("records"):
+        share = percent if row["spread"] == "seeds" else plain
+        digits = [share(row[name]) for name in ("paper_better", "paper_worse")]
+        ours = [share(row[name], row[f"{name}_std"]) for name in ("better", "worse")]
+        rows.append(
+            [
+                row["claim"],
+                row["source"],
+                row["measure"],
+                " / ".join(digits) if pd.notna(row["paper_better"]) else "–",
+                *ours,
+                row["verdict"],
+            ]
+        )
+    caption = (
+        "Claims of the papers that this experiment can test, and questions of our own (no paper). The rule was fixed before the first "
+        "run: a claim held if the one claimed better is better by more than the pooled spread s = √((s₁² + s₂²) / 2), did not hold if "
+        "it is worse by more than s, and is within spread in between. FPR95, AUROC and confidence, the mean P(OOD), are in percent, "
+        "± the sample standard deviation over training seeds; distances, energies and shares are ± the standard error. "
+        "Where a measure has no spread, the sign decides. First the claims about training: what detectors learn from which outliers."
+    )
+    header = ["claim", "source", "measure", "in the paper", "the one claimed better", "the other", "verdict"]
+    return [Block(caption, table=Table(header, once(rows)))]

@@ -1,0 +1,57 @@
+"""The scores."""
+
+from penumbra.report import unified
+from penumbra.report.content import Block, Results, Section
+from penumbra.report.format import Table, count, percent
+from penumbra.report.words import headline_score
+
+
+def section(results: Results) -> Section:
+    """The distribution of the headline score, and every other score."""
+    table = results.tables["scores"]
+    rows = [[detector] for detector in table.detector.unique()]
+    header = ["detector"]
+    for group in ("near", "far"):
+        for name in table.score.unique():
+            header.append(f"{group} {name}")
+            part = table[(table.set == group) & (table.score == name)].set_index("detector")
+            for row in rows:
+                row.append(percent(part.auroc_mean.get(row[0], float("nan"))))
+    caption = (
+        f"Distribution of the {headline_score(results)} of test images, all seeds together; one half percent is cut off on each side, "
+        "and so are the tops of spikes. Grey fill: ID; further right: more OOD."
+    )
+    aurocs = (
+        f"AUROC in percent by score, mean over seeds. k = {results.params.score.knn_k} for knn; "
+        "confidence is P(OOD) by each detector's own calibration."
+    )
+    blocks = [
+        Block(caption, figure="energy"),
+        Block(aurocs, table=Table(header, rows)),
+        *unified.histograms(results),
+        *probe(results),
+    ]
+    return Section("score", "The scores", blocks)
+
+
+def probe(results: Results) -> list[Block]:
+    """Whether detectors see the autoencoder."""
+    table = results.tables["probe"]
+    if table.empty:
+        return []
+    names = list(table.score.unique())
+    rows = []
+    for (detector, control), part in table.groupby(["detector", "control"], sort=False):
+        by_score = part.set_index("score")
+        cells = [percent(by_score.auroc_mean.get(name), by_score.auroc_std.get(name)) for name in names]
+        first = part.iloc[0]
+        rows.append([detector, control, *cells, percent(first.accuracy_mean, first.accuracy_std), count(first["count"])])
+    caption = (
+        "The shortcut probe: AUROC in percent between ID test images and their round trip through an autoencoder, unedited "
+        "(reconstruction: of the text-to-image pipeline; repainting: of the in-painting pipeline, and JPEG). "
+        "50: the detector does not see the autoencoder. Far above: it has learnt that what the autoencoder decodes is OOD, "
+        "which tells synthetic outliers from ID images but no real OOD image from anything. "
+        "A blurry autoencoder moves the probe too, so compare with the detector trained on ID images alone."
+    )
+    header = ["detector", "control", *names, "ID accuracy on round trips, %", "images"]
+    return [Block(caption, table=Table(header, rows))]

@@ -1,0 +1,64 @@
+"""What a score is: a number for each image, higher = more OOD, from what a detector says of it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from penumbra.values import Section
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from penumbra.artifacts.outputs import Kind, Outputs
+
+
+@dataclass(frozen=True)
+class Bank:
+    """What a score may be fitted on: a detector's last layer, and what it says of images that are in no test set.
+
+    Attributes:
+        train: ID training images [N].
+        labels: their classes [N].
+        val: ID validation images.
+        calibration: calibration OOD images.
+        weight, bias: of the last layer, see `Pass`.
+        mcm_temperature: T of MCM; of CLIP detectors.
+    """
+
+    train: "Outputs"
+    labels: "Tensor"
+    val: "Outputs"
+    calibration: "Outputs"
+    weight: "Tensor"
+    bias: "Tensor"
+    mcm_temperature: float | None
+
+
+class Score:
+    """A score of one detector: made, fitted once, then called with the outputs for any images.
+
+    A subclass says its name (the column of data/scores, and the word of benchmark.score), the label that people read, of which kinds
+    of detectors it is, and the keys of params.yaml's section `score` that it reads. It imports torch where it computes: schema,
+    benchmark and report read the names alone.
+
+    Args:
+        parameters: the section `score`.
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    kinds: "ClassVar[tuple[Kind, ...]]" = ("network", "clip")
+    Parameters: ClassVar[type[Section] | None] = None
+
+    def __init__(self, parameters: Any):
+        self.parameters = parameters
+
+    def fit(self, bank: Bank) -> None:
+        """Learn what the score needs; most need nothing."""
+
+    def __call__(self, outputs: "Outputs") -> "Tensor":
+        """The score [N] of N images."""
+        raise NotImplementedError
+
+    def columns(self, outputs: "Outputs") -> dict[str, "Tensor"]:
+        """The score by its name, and what else it gives, [N] each."""
+        return {self.name: self(outputs)}

@@ -1,0 +1,60 @@
+"""Losses of train: one room each, found by its name. What is needed of a loss without torch is here.
+
+A loss NAME is the room train/losses/NAME: `params` (the type of its recipes, which says what the report calls it), `plan` (its program)
+and `loss` (the equations). A small loss may be one file NAME.py with a type `Recipe` and a function `main`. A recipe names its loss in
+params.yaml: `loss: NAME`.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any, Union
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from penumbra.errors import PenumbraError
+from penumbra.registry import load, names, rooms
+from penumbra.train import losses
+
+if TYPE_CHECKING:
+    from penumbra.experiment.schema import Experiment
+    from penumbra.values import Fault
+
+
+@cache
+def _rooms() -> dict[str, ModuleType]:
+    """The torch-free part of each loss, by its name."""
+    return {name: load(losses, name, "params" if name in rooms(losses) else "") for name in names(losses)}
+
+
+def recipes(detector: str | None = None) -> Any:
+    """The type of a recipe: one of those of all losses, told apart by the key `loss`.
+
+    Args:
+        detector: network | clip, the kind of detector that a loss trains; None: of both.
+    """
+    kinds = [room.Recipe for room in _rooms().values() if detector in (None, room.Recipe.detector)]
+    return Annotated[Union[tuple(kinds)], Field(discriminator="loss")] if len(kinds) > 1 else kinds[0]  # noqa: UP007
+
+
+def faults(experiment: "Experiment") -> Iterator["Fault"]:
+    """Impossible combinations of the parameters of recipes, by the rules of their losses."""
+    for room in _rooms().values():
+        if hasattr(room, "faults"):
+            yield from room.faults(experiment)
+
+
+def typed(recipe: Any, name: str) -> Any:
+    """A recipe that equip has written, as its type.
+
+    Args:
+        name: where it lies, for the message.
+
+    Raises:
+        PenumbraError: it is none of today's.
+    """
+    try:
+        return TypeAdapter(recipes()).validate_python(recipe)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise PenumbraError(f"{name}: is no recipe of today's params.yaml ({reason}). Run `dvc repro` to make it again.") from error

@@ -1,0 +1,1 @@
+"""Training of a network on ID images and outliers, whatever its loss."""

@@ -1,0 +1,41 @@
+"""A network for each training seed, written into the stage's scratch folder."""
+
+from collections.abc import Mapping
+
+from penumbra.artifacts.files import replace
+from penumbra.artifacts.images import read_provenance
+from penumbra.models.resnet import ResNet
+from penumbra.noise import generator
+from penumbra.runtime import setup
+from penumbra.stage import Stage
+from penumbra.train.inputs import CLASSIFIER, chosen, selected
+from penumbra.train.network.images import candidates, id_images, labelled
+from penumbra.train.network.loop import Setting, train_detector
+from penumbra.train.network.loss import Loss
+from penumbra.train.pool import draw
+
+
+def train_seeds(stage: Stage, seeds: Mapping[str, int], loss: type[Loss]) -> None:
+    """Write a folder {config.json, model.safetensors, history.csv} for each unit; `seeds` has the training seed of each."""
+    device = setup()
+    detector, recipe = chosen(stage)
+    common_seed = stage.params.common.seed
+    setting = Setting(
+        item=stage.item,
+        recipe=detector.recipe,
+        p=recipe,
+        loss=loss,
+        common_seed=common_seed,
+        train=id_images(stage, loss.reconstructed(recipe), device),
+        val=labelled(stage, "images/val", device),
+        classes=len(read_provenance(stage.read("images/train"))["classes"]),
+        start=ResNet.from_pretrained(stage.read(CLASSIFIER)) if CLASSIFIER in stage.reads else None,
+    )
+    rows, count = selected(stage)
+    pool = candidates(stage, loss.paired(recipe), device) if count else None
+    for unit, seed in seeds.items():
+        outliers = pool.take(draw(rows, count, generator(common_seed, "train/pool", seed))) if pool else None
+        network, history = train_detector(setting, seed, outliers, stage.scratch / f"{unit}.pt")
+        with replace(stage.scratch / unit) as folder:
+            network.save_pretrained(folder, stage.provenance)
+            history.write(folder / "history.csv")
