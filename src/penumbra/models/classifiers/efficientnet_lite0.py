@@ -95,6 +95,10 @@ class EfficientNetLite0(Classifier, nn.Module):
         self.see(MEAN, STD, input_size)
 
     @property
+    def architecture(self) -> str:
+        return ARCHITECTURE
+
+    @property
     def last_layer(self) -> nn.Linear:
         return self._fc
 
