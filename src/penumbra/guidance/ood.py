@@ -16,7 +16,7 @@ from penumbra.errors import PenumbraError
 from penumbra.logits import energy
 
 if TYPE_CHECKING:
-    from penumbra.models.classifiers.interface import Classifier
+    from penumbra.models.classifier import Classifier
 
 Weight = float | Tensor  # one for all samples, or one for each: [B]
 

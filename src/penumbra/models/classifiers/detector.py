@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from penumbra.artifacts.tables import read_json
-from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifier import Classifier
 from penumbra.models.classifiers.load import KINDS
 from penumbra.models.resnet import Detector, Phi
 

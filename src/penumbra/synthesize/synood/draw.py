@@ -11,7 +11,7 @@ from torch import Tensor
 from penumbra.artifacts.images import decode, encode, read_pixel_rows
 from penumbra.guidance.diffusion import classifier_free
 from penumbra.guidance.skip import Judge, OodLoss, Repainted, denoised, repaint, start_latents, timesteps_left
-from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifier import Classifier
 from penumbra.models.classifiers.load import load as load_classifier
 from penumbra.models.inpainting import InpaintingDiffusion
 from penumbra.noise import SampleNoise

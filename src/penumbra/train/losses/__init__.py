@@ -1,8 +1,10 @@
 """Losses of train: one room each, found by its name. What is needed of a loss without torch is here.
 
-A loss NAME is the room train/losses/NAME: `params` (the type of its recipes, which says what the report calls it), `plan` (its program)
-and `loss` (the equations). A small loss may be one file NAME.py with a type `Recipe` and a function `main`. A recipe names its loss in
-params.yaml: `loss: NAME`.
+A recipe names its loss in params.yaml, `loss: NAME`. The room train/losses/NAME holds
+
+    params  the type of its recipes: their keys, the kind of detector, the words for the report; and `faults`, impossible combinations
+    loss    the equations, and for a network a class derived from `train.network.loss.Loss`
+    plan    its program
 """
 
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 @cache
 def _rooms() -> dict[str, ModuleType]:
     """The torch-free part of each loss, by its name."""
-    return {found.name: import_module(f"{__name__}.{found.name}{'.params' * found.ispkg}") for found in iter_modules(__path__)}
+    return {room.name: import_module(f"{__name__}.{room.name}.params") for room in iter_modules(__path__)}
 
 
 def recipes(detector: str | None = None) -> Any:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from penumbra.errors import PenumbraError
+from penumbra.models.classifier import Classifier
 from penumbra.models.classifiers.detector import AnyDetector, ClassifierDetector
-from penumbra.models.classifiers.interface import Classifier
 from penumbra.models.resnet import ARCHITECTURES, Detector
 from penumbra.seeds import derive
 from penumbra.train.network.batches import batches
