@@ -36,8 +36,9 @@ class Bank:
 class Score:
     """A score of one detector: made, fitted once, then called with the outputs for any images.
 
-    A subclass says its name (the column of data/scores, and the word of benchmark.score), of which kinds of detectors it is, and the keys of params.yaml's section `score` that it reads. It imports torch where it computes: schema,
-    benchmark and report read the names alone.
+    A subclass says its name (the column of data/scores, and the word of benchmark.score), of which kinds of detectors it is, and the
+    keys of params.yaml's section `score` that it reads. It imports torch where it computes: schema, benchmark and report read the names
+    alone.
 
     Args:
         parameters: the section `score`.
