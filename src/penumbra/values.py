@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -49,6 +49,11 @@ def distinct(values: list) -> list:
     return require(len(set(values)) == len(values), values, "a list without repetitions")
 
 
+def _network(value: str, *more: str) -> str:
+    known = value in ("efficientnet-lite0", *more) or re.fullmatch(r"(torchvision|timm)/[A-Za-z0-9_.-]+", value) is not None
+    return require(known, value, f"one of {', '.join(get_args(Architecture))}, efficientnet-lite0, torchvision/NAME or timm/NAME")
+
+
 def bands(value: list[str]) -> list[str]:
     some = all(band in BANDS for band in value) and value == sorted(set(value), key=BANDS.index) and len(value) < len(BANDS)
     return require(value in (["all"], ["random"]) or some, value, "[all], [random], or one or two of [low, mid, high], in this order")
@@ -66,6 +71,8 @@ def interval(value: list[float]) -> list[float]:
     return require(len(value) == 2 and value[0] < value[1], value, "[lo, hi] with 0 <= lo < hi <= 1")
 
 
+OtherArchitecture = Annotated[Text, AfterValidator(_network)]  # models/classifiers
+AnyArchitecture = Annotated[Text, AfterValidator(lambda value: _network(value, *get_args(Architecture)))]
 Name = Annotated[str, named("[A-Za-z0-9][A-Za-z0-9_-]*", "letters, digits, - and _")]
 Item = Annotated[str, named("[a-z0-9][a-z0-9-]*", "small letters, digits and -")]  # a stage of dvc.yaml, a wildcard of Snakemake
 Names = Annotated[list[Text], MinLen(1), AfterValidator(distinct)]

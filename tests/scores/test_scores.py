@@ -35,7 +35,6 @@ def fitted(name, clip=False):
 def test_names_are_those_of_the_columns_and_each_kind_of_detector_has_its_own():
     assert names("network") == ("msp", "max_logit", "energy", "knn", "confidence")
     assert names("clip") == names() == (*names("network"), "mcm", "neglabel")
-    assert len({score.label for score in SCORES.values()}) == len(SCORES)
 
 
 def test_the_names_are_read_without_torch():

@@ -17,11 +17,13 @@ from penumbra.train.params import Detector
 def make_stage(tmp_path):
     """Candidates are of the bands low, mid, mid, low, mid, mid, ...; the rows of a selection go from the last to the first.
 
-    `kit` names what the recipe brings: "classifier", "reconstruction".
+    `kit` names what the recipe brings: "classifier" (`start`, or a small ResNet), "reconstruction".
     """
     data = tmp_path / "data"
 
-    def make(bands, place="one", kit=(), method="badood", loss="energy", splits=("train", "test"), sources=10, **recipe) -> Stage:
+    def make(
+        bands, place="one", kit=(), method="badood", loss="energy", splits=("train", "test"), sources=10, start=None, **recipe
+    ) -> Stage:
         reads = {
             f"images/{name}": write_images(data / f"images/{name}.parquet", count) for name, count in {"train": TRAIN, "val": 6}.items()
         }
@@ -39,7 +41,7 @@ def make_stage(tmp_path):
             reads["controls/reconstruction"] = write_images(path, 2 * TRAIN, splits=splits)
         if "classifier" in kit:
             torch.manual_seed(5)
-            ResNet(**SIZES, classes=2).save_pretrained(data / "recipes/own/models/classifier")
+            (start or ResNet(**SIZES, classes=2)).save_pretrained(data / "recipes/own/models/classifier")
             reads["models/classifier"] = data / "recipes/own/models/classifier"
         kind, base = {"energy": (EnergyRecipe, ENERGY), "uniform": (UniformRecipe, UNIFORM)}[loss]
         detectors = {"badood-mid": Detector(method=method, bands=bands, recipe="own")}

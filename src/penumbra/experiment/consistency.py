@@ -11,6 +11,7 @@ from penumbra.synthesize.good import params as good
 from penumbra.synthesize.sona import params as sona
 from penumbra.synthesize.synood import params as synood
 from penumbra.train import losses
+from penumbra.train.network import params as network
 from penumbra.values import Fault, presets
 
 
@@ -145,6 +146,7 @@ RULES = (
     _needs,
     _names,
     _detectors,
+    network.faults,
     losses.faults,
     _judges,
     _ablations,

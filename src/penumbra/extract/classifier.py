@@ -5,7 +5,7 @@ from torch import Tensor
 
 from penumbra.errors import PenumbraError
 from penumbra.extract import engine
-from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifier import Classifier
 from penumbra.models.classifiers.load import load
 from penumbra.runtime import setup
 from penumbra.stage import Stage

@@ -24,5 +24,5 @@ def _infer_seed(stage: Stage, directory: Path, device: "torch.device") -> Pass:
     for file in FILES:
         logits, features = detector.outputs(stage.read("images") / f"{file}.parquet")
         outputs[file] = Outputs(logits.float(), features.float())
-    last = detector.detector.fc.cpu()
+    last = detector.detector.last_layer.cpu()
     return Pass("network", outputs, last.weight, last.bias)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from penumbra.errors import PenumbraError
-from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifier import Classifier
 
 RESOLUTION = 7  # pixels that a map has at least, if any layer does: those of the last layer on ImageNet
 

@@ -12,7 +12,7 @@ from penumbra.artifacts.detectors import saved_seeds
 from penumbra.artifacts.images import iter_pixels, read_table
 from penumbra.errors import PenumbraError
 from penumbra.logits import energy
-from penumbra.models.resnet import Detector
+from penumbra.models.classifiers.detector import load_detector
 from penumbra.runtime import inference_batch
 
 BATCH = 512
@@ -29,7 +29,7 @@ class Inference:
     def __init__(self, directory: str | os.PathLike, device: torch.device):
         self.name = "/".join(Path(directory).parts[-2:])
         self.device = device
-        self.detector = Detector.from_pretrained(directory).to(device)
+        self.detector = load_detector(directory).to(device)
 
     @torch.no_grad()
     def outputs(self, path: str | os.PathLike, rows: np.ndarray | None = None) -> tuple[Tensor, Tensor]:

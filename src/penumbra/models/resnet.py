@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from penumbra.errors import PenumbraError
-from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifier import Classifier
 from penumbra.models.imagenet import MEAN, STD
 from penumbra.models.vision import resnet
 

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra.artifacts.images import read_pixels, read_provenance, read_table
+from penumbra.models.classifier import Classifier
 from penumbra.models.classifiers import efficientnet_lite0
-from penumbra.models.classifiers.interface import Classifier
 from penumbra.models.classifiers.library import LibraryClassifier
 from penumbra.models.published import load_checkpoint, load_strict
 from penumbra.models.resnet import ARCHITECTURES, ResNet

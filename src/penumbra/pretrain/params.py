@@ -1,14 +1,12 @@
 """Parameters of pretrain: one type a model, and what its keys must satisfy together."""
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Le, MaxLen, MinLen
-from pydantic import AfterValidator, Discriminator, Tag
+from pydantic import Discriminator, Tag
 
 from penumbra.values import (
-    Architecture,
     Batch,
     Count,
     Fault,
@@ -18,6 +16,7 @@ from penumbra.values import (
     Natural,
     NotNegative,
     Optimised,
+    OtherArchitecture,
     Pixels,
     Positive,
     Range,
@@ -32,16 +31,10 @@ from penumbra.values import (
     Width,
     divides,
     presets,
-    require,
 )
 
 if TYPE_CHECKING:
     from penumbra.experiment.schema import Experiment
-
-
-def _other(value: str) -> str:
-    known = value == "efficientnet-lite0" or re.fullmatch(r"(torchvision|timm)/[A-Za-z0-9_.-]+", value) is not None
-    return require(known, value, f"one of {', '.join(get_args(Architecture))}, efficientnet-lite0, torchvision/NAME or timm/NAME")
 
 
 class Augment(Section):
@@ -128,7 +121,7 @@ class OtherClassifier(Optimised):
     """
 
     checkpoint: Text | None
-    architecture: Annotated[Text, AfterValidator(_other)]
+    architecture: OtherArchitecture
     input_size: Pixels | None
     momentum: ShareBelowOne
     warmup_epochs: Natural

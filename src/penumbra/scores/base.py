@@ -36,16 +36,15 @@ class Bank:
 class Score:
     """A score of one detector: made, fitted once, then called with the outputs for any images.
 
-    A subclass says its name (the column of data/scores, and the word of benchmark.score), the label that people read, of which kinds
-    of detectors it is, and the keys of params.yaml's section `score` that it reads. It imports torch where it computes: schema,
-    benchmark and report read the names alone.
+    A subclass says its name (the column of data/scores, and the word of benchmark.score), of which kinds of detectors it is, and the
+    keys of params.yaml's section `score` that it reads. It imports torch where it computes: schema, benchmark and report read the names
+    alone.
 
     Args:
         parameters: the section `score`.
     """
 
     name: ClassVar[str]
-    label: ClassVar[str]
     kinds: "ClassVar[tuple[Kind, ...]]" = ("network", "clip")
     Parameters: ClassVar[type[Section] | None] = None
 

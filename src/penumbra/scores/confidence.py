@@ -18,7 +18,6 @@ class Confidence(Score):
     """
 
     name = "confidence"
-    label = "confidence"
 
     class Parameters(Section):
         calibrator: Calibrator

@@ -14,7 +14,6 @@ class Energy(Score):
     """E = -log sum_n exp f_n (Bad-OOD eq. 3); Liu et al. score by -E, higher = more ID."""
 
     name = "energy"
-    label = "energy"
 
     def __call__(self, outputs: "Outputs") -> "Tensor":
         from penumbra.logits import energy

@@ -21,7 +21,6 @@ class Knn(Score):
     """r_k = ||z - z_(k)|| >= 0, all features z normalised to length 1; the paper's score is -r_k, higher = more ID."""
 
     name = "knn"
-    label = "k-NN"
 
     class Parameters(Section):
         knn_k: Count

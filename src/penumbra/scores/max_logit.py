@@ -14,7 +14,6 @@ class MaxLogit(Score):
     """-max_n f_n, as in the paper."""
 
     name = "max_logit"
-    label = "maximum logit"
 
     def __call__(self, outputs: "Outputs") -> "Tensor":
         return -outputs.logits.max(dim=1).values

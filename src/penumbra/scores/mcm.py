@@ -17,7 +17,6 @@ class Mcm(Score):
     """
 
     name = "mcm"
-    label = "MCM"
     kinds = ("clip",)
 
     def fit(self, bank: Bank) -> None:

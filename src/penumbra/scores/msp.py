@@ -14,7 +14,6 @@ class Msp(Score):
     """-log p_max >= 0, p the softmax of the logits; the paper's score is p_max, higher = more ID."""
 
     name = "msp"
-    label = "MSP"
 
     def __call__(self, outputs: "Outputs") -> "Tensor":
         from penumbra.logits import msp

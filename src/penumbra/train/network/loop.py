@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from penumbra.errors import PenumbraError
-from penumbra.models.resnet import Detector, ResNet
+from penumbra.models.classifier import Classifier
+from penumbra.models.classifiers.detector import AnyDetector, ClassifierDetector
+from penumbra.models.resnet import ARCHITECTURES, Detector
 from penumbra.seeds import derive
 from penumbra.train.network.batches import batches
 from penumbra.train.network.images import Batch, Images
@@ -41,34 +44,48 @@ class Setting:
     train: Images
     val: Images
     classes: int
-    start: ResNet | None
+    start: Classifier | None
 
 
-def build(setting: Setting, seed: int) -> Detector:
+def build(setting: Setting, seed: int) -> AnyDetector:
     """A detector with the head that its loss asks for, fresh or with the classifier's weights.
 
     Raises:
         PenumbraError: the classifier is of another architecture, or has other classes.
     """
-    p = setting.p
+    p, head = setting.p, setting.loss.head(setting.p)
     torch.manual_seed(derive(setting.common_seed, "train", seed))
     sizes = {key: p[key] for key in BACKBONE} | {"classes": setting.classes}
-    detector = Detector(**sizes, **setting.loss.head(p))
     if setting.start is not None:
-        for key, value in setting.start.config.items():
-            if sizes[key] != value:
-                where = "images/train" if key == "classes" else f"train.recipes.{setting.recipe}"
-                raise PenumbraError(
-                    f"models/classifier: its {key} is {value}, and that of {where} is {sizes[key]}. "
-                    f"A detector that starts from the classifier has its sizes: make them equal, or let the recipe stand "
-                    "under train.recipes.scratch."
-                )
-        detector.load_state_dict(setting.start.state_dict(), strict=False)  # it has no phi
+        _check_start(setting, sizes)
+    if p.architecture in ARCHITECTURES:
+        detector = Detector(**sizes, **head)
+        if setting.start is not None:
+            detector.load_state_dict(setting.start.state_dict(), strict=False)  # it has no phi
+    else:
+        detector = ClassifierDetector.of(setting.start, **head)
     return detector.to(setting.train.pixels.device)
 
 
+def _check_start(setting: Setting, sizes: dict[str, Any]) -> None:
+    known = setting.start.config | {"architecture": setting.start.architecture}
+    for key, size in sizes.items():
+        if known.get(key) != size:
+            where = "images/train" if key == "classes" else f"train.recipes.{setting.recipe}"
+            raise PenumbraError(
+                f"models/classifier: its {key} is {known.get(key)}, and that of {where} is {size}. "
+                f"A detector that starts from the classifier has its sizes: make them equal, or let the recipe stand "
+                "under train.recipes.scratch."
+            )
+
+
 def train_epoch(
-    detector: Detector, loss: Loss, optimizer: torch.optim.Optimizer, setting: Setting, outliers: Images | None, key: tuple[int, int, int]
+    detector: AnyDetector,
+    loss: Loss,
+    optimizer: torch.optim.Optimizer,
+    setting: Setting,
+    outliers: Images | None,
+    key: tuple[int, int, int],
 ) -> dict[str, float]:
     """One pass over the ID images; returns the mean losses. On a GPU the network computes in bfloat16.
 
@@ -107,7 +124,7 @@ def _check_finite(losses: dict[str, Tensor], loss: Loss, recipe: str, epoch: int
 
 
 @torch.no_grad()
-def accuracy(detector: Detector, images: Images, batch_size: int = 512) -> float:
+def accuracy(detector: AnyDetector, images: Images, batch_size: int = 512) -> float:
     """Share of images whose class is predicted; leaves the detector in eval mode."""
     detector.eval()
     right = 0
@@ -116,7 +133,7 @@ def accuracy(detector: Detector, images: Images, batch_size: int = 512) -> float
     return right / len(images)
 
 
-def train_detector(setting: Setting, seed: int, outliers: Images | None, checkpoint: Path) -> tuple[Detector, History]:
+def train_detector(setting: Setting, seed: int, outliers: Images | None, checkpoint: Path) -> tuple[AnyDetector, History]:
     """A detector trained by SGD with momentum, warm-up and cosine.
 
     Detectors of one seed and recipe start from the same weights and see ID images in the same order, so that they differ by

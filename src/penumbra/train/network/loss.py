@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from penumbra.models.resnet import Detector
+from penumbra.models.classifiers.detector import AnyDetector
 from penumbra.train.network.images import Batch
 from penumbra.train.network.params import NetworkRecipe
 from penumbra.training import Stateful
@@ -24,7 +24,7 @@ class Loss:
 
     remedies: ClassVar[dict[str, str]] = {}
 
-    def __init__(self, detector: Detector, p: NetworkRecipe):
+    def __init__(self, detector: AnyDetector, p: NetworkRecipe):
         self.detector, self.p = detector, p
         self.stateful: dict[str, Stateful] = {}
 

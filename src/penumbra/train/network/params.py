@@ -1,19 +1,38 @@
 """Parameters of every recipe that trains a network on images."""
 
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, get_args
 
-from penumbra.values import Natural, NotNegative, ResNetRecipe
+from penumbra.values import AnyArchitecture, Architecture, Fault, Natural, NotNegative, Odd, ResNetRecipe, ResNetWidth, Width
+
+if TYPE_CHECKING:
+    from penumbra.experiment.schema import Experiment
+
+SIZES = ("width", "stem_kernel", "stem_stride", "stem_pool")
 
 
 class NetworkRecipe(ResNetRecipe):
-    """A ResNet and how it is trained: cross-entropy + beta * what the loss says of outliers."""
+    """A network and how it is trained: cross-entropy + beta * what the loss says of outliers.
+
+    Any architecture of a classifier can start from one; other networks than our ResNets have no sizes, which are null then.
+    """
 
     detector: ClassVar[str] = "network"
     trains: ClassVar[bool] = True
+    architecture: AnyArchitecture
+    width: ResNetWidth | None
+    stem_kernel: Odd | None
+    stem_stride: Width | None
+    stem_pool: bool | None
     nesterov: bool
     beta: NotNegative
     crop_padding: Natural
     flip: bool
+
+    @property
+    def of_resnet(self) -> bool:
+        """Whether the network is one of our ResNets."""
+        return self.architecture in get_args(Architecture)
 
     @property
     def of_outliers(self) -> str:
@@ -23,7 +42,19 @@ class NetworkRecipe(ResNetRecipe):
     @property
     def caption(self) -> str:
         """The recipe in words, for the report."""
+        width = f" of width {self.width}" if self.of_resnet else ""
         return (
-            f"{self.architecture} of width {self.width}, {self.epochs} epochs, batches of {self.batch_size}, "
+            f"{self.architecture}{width}, {self.epochs} epochs, batches of {self.batch_size}, "
             f"cross-entropy + {self.beta:g} × {self.of_outliers}"
         )
+
+
+def faults(experiment: "Experiment") -> Iterator[Fault]:
+    for kind in ("scratch", "classifier", "reconstruction"):
+        for name, recipe in experiment.train.recipes[kind].items():
+            key = f"train.recipes.{kind}.{name}"
+            for size in SIZES:
+                if (recipe[size] is not None) != recipe.of_resnet:
+                    yield f"{key}.{size}", "must have a value where architecture is a ResNet, and be null elsewhere"
+            if not recipe.of_resnet and kind != "classifier":
+                yield f"{key}.architecture", f"must be one of {', '.join(get_args(Architecture))}; others start from a classifier"

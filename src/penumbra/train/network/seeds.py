@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_provenance
-from penumbra.models.resnet import ResNet
+from penumbra.models.classifiers.load import load
 from penumbra.noise import generator
 from penumbra.runtime import setup
 from penumbra.stage import Stage
@@ -29,7 +29,7 @@ def train_seeds(stage: Stage, seeds: Mapping[str, int], loss: type[Loss]) -> Non
         train=id_images(stage, loss.reconstructed(recipe), device),
         val=labelled(stage, "images/val", device),
         classes=len(read_provenance(stage.read("images/train"))["classes"]),
-        start=ResNet.from_pretrained(stage.read(CLASSIFIER)) if CLASSIFIER in stage.reads else None,
+        start=load(stage.read(CLASSIFIER)) if CLASSIFIER in stage.reads else None,
     )
     rows, count = selected(stage)
     pool = candidates(stage, loss.paired(recipe), device) if count else None

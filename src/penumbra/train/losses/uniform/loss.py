@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from penumbra.models.resnet import Detector
+from penumbra.models.classifiers.detector import AnyDetector
 from penumbra.train.losses.uniform.information import Club, club_bound, log_likelihood, outer_product
 from penumbra.train.losses.uniform.params import Recipe
 from penumbra.train.network.images import Batch
@@ -88,7 +88,7 @@ class UniformLoss(Loss):
 
     remedies: ClassVar[dict[str, str]] = {"uniformity": "beta", "information": "information_weight"}
 
-    def __init__(self, detector: Detector, p: Recipe):
+    def __init__(self, detector: AnyDetector, p: Recipe):
         super().__init__(detector, p)
         self.information = Information(detector.last_layer.in_features, p, detector.last_layer.weight.device)
         self.stateful = self.information.stateful

@@ -15,7 +15,6 @@ class Gen(Score):
     """G = sum_n p_n^gamma (1 - p_n)^gamma >= 0 of softmax probabilities p; the paper's score is -G, higher = more ID."""
 
     name = "gen"
-    label = "GEN"
 
     class Parameters(Section):
         gen_gamma: ShareAboveZero

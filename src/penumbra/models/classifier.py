@@ -28,6 +28,11 @@ class Classifier(Saved):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
     @property
+    def architecture(self) -> str:
+        """What params.yaml calls it."""
+        return self.config["architecture"]
+
+    @property
     def last_layer(self) -> nn.Linear:
         """From features [B, D] to logits [B, N]."""
         raise NotImplementedError
