@@ -201,6 +201,11 @@ def test_an_rdm_of_another_encoder_is_refused(tmp_path):
     check_encoder(encoder, tmp_path / "rdm.pth")
     with pytest.raises(PenumbraError, match="was trained on another encoder"):
         check_encoder(MoCoEncoder(**ENCODER), tmp_path / "rdm.pth")
+    statistics = next(buffer for name, buffer in encoder.named_buffers() if name.endswith("running_mean"))
+    statistics += 1
+    with pytest.raises(PenumbraError, match="was trained on another encoder"):
+        check_encoder(encoder, tmp_path / "rdm.pth")
+    statistics -= 1
     with pytest.raises(PenumbraError, match="does not fit MoCoEncoder"):
         check_encoder(MoCoEncoder(**ENCODER | {"width": 32}), tmp_path / "rdm.pth")
 

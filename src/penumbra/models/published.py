@@ -144,11 +144,12 @@ def check_encoder(encoder: nn.Module, path: str | os.PathLike) -> None:
         path: an official RCG file, which carries its encoder along.
 
     Raises:
-        PenumbraError: the encoder inside the file differs in size or weights.
+        PenumbraError: the encoder inside the file differs in size, weights or statistics.
     """
     inside = type(encoder)(**encoder.config)
     load_strict(inside, encoder_in_mage(path), path)
-    if not all(torch.equal(own.cpu(), other) for own, other in zip(encoder.parameters(), inside.parameters(), strict=True)):
+    own = encoder.state_dict()  # the statistics of batch norm, too
+    if not all(torch.equal(own[name].cpu(), other) for name, other in inside.state_dict().items()):
         raise PenumbraError(
             f"{path}: was trained on another encoder. Set pretrain.encoder.moco.checkpoint to the encoder that belongs to it."
         )

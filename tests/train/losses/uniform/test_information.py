@@ -100,6 +100,16 @@ def test_the_networks_have_the_published_shape():
     assert club(100 * torch.randn(50, 6))[1].abs().max() <= 1
 
 
+def test_the_official_surrogate_normalises_each_pair_before_it_averages():
+    """A loop over pairs, as the official code has it."""
+    x, y = torch.rand(7, 5, dtype=torch.float64), 3 * torch.rand(7, 4, dtype=torch.float64)
+    pairs = [torch.outer(*pair) for pair in zip(x, y, strict=True)]
+    joint = sum(pair / pair.sum() for pair in pairs) / len(pairs)
+    expected = (joint * torch.log(joint / (torch.outer(x.mean(0), y.mean(0)) + 1e-8) + 1e-8)).sum()
+    assert outer_product(x, y).item() == pytest.approx(expected.item(), abs=1e-14)
+    assert outer_product(torch.zeros(3, 5), torch.rand(3, 4)).isfinite()
+
+
 def test_the_official_surrogate_barely_sees_dependence_and_rewards_large_features():
     """Known values of features with 512 units of mean .05: -log(sum x sum y), whether pairs are independent or identical."""
     x, y = -0.05 * torch.rand(2, 256, 512, generator=torch.Generator().manual_seed(0)).clamp(min=1e-9).log()

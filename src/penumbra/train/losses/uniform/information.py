@@ -49,11 +49,11 @@ def club_bound(mean: Tensor, log_variance: Tensor, y: Tensor) -> Tensor:
 def outer_product(x: Tensor, y: Tensor, floor: float = 1e-8) -> Tensor:
     """What the official code of SONA minimises in place of CLUB; scalar of non-negative features [B, Dx] and [B, Dy].
 
-    sum J log(J / (P + floor) + floor) with J the batch mean of the outer products, normalised to sum 1, and P the outer
+    sum J log(J / (P + floor) + floor) with J the batch mean of the outer products, each normalised to sum 1, and P the outer
     product of the batch means, which is not. So it is close to -log(sum x sum y): it rewards large features, whatever their
-    dependence, and has no lower bound. For parity only.
+    dependence, and has no lower bound. For parity only. Features that are all 0 count as no information.
     """
-    joint = x.T @ y / len(x)
-    joint = joint / joint.sum()
+    shares = [features / features.sum(1, keepdim=True).clamp_min(floor) for features in (x, y)]
+    joint = shares[0].T @ shares[1] / len(x)
     product = torch.outer(x.mean(0), y.mean(0))
     return (joint * torch.log(joint / (product + floor) + floor)).sum()
