@@ -6,7 +6,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from penumbra import scores
 from penumbra.guidance import ood
 from penumbra.guidance.tfg import Guidance, clean_gradient, guided_sample
 from penumbra.logits import energy
@@ -14,6 +13,7 @@ from penumbra.models.imagenet import MEAN, STD
 from penumbra.models.latent import LatentDiffusion
 from penumbra.models.resnet import ResNet
 from penumbra.noise import SampleNoise
+from penumbra.scores.knn import distances
 from tiny_pipeline import write_tiny_pipeline
 
 ARCHITECTURE = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3}
@@ -84,7 +84,9 @@ def test_distance_and_its_gradient_are_those_written_down(probe):
 
 def test_distance_is_the_one_that_detectors_are_scored_by(probe):
     features, bank = randn(6, 64, seed=2), randn(30, 64, seed=3)
-    torch.testing.assert_close(ood.kth_distance(features, F.normalize(bank, dim=1), 7), scores.knn(features, bank, 7))
+    torch.testing.assert_close(
+        ood.kth_distance(features, F.normalize(bank, dim=1), 7), distances(features, F.normalize(bank, dim=1), [7])[:, 0]
+    )
 
 
 def test_the_logarithm_of_a_distance_of_zero_has_a_finite_gradient(probe):

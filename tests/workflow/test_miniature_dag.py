@@ -93,7 +93,7 @@ def test_another_version_of_a_library_reruns_what_computes_with_it(here, planned
 
 
 def test_changed_bytes_of_one_data_file_rerun_exactly_its_readers_and_what_follows(here, monkeypatch):
-    here.edit("src/penumbra/prepare/digits.py", "CELLS = 8", "CELLS = 9")
+    here.edit("src/penumbra/prepare/sources/digits.py", "CELLS = 8", "CELLS = 9")
     monkeypatch.setenv("MINIATURE_OTHER_BYTES", "images/ood")
     here.reproduce(monkeypatch)
     dag = contract.load()
