@@ -8,6 +8,7 @@ from penumbra.values import Calibrator, Count, Section
 
 
 class Calibrate(Section):
+    judges: Literal["first", "mean"]
     score: Literal["energy", "phi"]
     calibrator: Calibrator
     bins: Count

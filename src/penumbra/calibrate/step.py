@@ -6,7 +6,7 @@ from scipy.special import expit
 from penumbra.artifacts.tables import write_json
 from penumbra.calibrate.measures import cross_fitted, measures, reliability
 from penumbra.calibrators import CALIBRATORS, fit
-from penumbra.models.inference import initial_detector
+from penumbra.models.inference import Judge
 from penumbra.runtime import setup
 from penumbra.stage import Stage
 
@@ -15,14 +15,15 @@ def main(stage: Stage) -> None:
     """Write data/calibration/DETECTOR.json (Bad-OOD Algorithm 1): maps fitted on all images, measures cross-fitted."""
     device = setup()
     p, seed = stage.params.calibrate[stage.item], stage.params.common.seed
-    detector = initial_detector(stage.read("detectors"), device)
+    judge = Judge(stage.read("detectors"), p.judges, device)
     paths = [stage.read(name) for name in ("images/val", "images/calibration")]
-    parts = [detector.log_odds(detector.outputs(path)[0], p.score).numpy() for path in paths]
+    parts = [judge.log_odds(path, p.score).mean(dim=1).numpy() for path in paths]
     raw, is_ood = np.concatenate(parts), np.repeat([False, True], [len(part) for part in parts])
 
     calibrators = {name: fit(name, raw, is_ood) for name in CALIBRATORS}
     probability = {"uncalibrated": expit(raw)} | {name: cross_fitted(name, raw, is_ood, p.folds, seed) for name in CALIBRATORS}
     content = {
+        "judges": p.judges,
         "score": p.score,
         "calibrator": p.calibrator,
         "calibrators": {name: calibrator.to_json() for name, calibrator in calibrators.items()},

@@ -8,7 +8,7 @@ from penumbra.artifacts.tables import read_json, write_parquet
 from penumbra.calibrators import Calibrator
 from penumbra.errors import PenumbraError
 from penumbra.filter.bands import BANDS, bands, histogram, suggestion
-from penumbra.models.inference import initial_detector
+from penumbra.models.inference import Judge
 from penumbra.runtime import setup
 from penumbra.stage import Stage
 
@@ -23,11 +23,10 @@ def main(stage: Stage) -> None:
     """
     device = setup()
     calibration = read_json(stage.read("calibration"))
-    detector = initial_detector(stage.read("detectors"), device)
-    logits, _ = detector.outputs(stage.read("outliers"))
-    score = detector.log_odds(logits, calibration["score"]).numpy()
+    judge = Judge(stage.read("detectors"), calibration["judges"], device)
+    scores = judge.log_odds(stage.read("outliers"), calibration["score"]).numpy()
     sample_ids = read_table(stage.read("outliers"), ["sample_id"])["sample_id"].to_pylist()
-    frame = select(sample_ids, score, calibration, stage.params.filter[stage.item].mid)
+    frame = select(sample_ids, scores, calibration, stage.params.filter[stage.item].mid)
     if not (frame.band == "mid").any():
         raise PenumbraError(_empty(stage, frame.confidence.to_numpy()))
     write_parquet(stage.write(f"selections/{stage.item}"), frame, stage.provenance)
@@ -40,22 +39,26 @@ def main(stage: Stage) -> None:
     stage.finish()
 
 
-def select(sample_ids: list[str], score: np.ndarray, calibration: dict, mid: list[float]) -> pd.DataFrame:
+def select(sample_ids: list[str], scores: np.ndarray, calibration: dict, mid: list[float]) -> pd.DataFrame:
     """Confidence and band of each candidate.
 
     Args:
         sample_ids: of the candidates [N].
-        score: raw log-odds of being OOD [N].
+        scores: raw log-odds of being OOD by each judge [N, judges].
         calibration: content of data/calibration/METHOD.json.
         mid: bounds of the mid band.
 
     Returns:
-        Columns sample_id, score, confidence (by the calibrator that filters), confidence_NAME (by each), band.
+        Columns sample_id, score (mean over judges), confidence (by the calibrator that filters), confidence_NAME (by each), band, and
+        band_K, the band by judge K alone.
     """
+    score = scores.mean(axis=1)
     maps = {name: Calibrator.from_json(name, content) for name, content in calibration["calibrators"].items()}
     confidence = {f"confidence_{name}": calibrator.probability(score) for name, calibrator in maps.items()}
     chosen = confidence[f"confidence_{calibration['calibrator']}"]
-    return pd.DataFrame({"sample_id": sample_ids, "score": score, "confidence": chosen} | confidence | {"band": bands(chosen, mid)})
+    alone = {f"band_{judge}": bands(maps[calibration["calibrator"]].probability(own), mid) for judge, own in enumerate(scores.T)}
+    columns = {"sample_id": sample_ids, "score": score, "confidence": chosen} | confidence | {"band": bands(chosen, mid)} | alone
+    return pd.DataFrame(columns)
 
 
 def _empty(stage: Stage, confidence: np.ndarray) -> str:

@@ -80,6 +80,21 @@ class Inference:
         return copy.deepcopy(self.detector.phi).cpu().double()(energy(logits))
 
 
-def initial_detector(directory: str | os.PathLike, device: torch.device) -> Inference:
-    """The detector of the smallest seed in data/detectors/DETECTOR: the one that judges candidates."""
-    return Inference(next(iter(saved_seeds(directory).values())), device)
+class Judge:
+    """The initial detector as it judges candidates: that of one training seed, or the mean over all.
+
+    Detectors that differ in their seed alone call hardly the same candidates mid; their mean moves less (Bad-OOD says nothing of it).
+
+    Args:
+        directory: data/detectors/DETECTOR.
+        judges: first (the smallest seed) | mean (of the raw log-odds of all seeds).
+        device: where to compute.
+    """
+
+    def __init__(self, directory: str | os.PathLike, judges: str, device: torch.device):
+        paths = list(saved_seeds(directory).values())
+        self.detectors = [Inference(path, device) for path in (paths[:1] if judges == "first" else paths)]
+
+    def log_odds(self, path: str | os.PathLike, score: str) -> Tensor:
+        """Raw log-odds of being OOD of the images of a file [N], each detector's [N, judges], float64; see `Inference.log_odds`."""
+        return torch.stack([detector.log_odds(detector.outputs(path)[0], score) for detector in self.detectors], dim=1)
