@@ -46,30 +46,31 @@ def test_more_folds_than_images_are_refused():
         cross_fitted("beta", np.arange(20.0), np.arange(20) > 16, 5, 0)
 
 
-class FakeDetector:
-    """Log-odds by file."""
+class FakeJudge:
+    """Log-odds of two judges by file."""
 
-    def outputs(self, path):
+    def log_odds(self, path, score):
         rng = np.random.default_rng(len(path))
-        return torch.from_numpy(rng.normal(-1 if path == "val" else 1, 2, 60 if path == "val" else 90)), None
-
-    def log_odds(self, logits, score):
-        return logits if score == "energy" else 2 * logits
+        both = torch.from_numpy(rng.normal(-1 if path == "val" else 1, 2, (60 if path == "val" else 90, 2)))
+        return both if score == "energy" else 2 * both
 
 
 @pytest.mark.parametrize("score", ["energy", "phi"])
 def test_the_calibration_file_holds_what_reproduces_the_maps(tmp_path, monkeypatch, score):
-    monkeypatch.setattr(step, "initial_detector", lambda directory, device: FakeDetector())
-    params = {"common": {"seed": 0}, "calibrate": {"badood-all": Calibrate(score=score, calibrator="beta", bins=10, folds=5)}}
+    monkeypatch.setattr(step, "Judge", lambda directory, judges, device: FakeJudge())
+    params = {
+        "common": {"seed": 0},
+        "calibrate": {"badood-all": Calibrate(judges="mean", score=score, calibrator="beta", bins=10, folds=5)},
+    }
     reads = {"images/val": "val", "images/calibration": "calibration", "detectors/badood-all": "unused"}
     writes = {"calibration/badood-all": tmp_path / "badood-all.json"}
     stage = Stage("calibrate", "badood-all", Params(params), {}, reads, writes, tmp_path / "scratch")
     step.main(stage)
     content = read_json(stage.write())
-    assert (content["score"], content["calibrator"]) == (score, "beta")
+    assert (content["judges"], content["score"], content["calibrator"]) == ("mean", score, "beta")
     assert list(content["measures"]) == list(content["reliability"]) == ["uncalibrated", *CALIBRATORS]
     assert sum(row["count"] for row in content["reliability"]["beta"]) == 150
-    parts = [FakeDetector().log_odds(FakeDetector().outputs(path)[0], score).numpy() for path in ("val", "calibration")]
+    parts = [FakeJudge().log_odds(path, score).mean(1).numpy() for path in ("val", "calibration")]
     raw, is_ood = np.concatenate(parts), np.repeat([False, True], [60, 90])
     assert content["measures"]["uncalibrated"] == pytest.approx(measures(expit(raw), is_ood, 10))
     for name in CALIBRATORS:

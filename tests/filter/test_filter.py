@@ -21,6 +21,7 @@ from penumbra.stage import Params, Stage
 
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
 CALIBRATION = {
+    "judges": "first",
     "score": "energy",
     "calibrator": "platt",
     "calibrators": {
@@ -69,8 +70,21 @@ def test_candidates_are_judged_by_the_first_seed_and_the_chosen_calibrator(stage
         probability = Calibrator.from_json(name, CALIBRATION["calibrators"][name]).probability(table.score)
         np.testing.assert_array_equal(table[f"confidence_{name}"], probability)
     assert table.band.tolist() == bands(table.confidence.to_numpy(), [0.3, 0.5]).tolist()
-    assert list(table.columns) == ["sample_id", "score", "confidence", *(f"confidence_{name}" for name in CALIBRATORS), "band"]
+    assert list(table.columns) == ["sample_id", "score", "confidence", *(f"confidence_{name}" for name in CALIBRATORS), "band", "band_0"]
     assert read_provenance(stage.write("selections/badood"))["stage"] == "filter@badood"
+
+
+def test_the_mean_of_all_seeds_judges_where_the_calibration_says_so(stage):
+    write_json(stage.read("calibration"), CALIBRATION | {"judges": "mean"})
+    step.main(stage)
+    table = read_table(stage.write("selections/badood")).to_pandas()
+    images = torch.from_numpy(read_pixels(stage.read("outliers"))).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        alone = [energy(Detector.from_pretrained(stage.read("detectors") / f"seed-{seed}")(images)).numpy() for seed in (2, 10)]
+    np.testing.assert_allclose(table.score, np.mean(alone, axis=0), rtol=1e-4)
+    for judge, score in enumerate(alone):
+        confident = np.abs(expit(score + 1)[:, None] - [0.3, 0.5]).min(axis=1) > 1e-3  # rounding moves no band
+        assert (table[f"band_{judge}"] == bands(expit(score + 1), [0.3, 0.5]))[confident].all()
 
 
 def test_each_band_lists_its_candidates_and_random_lists_all_with_their_bands(stage):

@@ -1,6 +1,7 @@
 """What each detector learnt from, and where the candidates of each band lie (Bad-OOD, Table 11)."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -99,3 +100,29 @@ def distances_table(method: str, outliers: pd.DataFrame, selection: pd.DataFrame
                 key = {"method": method, "band": band, "drawn": drawn, "distance": name.removeprefix("distance_"), "count": len(frame)}
                 rows.append(key | {"mean": frame[name].mean(), "std": std, "sem": std / np.sqrt(max(len(frame), 1))})
     return pd.DataFrame(rows, columns=["method", "band", "drawn", "distance", "count", "mean", "std", "sem"])
+
+
+AGREEMENT = ("method", "judges", "same_band", "overlap", "overlap_by_chance")
+
+
+def agreement_row(method: str, selection: pd.DataFrame) -> dict:
+    """How far judges of different training seeds agree on the candidates of a method; means over pairs of judges.
+
+    Args:
+        method: its variant.
+        selection: rows of data/selections; column band_K for each judge.
+
+    Returns:
+        AGREEMENT: number of judges, share of candidates that both put into the same band, overlap of their mid bands (intersection
+        over union), and the overlap of two random sets of these sizes.
+    """
+    alone = selection[[column for column in selection if column.startswith("band_")]].to_numpy()
+    pairs = [(alone[:, first], alone[:, second]) for first, second in combinations(range(alone.shape[1]), 2)]
+    rows = []
+    for first, second in pairs:
+        inside, other = first == "mid", second == "mid"
+        chance = inside.mean() * other.mean()
+        expected = chance / max(inside.mean() + other.mean() - chance, 1e-12)
+        rows.append(((first == second).mean(), (inside & other).sum() / max((inside | other).sum(), 1), expected))
+    means = np.mean(rows, axis=0) if rows else [np.nan] * 3
+    return dict(zip(AGREEMENT, (method, alone.shape[1], *means), strict=True))

@@ -81,7 +81,8 @@ def _calibration(stage: Stage, found: Found) -> Results:
         "reliability": joined(reliability, ["method", "calibrator", "confidence", "frequency", "count"]),
         "confidence": joined(confidence, ["method", "calibrator", "confidence", "count"]),
     }
-    return {"calibrators": joined(table, ["method", "calibrator", "chosen"])}, plots
+    agreement = pd.DataFrame([bands.agreement_row(*item) for item in found.selections.items()], columns=list(bands.AGREEMENT))
+    return {"calibrators": joined(table, ["method", "calibrator", "chosen"]), "agreement": agreement}, plots
 
 
 def _shift(found: Found, chosen: dict[str, str]) -> Results:

@@ -2,6 +2,7 @@
 
 from penumbra.benchmark import papers
 from penumbra.report.content import Block, Results, Section, drawn
+from penumbra.report.format import Table, count, percent
 from penumbra.report.sections.calibrate import judges_of
 
 TABLE_11 = "Bad-OOD, Table 11"
@@ -19,12 +20,37 @@ def section(results: Results) -> Section:
     )
     judges = judges_of(results)
     bands = (
-        f"P(OOD) of all candidates, whatever their method, by the initial detector {judges} (seed {min(results.params.train.seeds)}) "
+        f"P(OOD) of all candidates, whatever their method, by the initial detector {judges} ({_seeds(results)}) "
         f"and its calibration; in the scores and results below it is each detector's own. Bounds of the mid band: {bounds}."
     )
     if not len(results.params.filter):
         return Section("filter", "The bands", [Block(text="Nothing is filtered in this experiment.")])
-    return Section("filter", "The bands", drawn(results, "confidence", bands) + drawn(results, "distances", distances))
+    blocks = drawn(results, "confidence", bands) + _agreement(results) + drawn(results, "distances", distances)
+    return Section("filter", "The bands", blocks)
+
+
+def _seeds(results: Results) -> str:
+    """Whose judgement counts, in words."""
+    mean = {section.judges for _, section in results.params.calibrate.items()} == {"mean"}
+    return "mean over its training seeds" if mean else f"seed {min(results.params.train.seeds)}"
+
+
+def _agreement(results: Results) -> list[Block]:
+    """Whether another training seed of the judge would have chosen the same candidates."""
+    table = results.tables["agreement"].dropna()
+    if table.empty:
+        return []
+    caption = (
+        "Agreement of judges that differ in their training seed alone, mean over pairs: share of candidates that both put into one band, "
+        "and overlap of their mid bands (intersection over union), beside that of two random sets of the same sizes. "
+        "Where the overlap is near chance, the mid band of one judge is its noise."
+    )
+    rows = [
+        [row.method, count(row.judges), percent(row.same_band), percent(row.overlap), percent(row.overlap_by_chance)]
+        for row in table.itertuples()
+    ]
+    header = ["method", "judges", "same band, %", "overlap of mid, %", "by chance, %"]
+    return [Block(caption, table=Table(header, rows))]
 
 
 def _far(band: str) -> float:
