@@ -32,7 +32,7 @@ CLIP = ("clip", "clip-synood")
 METHODS = ("badood", "badood-gaussian", "good", "sona", "synood")
 SELECTED = ("badood", "badood-gaussian", "sona", "synood")  # methods with a selection
 NAMES = ("zero", "one", "two", "three", "four", "five")  # of the ID classes
-SETS = {"digits-6-9": ("near", 1.5), "photos": ("far", 3.0), "textures": ("far", 2.5), "noise": ("far", 4.0)}
+SETS = {"mnist-6-9": ("near", 1.5), "photos": ("far", 3.0), "textures": ("far", 2.5), "noise": ("far", 4.0)}
 KINDS = ("rotation", "blur", "contrast", "noise")
 STRENGTHS = {"image": [(rho, mu) for rho in (0.1, 1.0, 5.0) for mu in (0.1, 1.0, 5.0)], "feature": [(0.2, 0.2), (1.0, 1.0), (4.0, 4.0)]}
 COPIES = 2  # samples of each class at each strength
@@ -48,7 +48,7 @@ ABLATIONS = {
         "title": "Stop step",
         "source": "SONA, Fig. 6",
         "scores": ["energy"],
-        "variants": {"sona-all": "SONA, random", "badood-low": "SONA 5", "badood-high": "SONA 10", "badood-gaussian-mid": "SDEdit 5"},
+        "variants": {"sona-all": "SONA, random", "sona-none": "SONA 5", "good-none": "SONA 10", "badood-gaussian-mid": "SDEdit 5"},
     },
     "words": {"title": "Words", "source": "SONA, Table 2", "scores": ["energy"], "variants": {"none": "none at all", "sona-all": "random"}},
     "amount": {

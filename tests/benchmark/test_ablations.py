@@ -54,7 +54,7 @@ def test_the_papers_numbers_stand_beside_their_own_source(table):
     assert good.paper_auroc.tolist() == [0.9281, 0.9628] and good.paper_near_auroc.isna().all()
     sona = table[table.family == "stop"].set_index("detector")
     assert sona.paper_near_auroc["sona-all"] == 0.8838 and np.isnan(sona.paper_auroc["sona-all"])
-    assert np.isnan(sona.paper_near_auroc["badood-low"])
+    assert np.isnan(sona.paper_near_auroc["sona-none"])
 
 
 def test_a_score_that_a_detector_lacks_is_named(results_data, tmp_path):

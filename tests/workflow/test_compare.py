@@ -15,8 +15,8 @@ from penumbra.workflow import changes, compare
 ROOT = Path(__file__).parents[2]
 ENV = os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "DVC_NO_ANALYTICS": "1"}
 ENV |= {f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-NAMES = ["none", "badood-all", "badood-random", "badood-high", "badood-mid", "badood-low", "badood-gaussian-mid"]
-NAMES += ["good-all", "sona-all", "synood-all", "synood-mid", "clip", "clip-synood"]
+NAMES = ["none", "badood-all", "badood-random", "badood-mid", "badood-gaussian-mid", "good-none", "good-all"]
+NAMES += ["sona-none", "sona-all", "synood-all", "clip", "clip-synood"]
 
 
 def entry(mean, std=0.01):
@@ -69,12 +69,12 @@ def row(text, detector):
 def test_head_and_workspace_by_default(project):
     changed = metrics()
     changed["detectors"]["badood-mid"]["near"]["auroc"] = entry(0.93, 0.01)
-    changed["detectors"]["badood-low"]["far"]["auroc"] = entry(0.91, 0.01)
+    changed["detectors"]["sona-none"]["far"]["auroc"] = entry(0.91, 0.01)
     project.write("filter: {badood: {mid: [0.35, 0.55]}}\ncommon: {seed: 0}\n", changed)
     text = project.compare().stdout
     assert text.splitlines()[:3] == ["HEAD -> workspace", "  filter.badood.mid  [0.3, 0.5] -> [0.35, 0.55]", ""]
     assert row(text, "badood-mid").split() == ["badood-mid", "20.0", "=", "93.0", "+3.0±1.4*", "20.0", "=", "90.0", "=", "99.0", "="]
-    assert "+1.0±1.4" in row(text, "badood-low") and "*" not in row(text, "badood-low")
+    assert "+1.0±1.4" in row(text, "sona-none") and "*" not in row(text, "sona-none")
     assert "in-distribution: digits: 0, 1" in text and "spread" in text
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DETECTORS = ["none", "badood-all", "badood-random", "badood-high", "badood-mid", "badood-gaussian-mid", "good-all", "clip-synood"]
+DETECTORS = ["none", "badood-all", "badood-random", "badood-mid", "badood-gaussian-mid", "good-all", "clip-synood"]
 DVC_YAML = """\
 stages:
   benchmark:
