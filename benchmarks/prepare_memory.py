@@ -35,8 +35,8 @@ def prepare(folder: Path, image_size: int) -> dict[str, float]:
     from penumbra.stage import Params, Stage
 
     source = {"source": "folder", "path": str(folder / "images"), "root": None, "classes": None, "val_share": 0.05, "test_share": 0.05}
-    params = {"id": source, "near": {}, "far": {}, "calibration": {}, "world": {}, "quarantine_limit": 0.0}
-    params["shift"] = {"strengths": 8, "limit": 100, "kinds": {"blur": 0.1}}
+    params = {"id": source, "near": {}, "far": {}, "calibration": {}, "world": {}, "clip_world": {}, "quarantine_limit": 0.0}
+    params["shift"] = {"strengths": 8, "limit": 100, "kinds": {"blur": 0.1}, "sets": {}}
     writes = {f"images/{name}": folder / f"{name}.parquet" for name in SECTIONS} | {"images/quarantine": folder / "quarantine.csv"}
     started = time.perf_counter()
     main(Stage("prepare", None, Params({"common": {"seed": 0, "image_size": image_size}, "prepare": params}), writes=writes))

@@ -23,9 +23,10 @@ def make_stage(tmp_path: Path) -> Callable[..., Stage]:
             "id": id_spec("digits", classes=["0", "1"]),
             "near": {},
             "far": {"noise": spec("noise", limit=6)},
-            "shift": Shift(strengths=2, limit=3, kinds={"rotation": 40.0, "noise": 0.3}),
+            "shift": Shift(strengths=2, limit=3, kinds={"rotation": 40.0, "noise": 0.3}, sets={}),
             "calibration": {"glyphs": spec("glyphs", classes=["A"], limit=4)},
             "world": {"glyphs": spec("glyphs", classes=["C", "?"], limit=4)},
+            "clip_world": {"printed": spec("printed", classes=["6"], limit=4)},
             "quarantine_limit": 0.05,
         } | sections
         writes = {f"images/{name}": tmp_path / out / f"{name}.parquet" for name in SECTIONS}

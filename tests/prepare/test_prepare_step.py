@@ -19,6 +19,7 @@ from sections import id_spec, spec
 from penumbra.artifacts.images import read_pixels, read_provenance, read_table
 from penumbra.errors import PenumbraError
 from penumbra.prepare import ingest
+from penumbra.prepare.params import Shift
 from penumbra.prepare.record import Record
 from penumbra.prepare.step import COLUMNS, SECTIONS, main
 from penumbra.seeds import derive
@@ -227,3 +228,20 @@ def test_a_change_of_one_set_leaves_the_bytes_of_the_others(prepared: Stage, mak
 
 def file_hash(stage: Stage, name: str) -> str:
     return hashlib.sha256(stage.write(f"images/{name}").read_bytes()).hexdigest()
+
+
+def test_shifted_sets_are_id_classes_from_elsewhere(make_stage):
+    sets = {"scans": spec("digits", classes=["2", "3"], limit=9)}
+    kinds = Shift(strengths=2, limit=3, kinds={"rotation": 40.0}, sets=sets)
+    stage = make_stage(id=id_spec("mnist", classes=["2", "3"]), shift=kinds)
+    main(stage)
+    found = [row for row in rows(stage, "shifted") if row["set"] == "scans"]
+    assert len(found) == 9 and {row["strength"] for row in found} == {2} and {row["group"] for row in found} == {"shift"}
+    assert all(row["label"] == int(row["class"]) - 2 for row in found)
+
+
+def test_shifted_sets_of_other_classes_are_refused(make_stage):
+    sets = {"scans": spec("digits", classes=["2", "7"], limit=9)}
+    stage = make_stage(id=id_spec("mnist", classes=["2", "3"]), shift=Shift(strengths=2, limit=3, kinds={"rotation": 40.0}, sets=sets))
+    with pytest.raises(PenumbraError, match=r"prepare\.shift\.sets\.scans: 7 is no ID class"):
+        main(stage)

