@@ -51,7 +51,7 @@ class FakeJudge:
 
     def log_odds(self, path, score):
         rng = np.random.default_rng(len(path))
-        both = torch.from_numpy(rng.normal(-1 if path == "val" else 1, 2, (60 if path == "val" else 90, 2)))
+        both = torch.from_numpy(rng.normal(-1 if path == "val" else 1, 4, (60 if path == "val" else 90, 2)))
         return both if score == "energy" else 2 * both
 
 
@@ -73,6 +73,7 @@ def test_the_calibration_file_holds_what_reproduces_the_maps(tmp_path, monkeypat
     parts = [FakeJudge().log_odds(path, score).mean(1).numpy() for path in ("val", "calibration")]
     raw, is_ood = np.concatenate(parts), np.repeat([False, True], [60, 90])
     assert content["measures"]["uncalibrated"] == pytest.approx(measures(expit(raw), is_ood, 10))
+    assert np.mean(parts[0] <= content["accepts"]) == pytest.approx(0.95, abs=0.02)
     for name in CALIBRATORS:
         read = Calibrator.from_json(name, content["calibrators"][name]).probability(raw)
         np.testing.assert_array_equal(read, fit(name, raw, is_ood).probability(raw))

@@ -21,6 +21,7 @@ from penumbra.stage import Params, Stage
 
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
 CALIBRATION = {
+    "accepts": -1.2,
     "judges": "first",
     "score": "energy",
     "calibrator": "platt",
@@ -70,7 +71,16 @@ def test_candidates_are_judged_by_the_first_seed_and_the_chosen_calibrator(stage
         probability = Calibrator.from_json(name, CALIBRATION["calibrators"][name]).probability(table.score)
         np.testing.assert_array_equal(table[f"confidence_{name}"], probability)
     assert table.band.tolist() == bands(table.confidence.to_numpy(), [0.3, 0.5]).tolist()
-    assert list(table.columns) == ["sample_id", "score", "confidence", *(f"confidence_{name}" for name in CALIBRATORS), "band", "band_0"]
+    assert list(table.columns) == [
+        "sample_id",
+        "score",
+        "confidence",
+        *(f"confidence_{name}" for name in CALIBRATORS),
+        "band",
+        "band_0",
+        "accepted",
+    ]
+    assert table.accepted.tolist() == (table.score <= -1.2).tolist()
     assert read_provenance(stage.write("selections/badood"))["stage"] == "filter@badood"
 
 

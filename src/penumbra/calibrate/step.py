@@ -10,9 +10,14 @@ from penumbra.models.inference import Judge
 from penumbra.runtime import setup
 from penumbra.stage import Stage
 
+ACCEPTED = 0.95  # share of ID that a detector takes for ID, as in FPR95
+
 
 def main(stage: Stage) -> None:
-    """Write data/calibration/DETECTOR.json (Bad-OOD Algorithm 1): maps fitted on all images, measures cross-fitted."""
+    """Write data/calibration/DETECTOR.json (Bad-OOD Algorithm 1): maps fitted on all images, measures cross-fitted.
+
+    `accepts` is the highest raw score that is taken for ID, where 95% of ID validation images are.
+    """
     device = setup()
     p, seed = stage.params.calibrate[stage.item], stage.params.common.seed
     judge = Judge(stage.read("detectors"), p.judges, device)
@@ -23,6 +28,7 @@ def main(stage: Stage) -> None:
     calibrators = {name: fit(name, raw, is_ood) for name in CALIBRATORS}
     probability = {"uncalibrated": expit(raw)} | {name: cross_fitted(name, raw, is_ood, p.folds, seed) for name in CALIBRATORS}
     content = {
+        "accepts": float(np.quantile(parts[0], ACCEPTED)),
         "judges": p.judges,
         "score": p.score,
         "calibrator": p.calibrator,

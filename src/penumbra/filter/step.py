@@ -1,5 +1,7 @@
 """filter: candidates judged by the calibrated initial detector -> confidence and band of each."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 
@@ -11,6 +13,8 @@ from penumbra.filter.bands import BANDS, bands, histogram, suggestion
 from penumbra.models.inference import Judge
 from penumbra.runtime import setup
 from penumbra.stage import Stage
+
+TOO_MANY = 0.3  # share of candidates that pass as ID, above which a word is due
 
 
 def main(stage: Stage) -> None:
@@ -30,6 +34,12 @@ def main(stage: Stage) -> None:
     if not (frame.band == "mid").any():
         raise PenumbraError(_empty(stage, frame.confidence.to_numpy()))
     write_parquet(stage.write(f"selections/{stage.item}"), frame, stage.provenance)
+    if (share := frame.accepted.mean()) > TOO_MANY:
+        print(
+            f"warning: {stage.name}: {share:.0%} of the candidates pass as ID, where 95% of ID images do. They teach a detector to reject "
+            "ID. Guide more strongly, or train on bands alone.",
+            file=sys.stderr,
+        )
     columns = frame[["sample_id", "band", "confidence"]]
     for band in BANDS:
         write_parquet(
@@ -50,7 +60,7 @@ def select(sample_ids: list[str], scores: np.ndarray, calibration: dict, mid: li
 
     Returns:
         Columns sample_id, score (mean over judges), confidence (by the calibrator that filters), confidence_NAME (by each), band, and
-        band_K, the band by judge K alone.
+        band_K, the band by judge K alone; accepted, whether the candidate passes as ID.
     """
     score = scores.mean(axis=1)
     maps = {name: Calibrator.from_json(name, content) for name, content in calibration["calibrators"].items()}
@@ -58,7 +68,7 @@ def select(sample_ids: list[str], scores: np.ndarray, calibration: dict, mid: li
     chosen = confidence[f"confidence_{calibration['calibrator']}"]
     alone = {f"band_{judge}": bands(maps[calibration["calibrator"]].probability(own), mid) for judge, own in enumerate(scores.T)}
     columns = {"sample_id": sample_ids, "score": score, "confidence": chosen} | confidence | {"band": bands(chosen, mid)} | alone
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns | {"accepted": score <= calibration["accepts"]})
 
 
 def _empty(stage: Stage, confidence: np.ndarray) -> str:
