@@ -67,7 +67,7 @@ PARAMS = {  # what is not as in params.yaml
     "benchmark.ablations": ABLATIONS,
 }
 TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims", "unified", "strengths", "edits", "probe")
-TABLES += ("types", "diversity", "ablations")
+TABLES += ("types", "diversity", "ablations", "agreement")
 FIGURES = ("bands", "roc", "energy", "reliability", "confidence", "distances", "shift", "gallery", "dag")
 FIGURES += ("strengths", "strength-grid", "edits", "unified", "scores", "good-strengths", "good-cams", "sona-edits")
 FIGURES += ("synood-pairs", "energies", "types", "ablation-weight", "ablation-stop", "ablation-amount")
@@ -169,7 +169,9 @@ def _selection(method: str, sample_ids: list[str], rng: np.random.Generator) -> 
     for power, name in enumerate(("beta", "temperature", "platt", "isotonic"), start=1):
         selection[f"confidence_{name}"] = confidence**power
     selection["band"] = np.array(["low", "mid", "high"])[np.searchsorted([0.3, 0.5], confidence, side="right")]
-    return selection
+    for judge in range(2):
+        selection[f"band_{judge}"] = selection.band.where(rng.random(len(confidence)) < 0.7, "mid")
+    return selection.assign(accepted=confidence < 0.2)
 
 
 def _write_candidates(data: Path, method: str, rng: np.random.Generator, count: int = 180) -> None:

@@ -39,7 +39,7 @@ def test_the_headline_has_three_numbers_a_detector_and_names_the_data_set(report
     content = json.loads((reports / "headline.json").read_text())
     detectors = json.loads((reports / "metrics.json").read_text())["detectors"]
     assert list(content) == ["data", "near_auroc", "far_auroc", "near_fpr95"]
-    assert content["data"] == "digits: 0, 1, 2, 3, 4, 5"
+    assert content["data"] == "mnist: 0, 1, 2, 3, 4, 5"
     assert all(list(content[measure]) == list(DETECTORS) for measure in ("near_auroc", "far_auroc", "near_fpr95"))
     assert sum(len(values) for values in content.values() if isinstance(values, dict)) <= 40
     assert content["near_fpr95"]["none"] == round(100 * detectors["none"]["near"]["fpr95_id_tpr"]["mean"], 1)

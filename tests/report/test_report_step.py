@@ -89,7 +89,7 @@ def test_captions_quote_the_parameters_that_were_used(other_page):
 
 
 def test_sources_that_come_with_the_libraries_are_named_where_they_are_used(page):
-    assert "scikit-learn&#39;s handwritten digits" in page and "china and flower" in page
+    assert "MNIST&#39;s handwritten digits" in page and "china and flower" in page
     assert "characters drawn with" in page
 
 
@@ -206,7 +206,7 @@ def test_a_claim_shows_the_spread_of_its_kind(page, results):
 
 
 def test_the_page_says_whose_probability_judges_candidates(page):
-    assert "by the initial detector badood-all (seed 0)" in page and "(candidates of badood alone)" in page
+    assert "by the initial detector badood-all (mean over its training seeds)" in page and "(candidates of badood alone)" in page
 
 
 def test_zero_shot_clip_is_shown_by_both_of_its_scores(page, results):

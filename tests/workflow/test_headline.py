@@ -21,7 +21,7 @@ RESULT = {"id_acc": ENTRY, "score": "energy", "near": {name: ENTRY for name in (
 def folder(tmp_path):
     """A folder with the committed params.yaml and metrics of many detectors on digits."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    content = {"data": "digits: 0, 1, 2, 3, 4, 5", "detectors": {f"detector-{i}": RESULT for i in range(4000)}}
+    content = {"data": "mnist: 0, 1, 2, 3, 4, 5", "detectors": {f"detector-{i}": RESULT for i in range(4000)}}
     write_json(tmp_path / "reports/metrics.json", content)
     return tmp_path
 
