@@ -30,7 +30,7 @@ def lookup(content: dict, key: str):
 LEAVES = known_leaves(CONTENT)
 SECTIONS = sorted({leaf.rsplit(".", depth)[0] for leaf in LEAVES for depth in range(1, leaf.count(".") + 1)})
 FREE = {  # sections whose keys are not prescribed
-    *(f"prepare.{group}" for group in ("near", "far", "calibration", "world", "shift.kinds")),
+    *(f"prepare.{group}" for group in ("near", "far", "calibration", "world", "clip_world", "shift.kinds", "shift.sets")),
     *(key for key in SECTIONS if key.count(".") == 1 and key.split(".")[0] in ("pretrain", "extract", "synthesize")),
     *(key for key in SECTIONS if key.count(".") == 2 and key.startswith("train.recipes.")),
     *("synthesize.good.good.guidances", "benchmark.ablations", "train.detectors", "calibrate", "filter"),
