@@ -31,7 +31,9 @@ def five():
 
 def test_the_three_types_by_hand(five):
     types, _ = rows_of(five, TEXTS, 2, threshold=0.8, samples=100, seed=0)
-    counts = pd.DataFrame(types).set_index("band")[["own", "other", "nothing"]]
+    by_band = pd.DataFrame(types).set_index("band")
+    assert by_band.other_id.to_dict() == {"all": 1, "low": 0, "mid": 1, "high": 0}  # the other one is a negative label
+    counts = by_band[["own", "other", "nothing"]]
     assert counts.T.to_dict("list") == {"all": [2, 2, 1], "low": [2, 0, 0], "mid": [0, 2, 0], "high": [0, 0, 1]}
 
 

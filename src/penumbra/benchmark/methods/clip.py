@@ -25,7 +25,7 @@ from penumbra.stage import Stage
 
 BLOCK = 4096  # images at a time
 TYPES = ("own", "other", "nothing")
-TYPE_COLUMNS = ("method", "band", "count", *TYPES, *(f"{name}_share" for name in TYPES), *(f"paper_{name}" for name in TYPES))
+TYPE_COLUMNS = ("method", "band", "count", *TYPES, "other_id", *(f"{name}_share" for name in TYPES), *(f"paper_{name}" for name in TYPES))
 DIVERSITY_COLUMNS = ("method", "band", "count", "categories", "across", "within")
 REFERENCE = "ID train"
 PAPER = {"own": "OOD-I share", "other": "OOD-II share", "nothing": "OOD-III share"}  # TYPES as Bad-OOD calls them
@@ -192,7 +192,8 @@ def rows_of(images: Images, texts: np.ndarray, classes: int, threshold: float, s
         seed: the experiment's seed.
 
     Returns:
-        (counts and shares of TYPES; categories: how many texts are nearest to some drawn image, for each ID class; across and within).
+        (counts and shares of TYPES, and how many of the other are another ID class; categories: how many texts are nearest to some drawn
+        image, for each ID class; across and within).
     """
     place, cosine = nearest(images.blocks(), texts)
     kinds = type_of(place, cosine, images.label, threshold)
@@ -200,11 +201,12 @@ def rows_of(images: Images, texts: np.ndarray, classes: int, threshold: float, s
     for band, mask in bands_of(images).items():
         counts = np.bincount(kinds[mask], minlength=len(TYPES))
         key = {"method": images.method, "band": band, "count": int(mask.sum())}
+        other_id = int((mask & (kinds == TYPES.index("other")) & (place < classes)).sum())
         shares = counts / max(counts.sum(), 1)
         paper = papers.numbers_beside("types", images.method, band)
         numbers = {"": counts.tolist(), "_share": shares.tolist()}
         row = {f"{name}{suffix}": value for suffix, values in numbers.items() for name, value in zip(TYPES, values, strict=True)}
-        types.append(key | row | {f"paper_{name}": papers.value(paper, metric) for name, metric in PAPER.items()})
+        types.append(key | row | {"other_id": other_id} | {f"paper_{name}": papers.value(paper, metric) for name, metric in PAPER.items()})
 
         drawn = mask & _drawn(images, mask, samples, seed)
         across, within = spread(*class_sums(images.blocks(), np.where(mask, images.label, -1), classes))

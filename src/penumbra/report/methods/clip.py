@@ -136,10 +136,10 @@ def _counts(table: pd.DataFrame) -> Block:
         paper = [percent(row[f"paper_{name}"]) for name in TYPES]
         shares = [f"{count(row[name])} ({percent(row[f'{name}_share'])}%)" for name in TYPES]
         removed = [percent(1 - row[name] / whole[name][row["method"]]) if whole[name][row["method"]] else MISSING for name in TYPES]
-        cells = [row["method"], row["band"], count(row["count"]), *shares]
+        cells = [row["method"], row["band"], count(row["count"]), *shares, count(row["other_id"])]
         cells += [" / ".join(removed) if row["band"] == "mid" else MISSING, " / ".join(paper) if pd.notna(row["paper_own"]) else MISSING]
         rows.append(cells)
-    header = ["candidates", "band", "count", *TYPES.values(), "removed, % I / II / III", "paper, % I / II / III"]
+    header = ["candidates", "band", "count", *TYPES.values(), "of II another ID class", "removed, % I / II / III", "paper, % I / II / III"]
     return Block(
         "Three types of outliers by band (Bad-OOD, Tables 3 and 8). Removed: the share of each type that is not in the mid band.",
         table=Table(header, once(rows)),
