@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from penumbra import kernels
 from penumbra.artifacts.outputs import IMAGES, read_keys, read_pass, saved_passes
+from penumbra.logits import energy
 from penumbra.workflow import contract
 
 FILE = Path(__file__).with_name("choices.csv")
@@ -23,8 +23,6 @@ FILE = Path(__file__).with_name("choices.csv")
 
 def row(detector: str) -> dict:
     """The row of a detector."""
-    from penumbra.logits import energy
-
     aurocs, accuracies = [], []
     for path in saved_passes(Path("data/outputs") / detector).values():
         outputs, keys = read_pass(path).outputs, read_keys(path.with_name(IMAGES))
@@ -50,7 +48,6 @@ def main() -> None:
     networks = [name for name, line in dag.experiment.train.detectors.items() if dag.experiment.recipes[line.recipe].detector == "network"]
     if options.stages:
         return print(*(f"infer@{name}" for name in networks))
-    kernels.use(dag.experiment.common.kernels)
     table = pd.DataFrame([row(name) for name in networks if (Path("data/outputs") / name).exists()])
     table.to_csv(FILE, index=False, lineterminator="\n")
     print(table.to_string(index=False))
