@@ -25,7 +25,7 @@ class Found:
         scores: rows of data/scores by detector.
         outliers, selections: measured columns of data/outliers, rows of data/selections, by variant of a method.
         methods: the method of each variant in `outliers`.
-        calibration: content of data/calibration, by the variant whose detector it is of.
+        calibration: content of data/calibration, by the first variant that its detector judges.
         probes: rows of data/probes by control.
     """
 
@@ -55,7 +55,11 @@ def find(stage: Stage, modules: Mapping[str, ModuleType]) -> Found:
     scores = _tables(stage, "scores", detectors)
     for name, frame in scores.items():
         evaluation.check_finite(name, frame)
-    calibration = {detectors[name].method: read_json(path) for name, path in stage.within("calibration", params.calibrate, ".json").items()}
+    first: dict[str, str] = {}
+    for method, section in params.filter.items():
+        first.setdefault(section.judge, method)
+    files = stage.within("calibration", params.calibrate, ".json")
+    calibration = {first[name]: read_json(path) for name, path in files.items() if name in first}
     methods = {name: variant.method for name, variant in params.synthesize.items()}
     paths = stage.within("outliers", methods)
     further = {name: getattr(modules.get(methods[name]), "COLUMNS", ()) for name in paths}
