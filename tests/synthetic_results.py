@@ -91,7 +91,7 @@ def write_inputs(data: Path) -> None:
     _write_classifier(data, np.random.default_rng(400))
     _write_samples(data / "models/diffusion", ["a zero"] * 8 + ["a one"] * 8 + ["the letter C", "the letter D"] + [""] * 16)
     _write_samples(data / "models/inpainting", ["a zero"] * 4, ["original", "masked", "repainted", "drawn"])
-    write_json(data / "calibration/badood-all.json", calibration())
+    write_json(data / "calibration/none.json", calibration())
     _write_images(data / "images/train.parquet", [(f"train/{i:06d}", "id-train", "id", 0) for i in range(60)])
     shifted = [(f"shifted/{kind}/{strength}", kind, "shift", strength) for kind in KINDS for strength in range(1, 9)]
     _write_images(data / "images/shifted.parquet", shifted)
@@ -158,7 +158,7 @@ def calibration() -> dict:
         "calibrators": {"beta": {"a": 1.1, "b": 0.9, "c": 0.2}},
         "measures": {name: {"ece": 0.02 * (i + 1), "brier": 0.1, "nll": 0.3 + 0.01 * i} for i, name in enumerate(names)},
         "reliability": {name: points for name in names},
-        "provenance": {"stage": "calibrate@badood-all", "params": {}, "versions": {"scipy": "1.15"}},
+        "provenance": {"stage": "calibrate@none", "params": {}, "versions": {"scipy": "1.15"}},
     }
 
 

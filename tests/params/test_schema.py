@@ -145,7 +145,7 @@ def test_every_problem_has_its_own_line(tmp_path):
     ]
 
 
-CALIBRATE, FILTER = CONTENT["calibrate"]["badood-all"], CONTENT["filter"]["badood"]
+CALIBRATE, FILTER = CONTENT["calibrate"]["none"], CONTENT["filter"]["badood"]
 DETECTOR = CONTENT["train"]["detectors"]["badood-all"]
 GOOD, SYNOOD, CONTROL = (CONTENT["synthesize"][kind][name] for kind, name in (("good",) * 2, ("synood",) * 2, ("control", "repainting")))
 CLIP_CONTROL = CONTENT["train"]["recipes"]["clip"]["synood"] | {"control": True}
@@ -205,8 +205,8 @@ IMPOSSIBLE = [
     ({"filter.reconstruction": FILTER}, "filter.reconstruction: must be named as a method of synthesize"),
     ({"calibrate.dream": CALIBRATE}, "calibrate.dream: must be named as a detector: none, badood-all"),
     ({"calibrate.clip": CALIBRATE}, "calibrate.clip: must be a network that is trained on images"),
-    ({"filter.sona.judge": "good-all"}, 'filter.sona.judge = "good-all": must be one of badood-all'),
-    ({"calibrate": {}}, 'filter.badood.judge = "badood-all": must be one of calibrate, which is empty'),
+    ({"filter.sona.judge": "good-all"}, 'filter.sona.judge = "good-all": must be one of none'),
+    ({"calibrate": {}}, 'filter.badood.judge = "none": must be one of calibrate, which is empty'),
     (
         {"calibrate.badood-mid": CALIBRATE, "filter.badood.judge": "badood-mid"},
         'filter.badood.judge = "badood-mid": must not learn from bands of the candidates that it judges',
@@ -438,8 +438,8 @@ def test_a_folder_is_no_file(tmp_path):
 
 
 def test_aliases_that_end_are_allowed(tmp_path):
-    text = PARAMS.read_text().replace("  badood: {judge: badood-all, mid: [0.3, 0.5]}", "  badood: &f {judge: badood-all, mid: [0.3, 0.5]}")
-    text = text.replace("  good: {judge: badood-all, mid: [0.3, 0.5]}", "  good: *f")
+    text = PARAMS.read_text().replace("  badood: {judge: none, mid: [0.3, 0.5]}", "  badood: &f {judge: none, mid: [0.3, 0.5]}")
+    text = text.replace("  good: {judge: none, mid: [0.3, 0.5]}", "  good: *f")
     assert "*f" in text
     (tmp_path / "params.yaml").write_text(text)
     assert validate(tmp_path / "params.yaml") == validate(PARAMS)

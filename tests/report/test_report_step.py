@@ -206,7 +206,7 @@ def test_a_claim_shows_the_spread_of_its_kind(page, results):
 
 
 def test_the_page_says_whose_probability_judges_candidates(page):
-    assert "by the initial detector badood-all (mean over its training seeds)" in page and "(candidates of badood alone)" in page
+    assert "by the detector none (mean over its training seeds)" in page and "(candidates of badood alone)" in page
 
 
 def test_zero_shot_clip_is_shown_by_both_of_its_scores(page, results):

@@ -20,7 +20,7 @@ def section(results: Results) -> Section:
     )
     judges = judges_of(results)
     bands = (
-        f"P(OOD) of all candidates, whatever their method, by the initial detector {judges} ({_seeds(results)}) "
+        f"P(OOD) of all candidates, whatever their method, by the detector {judges} ({_seeds(results)}) "
         f"and its calibration; in the scores and results below it is each detector's own. Bounds of the mid band: {bounds}."
     )
     if not len(results.params.filter):
