@@ -155,7 +155,8 @@ def shift(plot: pd.DataFrame) -> bytes:
 
     A set from elsewhere has one strength, which makes no curve: its numbers are in tables/shift.csv.
     """
-    plot = plot[plot.groupby("kind").strength.transform("nunique") > 2]
+    several = plot.groupby("kind").strength.transform("nunique") > 2
+    plot = plot[several] if several.any() else plot
     kinds, strokes = list(plot.kind.unique()), style.strokes(plot.detector.unique())
     rows, columns = -(-len(kinds) // 2), min(len(kinds), 2)
     with style.figure(rows, columns, 0.8 + 2.1 * rows, sharey=True) as (drawn, axes):

@@ -43,9 +43,27 @@ def section(results: Results) -> Section:
             f"unshifted, {shift.strengths} is {strongest}.",
             figure="shift",
         ),
+        *_elsewhere(results),
         *_claims(results.tables["claims"]),
     ]
     return Section("benchmark", "The results", shown)
+
+
+def _elsewhere(results: Results) -> list[Block]:
+    """ID classes from elsewhere: whether they are still told apart, and still taken for ID."""
+    table = results.tables["shift"]
+    table = table[table.kind.isin(list(results.params.prepare.shift.sets))]
+    if table.empty:
+        return []
+    rows = [
+        [row.kind, row.detector, percent(row.accuracy_mean, row.accuracy_std), percent(row.auroc_mean, row.auroc_std)]
+        for row in table.sort_values("kind", kind="stable").itertuples()
+    ]
+    caption = (
+        "ID classes from elsewhere, in percent: accuracy, and AUROC between them and ID test images. A detector of new classes alone "
+        "would have 50; far above, it takes another scanner for another class."
+    )
+    return [Block(caption, table=Table(["set", "detector", "accuracy", "AUROC against ID"], once(rows)))]
 
 
 def _sets(results: Results) -> Table:
