@@ -49,7 +49,7 @@ class Calibrator:
         return expit(features @ np.array([p[name] for name in names]))
 
     def to_json(self) -> Parameters:
-        """The parameters, as they stand under `calibrators.NAME` of data/calibration/METHOD.json."""
+        """The parameters, as they stand under `calibrators.NAME` of data/calibration/DETECTOR.json."""
         return self.parameters
 
     @classmethod

@@ -118,8 +118,9 @@ def stage(tmp_path, model):
     with ImageWriter(tmp_path / "train.parquet", {"label": pa.int64(), "caption": pa.string()}, {"classes": NAMES}) as writer:
         for label in (2, 0, 1):
             writer.add(pixels, label=label, caption="")
-    write_world(tmp_path / "world.parquet", WORLD)
-    reads = {"images/train": tmp_path / "train.parquet", "images/world": tmp_path / "world.parquet", "models/clip": model}
+    write_world(tmp_path / "world.parquet", WORLD[:1])
+    write_world(tmp_path / "clip_world.parquet", WORLD[1:])
+    reads = {f"images/{name}": tmp_path / f"{name}.parquet" for name in ("train", "world", "clip_world")} | {"models/clip": model}
     params = Params({"extract": {"negatives": PARAMS}})
     return Stage("extract", "negatives", params, {}, reads, {"features/negatives": tmp_path / "n.safetensors"}, tmp_path / "scratch")
 

@@ -53,7 +53,7 @@ def images(tmp_path_factory):
     """Dark and bright ID images (captioned in the train file alone), and striped ones of the world."""
     folder, draws = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
     reads = {}
-    for name, count in (("train", 24), ("val", 9), ("world", 8)):
+    for name, count in (("train", 24), ("val", 9), ("world", 8), ("clip_world", 0)):
         reads[f"images/{name}"] = folder / f"{name}.parquet"
         columns = {"label": pa.int64(), "class": pa.string(), "caption": pa.string()}
         with ImageWriter(reads[f"images/{name}"], columns, {"classes": ["0", "1"]}) as writer:

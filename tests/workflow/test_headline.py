@@ -28,7 +28,7 @@ def folder(tmp_path):
 
 def test_the_headline_begins_with_the_data_set(folder):
     lines = headline(folder / "reports/metrics.json", folder / "params.yaml").splitlines()
-    assert lines[:2] == ["in-distribution: digits: 0, 1, 2, 3, 4, 5", ""]
+    assert lines[:2] == ["in-distribution: mnist: 0, 1, 2, 3, 4, 5", ""]
     assert lines[2].split() == ["detector", "near", "FPR95", "near", "AUROC", "near", "AUPR-out", "ID", "accuracy"]
 
 
@@ -36,7 +36,7 @@ def test_numbers_of_another_data_set_than_params_are_told(folder):
     params = folder / "params.yaml"
     params.write_text(params.read_text().replace("classes: ['0', '1', '2', '3', '4', '5']", "classes: ['1', '2', '3', '4', '5']"))
     line = headline(folder / "reports/metrics.json", params).splitlines()[1]
-    assert line == "params.yaml now names digits: 1, 2, 3, 4, 5: run `penumbra repro` for its numbers"
+    assert line == "params.yaml now names mnist: 1, 2, 3, 4, 5: run `penumbra repro` for its numbers"
 
 
 def test_without_metrics_the_remedy_is_named(folder):

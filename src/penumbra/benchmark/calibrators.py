@@ -12,7 +12,7 @@ def calibrators_table(method: str, calibration: dict, selection: pd.DataFrame, m
 
     Args:
         method: synthesis method.
-        calibration: content of data/calibration/METHOD.json; its measures are cross-fitted on ID validation and calibration OOD.
+        calibration: content of data/calibration/DETECTOR.json; its measures are cross-fitted on ID validation and calibration OOD.
         selection: rows of data/selections/METHOD.parquet.
         mid: bounds of the mid band.
 

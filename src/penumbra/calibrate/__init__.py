@@ -1,1 +1,1 @@
-"""calibrate@METHOD: score of the initial detector -> probability of OOD."""
+"""calibrate@DETECTOR: score of a detector that judges -> probability of OOD."""

@@ -1,4 +1,4 @@
-"""calibrate: the initial detector's scores of ID validation and calibration OOD -> maps from score to P(OOD)."""
+"""calibrate: a detector's scores of ID validation and calibration OOD -> maps from score to P(OOD)."""
 
 import numpy as np
 from scipy.special import expit

@@ -1,4 +1,4 @@
-"""filter: candidates judged by the calibrated initial detector -> confidence and band of each."""
+"""filter: candidates judged by a calibrated detector -> confidence and band of each."""
 
 import sys
 
@@ -55,7 +55,7 @@ def select(sample_ids: list[str], scores: np.ndarray, calibration: dict, mid: li
     Args:
         sample_ids: of the candidates [N].
         scores: raw log-odds of being OOD by each judge [N, judges].
-        calibration: content of data/calibration/METHOD.json.
+        calibration: content of data/calibration/DETECTOR.json.
         mid: bounds of the mid band.
 
     Returns:

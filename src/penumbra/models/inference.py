@@ -81,7 +81,7 @@ class Inference:
 
 
 class Judge:
-    """The initial detector as it judges candidates: that of one training seed, or the mean over all.
+    """A detector as it judges candidates: that of its first training seed, or the mean over all, which callers take.
 
     Detectors that differ in their seed alone call hardly the same candidates mid; their mean moves less (Bad-OOD says nothing of it).
 

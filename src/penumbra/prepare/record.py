@@ -89,7 +89,7 @@ def read_source(spec: Params, key: str, seed: int) -> Iterator[Record]:
 
     Args:
         spec: a section of params.yaml: source, path, root, classes and, but for ID, limit.
-        key: the section's name below prepare ("near.digits-6-9"), for messages and seeds.
+        key: the section's name below prepare ("near.mnist-6-9"), for messages and seeds.
 
     Raises:
         PenumbraError: missing path, unknown class.

@@ -135,6 +135,7 @@ def train(stage: Stage, device: torch.device) -> tuple[Clip, History]:
     """Train on the ID train images and both worlds; validation looks at ID alone, and does not reach the weights."""
     p, seed, history = stage.params.pretrain.clip, stage.params.common.seed, History()
     files = [stage.read(f"images/{name}") for name in ("train", "world", "clip_world")]
+    files = [file for file in files if read_captions(file)]  # an experiment may have no world
     captions = [caption for file in files for caption in read_captions(file)]
     torch.manual_seed(seed)
     wordings = [template.format(caption) for caption in captions for template in p.templates]

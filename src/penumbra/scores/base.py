@@ -20,7 +20,7 @@ class Bank:
         labels: their classes [N].
         val: ID validation images.
         calibration: calibration OOD images.
-        weight, bias: of the last layer, see `Pass`.
+        weight, bias: of the last layer, see `Pass`; like the labels, for scores that want them.
         mcm_temperature: T of MCM; of CLIP detectors.
     """
 

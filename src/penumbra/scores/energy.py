@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Energy(Score):
-    """E = -log sum_n exp f_n (Bad-OOD eq. 3); Liu et al. score by -E, higher = more ID."""
+    """E = -log sum_n exp f_n, higher = more OOD (Bad-OOD eq. 3); Liu et al. score by -E, higher = more ID."""
 
     name = "energy"
 

@@ -34,7 +34,7 @@ def read(spec: Params, key: str, seed: int) -> Iterator[Record]:
     """Letters and signs, one class per character, white on black; the font is drawn for each image.
 
     Raises:
-        PenumbraError: a class is a digit (near-OOD images must not be seen by any model), or not one ASCII character.
+        PenumbraError: a class is a digit (glyphs teach generators, which see no near-OOD class), or not one ASCII character.
     """
     if not spec.classes:
         raise PenumbraError(f"prepare.{key}.classes: list the characters to render, such as ['A', '?'].")
