@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from penumbra.seeds import derive
+from penumbra.values import BANDS
 
 if TYPE_CHECKING:
     from penumbra.train.params import Detector
 
-BANDS = ("low", "mid", "high")
 DISTANCES = ("distance_l2", "distance_cosine", "distance_mse", "distance_unit_l2")
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from penumbra.values import BANDS
+
 CALIBRATORS = ("beta", "temperature", "platt", "isotonic")
 BINS = 20  # of the histogram of confidence: bounds in steps of 0.05 lie on its edges
 
@@ -25,10 +27,10 @@ def calibrators_table(method: str, calibration: dict, selection: pd.DataFrame, m
         if f"confidence_{name}" in selection:
             confidence = selection[f"confidence_{name}"].to_numpy()
             counts = np.bincount(np.searchsorted(mid, confidence, side="right"), minlength=3)
-            row |= dict(zip(("low", "mid", "high"), counts.tolist(), strict=True))
+            row |= dict(zip(BANDS, counts.tolist(), strict=True))
         rows.append(row | {"chosen": name == calibration["calibrator"]})
     table = pd.DataFrame(rows)
-    return table.astype({band: "Int64" for band in ("low", "mid", "high")})
+    return table.astype({band: "Int64" for band in BANDS})
 
 
 def reliability_curves(method: str, calibration: dict) -> pd.DataFrame:

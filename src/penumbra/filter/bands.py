@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-BANDS = ("low", "mid", "high")
+from penumbra.values import BANDS
+
 BINS = 20
 WIDTH = 40  # characters of the longest bar
 

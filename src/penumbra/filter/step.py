@@ -9,10 +9,11 @@ from penumbra.artifacts.images import read_table
 from penumbra.artifacts.tables import read_json, write_parquet
 from penumbra.calibrators import Calibrator
 from penumbra.errors import PenumbraError
-from penumbra.filter.bands import BANDS, bands, histogram, suggestion
+from penumbra.filter.bands import bands, histogram, suggestion
 from penumbra.models.inference import Judge
 from penumbra.runtime import setup
 from penumbra.stage import Stage
+from penumbra.values import BANDS
 
 TOO_MANY = 0.3  # share of candidates that pass as ID, above which a word is due
 

@@ -1,6 +1,7 @@
 """prepare: sources named in params.yaml -> the image files of the experiment."""
 
 from collections import Counter
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -131,11 +132,15 @@ def _write_ood(files: Files, intake: Intake, spec: Params, key: str) -> None:
     group, name = key.split(".", 1)
     # where a source comes split, test sets are its test part and nothing else sees that part
     members = intake.members(spec, key, skip="train" if group in ("near", "far") else "test")
-    wanted = set(shuffled(members, intake.seed, f"prepare/{key}")[: spec.limit])
-    pictures = intake.pictures(spec, key, f"{group} {name}", wanted)
-    for record, png in ordered_map(lambda picture: (picture.record, encode(picture.pixels)), pictures):
+    for record, png in _drawn(intake, spec, key, f"{group} {name}", members):
         caption = record.caption if group in ("world", "clip_world") else ""
         files.add(FILE_OF_GROUP[group], png, record, set=name, group=group, caption=caption)
+
+
+def _drawn(intake: Intake, spec: Params, key: str, where: str, members: Collection[str]) -> Iterator[tuple[Record, bytes]]:
+    """As many of a source's members as its limit allows, in its order, as PNG."""
+    wanted = set(shuffled(members, intake.seed, f"prepare/{key}")[: spec.limit])
+    return ordered_map(lambda picture: (picture.record, encode(picture.pixels)), intake.pictures(spec, key, where, wanted))
 
 
 def _write_shifted(files: Files, intake: Intake, spec: Params, name: str, classes: list[str], strength: int) -> None:
@@ -148,12 +153,9 @@ def _write_shifted(files: Files, intake: Intake, spec: Params, name: str, classe
     members = intake.members(spec, key, skip="train", classless=False)
     if others := sorted({member.class_name for member in members.values()} - set(classes)):
         raise PenumbraError(f"prepare.{key}: {', '.join(others)} is no ID class. Name the classes that it shares with ID in classes.")
-    wanted = set(shuffled(members, intake.seed, f"prepare/{key}")[: spec.limit])
-    pictures = intake.pictures(spec, key, f"shift {name}", wanted)
-    for record, png in ordered_map(lambda picture: (picture.record, encode(picture.pixels)), pictures):
+    for record, png in _drawn(intake, spec, key, f"shift {name}", members):
         files.add("shifted", png, record, label=classes.index(record.class_name), set=name, group="shift", strength=strength)
-    if not any(file == "shifted" and found == name for file, found, _ in files.counts):
-        raise PenumbraError(f"prepare.{key}: no usable image in the source {spec.source}. Correct its path, classes or limit.")
+    _check_filled(files.counts, "shifted", name, key, spec)
 
 
 def _check_complete(counts: Counter, sections: dict[str, Params], classes: list[str]) -> None:
@@ -161,8 +163,12 @@ def _check_complete(counts: Counter, sections: dict[str, Params], classes: list[
     for split in ("train", "val", "test"):
         if empty := [name for name in classes if not counts[split, f"id-{split}", name]]:
             raise PenumbraError(f"prepare.id: no usable {split} image of class {', '.join(empty)}. Add images or change the shares.")
-    filled = {(file, name) for file, name, _ in counts}
     for key, spec in sections.items():
         group, _, name = key.partition(".")
-        if group != "id" and (FILE_OF_GROUP[group], name) not in filled:
-            raise PenumbraError(f"prepare.{key}: no usable image in the source {spec.source}. Correct its path, classes or limit.")
+        if group != "id":
+            _check_filled(counts, FILE_OF_GROUP[group], name, key, spec)
+
+
+def _check_filled(counts: Counter, file: str, name: str, key: str, spec: Params) -> None:
+    if not any((found, of_set) == (file, name) for found, of_set, _ in counts):
+        raise PenumbraError(f"prepare.{key}: no usable image in the source {spec.source}. Correct its path, classes or limit.")

@@ -134,9 +134,9 @@ def _images(clip: Clip, path: Path) -> Tensor:
 def train(stage: Stage, device: torch.device) -> tuple[Clip, History]:
     """Train on the ID train images and both worlds; validation looks at ID alone, and does not reach the weights."""
     p, seed, history = stage.params.pretrain.clip, stage.params.common.seed, History()
-    files = [stage.read(f"images/{name}") for name in ("train", "world", "clip_world")]
-    files = [file for file in files if read_captions(file)]  # an experiment may have no world
-    captions = [caption for file in files for caption in read_captions(file)]
+    by_file = {file: read_captions(file) for file in (stage.read(f"images/{name}") for name in ("train", "world", "clip_world"))}
+    files = [file for file, captions in by_file.items() if captions]  # an experiment may have no world
+    captions = [caption for file in files for caption in by_file[file]]
     torch.manual_seed(seed)
     wordings = [template.format(caption) for caption in captions for template in p.templates]
     clip = build(p, build_tokenizer([*wordings, PROMPT.format(captions[0])], p.text_length)).to(device)

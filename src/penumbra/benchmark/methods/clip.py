@@ -18,10 +18,11 @@ from safetensors import safe_open
 
 from penumbra.artifacts.features import read_sample_ids
 from penumbra.benchmark import papers
-from penumbra.benchmark.bands import BANDS, draw
+from penumbra.benchmark.bands import draw
 from penumbra.benchmark.found import Found, Frames
 from penumbra.errors import PenumbraError
 from penumbra.stage import Stage
+from penumbra.values import BANDS
 
 BLOCK = 4096  # images at a time
 TYPES = ("own", "other", "nothing")
