@@ -104,14 +104,17 @@ def test_a_damaged_receipt_is_none(job):
 
 
 @pytest.mark.parametrize("engine", ["dvc", "penumbra"])
-def test_a_parameter_that_is_edited_during_a_run_is_not_recorded_as_computed(miniature, engine):
+def test_a_parameter_that_is_edited_during_a_run_is_not_recorded_as_computed(miniature, engine, tmp_path):
     miniature.change_param("synthesize.badood.badood-gaussian.s", 7)
-    process = miniature.start(engine, "repro", STAGE, MINIATURE_UNIT_SECONDS="0.5")
-    deadline = time.monotonic() + 60
-    while not miniature.counters("units") and time.monotonic() < deadline:
+    gate = tmp_path / "gate"
+    process = miniature.start(engine, "repro", STAGE, MINIATURE_GATE=str(gate))
+    deadline = time.monotonic() + 120
+    while not miniature.counters("waiting"):
+        assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     miniature.change_param("synthesize.badood.badood-gaussian.s", 9)
-    assert process.wait(60)
+    gate.touch()
+    assert process.wait(120)
     status = json.loads(miniature.dvc("status", "--json", STAGE).stdout)
     assert "params.yaml" in json.dumps(status[STAGE])
     miniature.reset()
