@@ -1,5 +1,6 @@
 # make        set up, run the experiment, print the headline table
 # make test   set up, run the tests
+# make study  set up, run the experiment for five generator seeds with five training seeds each (hours), and merge what they say
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONPATH
@@ -8,7 +9,7 @@ READY := .venv/ready
 INSTALL := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes
 
 .DELETE_ON_ERROR:
-.PHONY: run setup test lint lock clean
+.PHONY: run setup test study lint lock clean
 
 run: $(READY)
 	@penumbra repro
@@ -28,6 +29,9 @@ $(READY): requirements.lock requirements-torch.lock requirements-torch-cpu.lock 
 
 test: $(READY)
 	@pytest -n 2 --dist worksteal
+
+study: $(READY)
+	@penumbra study
 
 lint: $(READY)
 	ruff check . && ruff format --check . && snakefmt --check Snakefile rules && lint-imports

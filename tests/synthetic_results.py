@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 
 from penumbra.artifacts.images import ImageWriter, encode
 from penumbra.artifacts.tables import write_csv, write_json, write_parquet
+from penumbra.benchmark import study
 from penumbra.benchmark.step import main as run_benchmark
 from penumbra.experiment.differences import expand
 from penumbra.experiment.load import load
@@ -67,10 +68,10 @@ PARAMS = {  # what is not as in params.yaml
     "benchmark.ablations": ABLATIONS,
 }
 TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims", "unified", "strengths", "edits", "probe")
-TABLES += ("types", "diversity", "ablations", "agreement")
+TABLES += ("types", "diversity", "ablations", "agreement", "pairs", "seeds")
 FIGURES = ("bands", "roc", "energy", "reliability", "confidence", "distances", "shift", "gallery", "dag")
 FIGURES += ("strengths", "strength-grid", "edits", "unified", "scores", "good-strengths", "good-cams", "sona-edits")
-FIGURES += ("synood-pairs", "energies", "types", "ablation-weight", "ablation-stop", "ablation-amount")
+FIGURES += ("synood-pairs", "energies", "types", "ablation-weight", "ablation-stop", "ablation-amount", "study")
 PLOTS = ("roc", "energy", "reliability", "confidence", "shift", "unified", "strengths")
 
 
@@ -351,9 +352,10 @@ def benchmark_stage(data: Path, reports: Path, changes: Mapping[str, Any] = Mapp
 def report_stage(
     data: Path, results: Path, reports: Path, changes: Mapping[str, Any] = MappingProxyType({}), name: str | None = None
 ) -> Stage:
-    """The report stage over what `benchmark_stage` wrote to `results`."""
+    """The report stage over what `benchmark_stage` wrote to `results`, beside a study."""
     stage = _stage("report", data, reports, changes, name)
-    return dataclasses.replace(stage, reads=stage.reads | {name: results / name for name in ("tables", "plots")})
+    reads = {name: results / name for name in ("tables", "plots")} | {"benchmarks/study": studied(data)}
+    return dataclasses.replace(stage, reads=stage.reads | reads)
 
 
 @functools.cache
@@ -362,3 +364,16 @@ def benchmarked(data: Path) -> Path:
     reports = data.parent / "benchmarked" / "reports"
     run_benchmark(benchmark_stage(data, reports))
     return reports
+
+
+@functools.cache
+def studied(data: Path) -> Path:
+    """A study of three generator seeds that differ by a constant; read-only by convention."""
+    folder, tables = data.parent / "study", benchmarked(data) / "tables"
+    seeds, pairs = (pd.read_csv(tables / f"{name}.csv", keep_default_na=False, na_values=[""]) for name in ("seeds", "pairs"))
+    for seed in range(3):
+        run = {"common_seed": seed, "data": "mnist: 0, 1, 2, 3, 4, 5", "state": "a", "kernels": "native", "processor": "one", "seconds": 9}
+        moved = seeds.assign(near_auroc=seeds.near_auroc - 0.01 * seed)
+        study.add(folder, run, moved, pairs.assign(difference=pairs.difference + 0.01 * (seed - 1)))
+    study.merge(folder)
+    return folder

@@ -71,6 +71,8 @@ def parser() -> argparse.ArgumentParser:
     configure = add("configure", "compose params.yaml without running anything", "penumbra configure 'filter.badood.mid=[0.35,0.55]'")
     configure.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="also +KEY=VALUE, ~KEY, GROUP=OPTION; none: list the groups")
     configure.add_argument("--output", type=Path, default=Path("params.yaml"), metavar="FILE", help="instead of params.yaml")
+    study = add("study", "run the experiment for several generator seeds, and merge the results (hours; resumable)", "penumbra study 5 6")
+    study.add_argument("seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4], metavar="SEED", help="of common.seed (default: 0 to 4)")
     for name, text in STEPS.items():
         step = add(name, text, f"penumbra {name}   (`dvc repro` does this when it is due)")
         step.add_argument("item", nargs="?", metavar="ITEM", help="item of the step in dvc.yaml")
@@ -148,6 +150,10 @@ def _dispatch(options: argparse.Namespace) -> None:
         from penumbra.workflow.configure import configure
 
         return print(configure(options.overrides, options.output))
+    if options.command == "study":
+        from penumbra.workflow.study import study
+
+        return study(options.seeds)
     if options.command == "doctor":
         from penumbra.workflow.doctor import doctor
 

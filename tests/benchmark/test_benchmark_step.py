@@ -145,14 +145,14 @@ def test_the_random_draw_belongs_to_the_sample():
 def test_a_claim_needs_more_than_the_spread():
     assert [verdict(difference, 0.1) for difference in (0.11, 0.1, -0.05, -0.2)] == [
         "held",
-        "within spread",
-        "within spread",
-        "did not hold",
+        "undecided",
+        "undecided",
+        "contradicted",
     ]
     lower_is_better = compare((0.2, 0.03), (0.5, 0.04), sign=-1)
     assert lower_is_better["difference"] == pytest.approx(0.3)
     assert lower_is_better["pooled_std"] == pytest.approx(np.sqrt((0.03**2 + 0.04**2) / 2))
-    assert compare((0.2, np.nan), (0.5, np.nan))["verdict"] == "did not hold"
+    assert compare((0.2, np.nan), (0.5, np.nan))["verdict"] == "contradicted"
 
 
 ALONE = {"calibrate": {"none": GIVEN["calibrate"]["none"]}, "benchmark.ablations": {}}

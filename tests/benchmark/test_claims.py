@@ -37,7 +37,7 @@ def rows(of, **value_of_score):
     )
 
 
-@pytest.mark.parametrize(("fpr95", "auroc"), [("held", "did not hold"), ("did not hold", "held")])
+@pytest.mark.parametrize(("fpr95", "auroc"), [("held", "contradicted"), ("contradicted", "held")])
 def test_a_claim_holds_where_fpr_is_lower_or_auroc_is_higher(fpr95, auroc):
     low, high = (0.3, 0.4), (0.8, 0.9)
     of_fpr = (low[0], high[0]) if fpr95 == "held" else (high[0], low[0])
@@ -58,7 +58,7 @@ def test_negative_labels_are_compared_with_none():
     (claim,) = claims_by("scores")
     table = rows(("detector", "clip"), mcm=0.7, neglabel=0.8)
     found = {row["measure"]: row for row in claims.scores(claim, measured({"scores": table}))}
-    assert found["AUROC far"]["verdict"] == "held" and found["FPR95 far"]["verdict"] == "did not hold"
+    assert found["AUROC far"]["verdict"] == "held" and found["FPR95 far"]["verdict"] == "contradicted"
     assert found["AUROC far"]["paper_worse"] == 0.9077 and np.isnan(found["AUROC near"]["paper_worse"])
     assert claims.scores(claim, measured({"scores": rows(("detector", "clip"), energy=0.7)})) == []
 
@@ -68,9 +68,9 @@ def test_the_unified_claim_compares_the_headline_point_of_each_mode():
     table = pd.concat(rows(("detector", "good-all"), **{mode: value}) for mode, value in POINTS)
     per_set, id_only = (claims.unified(claim, measured({"unified": table})) for claim in claims_by("unified"))
     found = {row["measure"]: (row["verdict"], row["paper_better"]) for row in per_set}
-    assert found["AUROC near"] == ("held", 0.9628) and found["FPR95 near"] == ("did not hold", 0.1770)
+    assert found["AUROC near"] == ("held", 0.9628) and found["FPR95 near"] == ("contradicted", 0.1770)
     (auroc,) = (row for row in id_only if row["measure"] == "AUROC near")
-    assert auroc["verdict"] == "did not hold" and np.isnan(auroc["paper_better"])
+    assert auroc["verdict"] == "contradicted" and np.isnan(auroc["paper_better"])
     assert [claim.source for claim in claims_by("unified")] == ["GOOD, Table 3", claims.NOT_CLAIMED]
 
 
@@ -84,7 +84,7 @@ def test_the_share_of_images_whose_loss_falls():
     assert row["claim"].startswith("synood: the OOD loss is lower")
     assert row["better"] == 0.75 and row["worse"] == 0.25 and row["verdict"] == "held"
     assert row["better_std"] == pytest.approx(np.sqrt(0.75 * 0.25 / 4))
-    assert synood.loss(claim, measured(outliers=-losses))[0]["verdict"] == "did not hold"
+    assert synood.loss(claim, measured(outliers=-losses))[0]["verdict"] == "contradicted"
     assert synood.loss(claim, measured(outliers=losses[:, :1])) == []
 
 

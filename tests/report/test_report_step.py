@@ -13,12 +13,12 @@ import pytest
 from penumbra.artifacts.tables import write_csv, write_json
 from penumbra.benchmark.step import main as run_benchmark
 from penumbra.report.gallery import choose
-from penumbra.report.page import SUBJECTS
 from penumbra.report.step import main
+from penumbra.report.study import SUBJECTS
 from synthetic_results import ABLATIONS, CLIP, DETECTORS, FIGURES, GIVEN, benchmark_stage, benchmarked, report_stage
 
 STEPS = ["prepare", "pretrain", "extract", "synthesize", "train", "calibrate", "filter", "score", "benchmark", "report"]
-SECTIONS = [*STEPS[:-1], "clip", "ablations", STEPS[-1]]
+SECTIONS = ["study", *STEPS[:-1], "clip", "ablations", STEPS[-1]]
 OTHER = {"score.knn_k": 7, "score.knn_more": [], "filter.badood.mid": [0.25, 0.6], "prepare.shift.kinds": {"rotation": 60, "blur": 0.08}}
 NOTHING = {f"synthesize.{kind}": {} for kind in GIVEN["synthesize"]} | {f"pretrain.{kind}": {} for kind in GIVEN["pretrain"]}
 NOTHING |= {"extract.contexts": {}, "extract.negatives": {}, "calibrate": {}, "filter": {}, "benchmark.ablations": {}}

@@ -10,9 +10,9 @@ The claims are data, claims.csv, and so are the numbers that the papers print (`
 - of: the detector or method that it is about; better, worse: the two things.
 - paper_better, paper_worse: the rows of the source's table that print them, where it does.
 
-The rule was fixed before the first run. Let d be how much better the one claimed better is, and s the pooled spread
-sqrt((std_better^2 + std_worse^2) / 2). The claim held if d > s, did not hold if d < -s, and is within spread in between.
-Where a number has no spread, s is 0 and the sign decides.
+The rule for one run was fixed before the first run. Let d be how much better the one claimed better is, and s the pooled spread
+sqrt((std_better^2 + std_worse^2) / 2). The claim held if d > s, is contradicted if d < -s, and is undecided in between.
+Where a number has no spread, s is 0 and the sign decides. What holds for other generators, too, a study says (`intervals`).
 """
 
 from collections.abc import Callable, Mapping
@@ -23,6 +23,7 @@ import pandas as pd
 
 from penumbra.benchmark import papers
 from penumbra.benchmark.found import Found, Frames
+from penumbra.benchmark.intervals import CONTRADICTED, HELD, UNDECIDED
 
 NOT_CLAIMED = "(no paper)"  # the source of what is asked here alone
 TABLE = ("claim", "about", "source", "measure", "spread", "paper_better", "paper_worse", "better", "better_std", "worse", "worse_std")
@@ -75,10 +76,10 @@ def read() -> list[Claim]:
 
 
 def verdict(difference: float, pooled: float) -> str:
-    """held, did not hold, or within spread, by the rule of this module."""
+    """held, contradicted or undecided, by the rule of this module."""
     if abs(difference) <= pooled:
-        return "within spread"
-    return "held" if difference > 0 else "did not hold"
+        return UNDECIDED
+    return HELD if difference > 0 else CONTRADICTED
 
 
 def compare(better: Pair, worse: Pair, sign: int = 1) -> dict:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.tables import write_csv, write_json
-from penumbra.benchmark import ablations, bands, calibrators, claims, curves, evaluation, methods, probe, shift, unified
+from penumbra.benchmark import ablations, bands, calibrators, claims, curves, evaluation, methods, pairs, probe, shift, unified
 from penumbra.benchmark.found import Found, Frames, find, headline, is_clip, joined, method_of
 from penumbra.benchmark.metrics import METRICS
 from penumbra.benchmark.rooms import rooms
@@ -25,8 +25,8 @@ def main(stage: Stage) -> None:
     all_scores = evaluation.spread(metrics, ["detector", "score", "set", "group"], list(METRICS))
     chosen = {name: headline(stage, name) for name in found.scores}
     first = all_scores[all_scores.score == all_scores.detector.map(chosen)]
-    accuracy = pd.concat(evaluation.id_accuracy(name, frame) for name, frame in found.scores.items())
-    accuracy = evaluation.spread(accuracy, ["detector"], ["id_acc"])
+    by_seed = pd.concat(evaluation.id_accuracy(name, frame) for name, frame in found.scores.items())
+    accuracy = evaluation.spread(by_seed, ["detector"], ["id_acc"])
     sizes = {name: len(frame) for name, frame in found.outliers.items()}
     detectors = bands.detectors_table(dict(stage.params.train.detectors.items()), sizes, found.selections, first, accuracy)
     tables = {"detectors": detectors, "scores": all_scores, "distances": _distances(stage, found), "probe": probe.table(found)}
@@ -42,6 +42,7 @@ def main(stage: Stage) -> None:
             tables |= results[0]
             plots |= results[1]
     tables["claims"] = claims.claims_table(claims.Measured(first, tables, found), comparisons)
+    tables |= {"pairs": pairs.pairs_table(tables["claims"], metrics, chosen), "seeds": pairs.seeds_table(metrics, by_seed, chosen)}
     if len(stage.params.benchmark.ablations):
         tables["ablations"] = ablations.table(stage, found)
     _write(stage, evaluation.metrics_json(first, accuracy, data_set(stage.params.prepare.id)), tables, plots)

@@ -36,6 +36,7 @@ class Results:
         candidates: columns of data/outliers/VARIANT.parquet (no pixels) by variant of a method.
         own: what the modules of `methods` have read, by their names.
         galleries: pairs of images by variant that has a selection.
+        study: tables of benchmarks/study by name; none where no study is of this data.
         figures: SVG bytes by name.
         cost: benchmarks/cost.csv.
         machine: what benchmarks/machine.json says of the machine behind `cost`.
@@ -51,6 +52,7 @@ class Results:
     candidates: Frames
     own: dict[str, Any]
     galleries: dict[str, list[Pair]]
+    study: Frames
     figures: dict[str, bytes]
     cost: pd.DataFrame
     machine: dict

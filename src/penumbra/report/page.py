@@ -6,15 +6,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from penumbra.dataset import data_set
-from penumbra.report import style
+from penumbra.report import study, style
 from penumbra.report.columns import HEADLINE
 from penumbra.report.content import Results
 from penumbra.report.format import measures
 from penumbra.report.gallery import uri
 from penumbra.report.sections import sections
-
-VERDICTS = ("held", "within spread", "did not hold")
-SUBJECTS = {"training": "what detectors learn from which outliers", "other": "scores, calibrators and candidates themselves"}
 
 
 def environment() -> Environment:
@@ -29,11 +26,6 @@ def environment() -> Environment:
 
 def render(results: Results) -> str:
     """The page: everything inside, nothing fetched."""
-    claims = results.tables["claims"]
-    tallies = {}
-    for subject, rows in claims.groupby("about", sort=False):
-        counts = rows.verdict.value_counts()
-        tallies[SUBJECTS[subject]] = {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS}
     return (
         environment()
         .get_template("template.html")
@@ -41,7 +33,9 @@ def render(results: Results) -> str:
             sections=sections(results),
             headline=measures(results.tables["detectors"], ["detector", "score"], HEADLINE),
             figures=results.figures,
-            tallies=tallies,
+            tallies=study.tallies(results.study["claims"] if results.study else results.tables["claims"]),
+            studied=study.detectors(results.study, HEADLINE) if results.study else None,
+            sizes=study.sizes(results.study) if results.study else "",
             seeds=len(results.params.train.seeds),
             data=data_set(results.params.prepare.id),
         )

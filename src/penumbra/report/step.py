@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_provenance, read_table
 from penumbra.artifacts.tables import read_json
-from penumbra.report import ablations, figures, gallery, mosaic, own, unified
+from penumbra.report import ablations, figures, gallery, mosaic, own, study, unified
 from penumbra.report.content import Frames, ImageSet, Results, read_csv
 from penumbra.report.page import render
 from penumbra.report.sections.pretrain import PIPELINES
@@ -27,6 +27,8 @@ def main(stage: Stage) -> None:
     selections = {method: path for method, path in stage.within("selections", params.filter).items() if method in candidates}
     galleries = {method: _gallery(stage, outliers[method], path) for method, path in selections.items()}
     drawn = _figures(stage, tables, plots, galleries) | own.figures(stage, tables, plots, candidates)
+    studied = study.read(stage, tables["claims"])
+    drawn |= {"study": study.figure(studied["claims"])} if studied else {}
     images = stage.within("images", IMAGES)
     models = {model: stage.read("models") / model for model in params.pretrain}
     results = Results(
@@ -39,6 +41,7 @@ def main(stage: Stage) -> None:
         candidates=candidates,
         own=own.read(stage),
         galleries=galleries,
+        study=studied,
         figures=drawn,
         cost=read_csv(stage.read("benchmarks/cost")),
         machine=read_json(stage.read("benchmarks/machine")),

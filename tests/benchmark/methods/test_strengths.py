@@ -68,7 +68,7 @@ def test_a_stronger_guidance_that_stays_behind_is_said_so(candidates):
     assert verdicts["good: the greatest rho"]["better_std"] == pytest.approx(strong.std() / np.sqrt(len(strong)))
     assert verdicts["good: the greatest mu"]["verdict"] != "held" or abs(verdicts["good: the greatest mu"]["difference"]) < 0.3
     turned = good.strengths_table("good", candidates.assign(energy=-candidates.energy), None)
-    assert {row["claim"].split(" of ")[0]: row["verdict"] for row in compared(turned)}["good: the greatest rho"] == "did not hold"
+    assert {row["claim"].split(" of ")[0]: row["verdict"] for row in compared(turned)}["good: the greatest rho"] == "contradicted"
 
 
 @pytest.mark.parametrize("guidance", ["image", "feature"])

@@ -1,6 +1,6 @@
 """The sections of the page, a module for each step of the DAG; captions quote the parameters that were used."""
 
-from penumbra.report import ablations
+from penumbra.report import ablations, study
 from penumbra.report.content import Results, Section
 from penumbra.report.own import blocks
 from penumbra.report.sections import benchmark, calibrate, extract, filter, prepare, pretrain, report, score, synthesize, train
@@ -9,7 +9,7 @@ STEPS = (prepare, pretrain, extract, synthesize, train, calibrate, filter, score
 
 
 def sections(results: Results) -> list[Section]:
-    """The sections in the order of the steps, that of SynOOD and CLIP after the results; none of a step with nothing to show."""
-    found = [step.section(results) for step in STEPS]
+    """The study's, then those of the steps in their order, SynOOD and CLIP after the results; none of what has nothing to show."""
+    found = [*study.sections(results), *(step.section(results) for step in STEPS)]
     found += [Section("clip", "SynOOD and CLIP", blocks(results, "clip")), *ablations.section(results), report.section(results)]
     return [section for section in found if section.blocks]

@@ -98,8 +98,8 @@ def _claims(table: pd.DataFrame) -> list[Block]:
         )
     caption = (
         "Claims of the papers that this experiment can test, and questions of our own (no paper). The rule was fixed before the first "
-        "run: a claim held if the one claimed better is better by more than the pooled spread s = √((s₁² + s₂²) / 2), did not hold if "
-        "it is worse by more than s, and is within spread in between. FPR95, AUROC and confidence, the mean P(OOD), are in percent, "
+        "run: a claim held if the one claimed better is better by more than the pooled spread s = √((s₁² + s₂²) / 2), is contradicted if "
+        "it is worse by more than s, and is undecided in between. FPR95, AUROC and confidence, the mean P(OOD), are in percent, "
         "± the sample standard deviation over training seeds; distances, energies and shares are ± the standard error. "
         "Where a measure has no spread, the sign decides. First the claims about training: what detectors learn from which outliers."
     )

@@ -1,0 +1,113 @@
+"""`penumbra study`: the experiment for several values of `common.seed`, each in a clone of its own, and their rows in one place.
+
+A clone shares DVC's cache with this repository, so what a killed study has finished is not computed again. A run that comes to its end
+is kept as the DVC experiment study-SEED.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from penumbra.errors import PenumbraError
+from penumbra.workflow.contract import CODE, PARAMETERS
+
+FOLDER = Path("benchmarks/study")
+CLONES = Path(".penumbra/study")
+OVERLAY = "+ablations=study"
+
+
+def study(seeds: Sequence[int]) -> None:
+    """Run what is missing of the seeds, add each finished run to FOLDER, and merge all that is there.
+
+    Raises:
+        PenumbraError: files that git knows are changed, or a run failed; what is finished is kept.
+    """
+    from penumbra.benchmark import study as tables  # pandas
+
+    if changed := _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{FOLDER}"):
+        raise PenumbraError(f"a study is of what git knows. Commit or undo first:\n{changed}")
+    began, done = time.monotonic(), 0
+    for place, seed in enumerate(seeds):
+        clone = _clone(seed)
+        state = _state(clone)
+        runs = tables.read_rows(FOLDER, tables.RUNS)
+        if len(runs[(runs.common_seed == seed) & (runs.state == state)]):
+            print(f"study: seed {seed} is done", flush=True)
+        else:
+            left = f", about {(time.monotonic() - began) / done * (len(seeds) - place) / 60:.0f} minutes left" if done else ""
+            print(f"study: seed {seed}, {place + 1} of {len(seeds)}{left}", flush=True)
+            _run(clone, seed, state)
+            done += 1
+        shutil.rmtree(clone)
+    tables.merge(FOLDER)
+    print(f"{FOLDER}/claims.csv and detectors.csv are of {len(tables.read_rows(FOLDER, tables.RUNS))} generator seeds")
+
+
+def _run(clone: Path, seed: int, state: str) -> None:
+    """Run the experiment in a clone, keep it as an experiment, and add its rows."""
+    from penumbra.benchmark import study as tables
+    from penumbra.dataset import data_set
+    from penumbra.experiment.load import load
+
+    began = time.monotonic()
+    _call(clone, "penumbra", "repro", "benchmark")
+    seconds = round(time.monotonic() - began)
+    _call(clone, "dvc", "exp", "save", "--force", "--name", f"study-{seed}")
+    _git("fetch", "--quiet", "--force", str(clone), "refs/exps/*:refs/exps/*")
+    params = load(clone / PARAMETERS)
+    run = {"common_seed": seed, "data": data_set(params["prepare"]["id"]), "state": state, "kernels": params["common"]["kernels"]}
+    found = [tables.read_rows(clone / "reports/tables", name) for name in (tables.SEEDS, tables.PAIRS)]
+    tables.add(FOLDER, run | {"processor": _processor(), "seconds": seconds}, *found)
+    tables.merge(FOLDER)
+
+
+def _clone(seed: int) -> Path:
+    """A clone of what is committed, with this repository's cache and the parameters of the study."""
+    clone = CLONES / f"seed-{seed}"
+    if not (clone / ".git").exists():
+        shutil.rmtree(clone, ignore_errors=True)
+        _git("clone", "--quiet", ".", str(clone))
+    _call(clone, "git", "fetch", "--quiet", "origin", "HEAD")
+    _call(clone, "git", "reset", "--quiet", "--hard", "FETCH_HEAD")
+    cache = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+    (clone / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n")
+    _call(clone, "penumbra", "configure", OVERLAY, f"common.seed={seed}", quiet=True)
+    return clone
+
+
+def _state(clone: Path) -> str:
+    """Digest of what decides the rows of a run: the meaning of the code, and all parameters but the seed."""
+    from penumbra.experiment.load import load
+
+    params, code = load(clone / PARAMETERS), json.loads((clone / CODE).read_text())
+    del params["common"]["seed"], params["report"], code["report"]
+    return hashlib.blake2b(json.dumps([params, code], sort_keys=True, default=str).encode(), digest_size=6).hexdigest()
+
+
+def _call(folder: Path, *command: str, quiet: bool = False) -> None:
+    """Run a command in a folder.
+
+    Raises:
+        PenumbraError: it failed.
+    """
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    if subprocess.run(command, cwd=folder, env=env, stdout=subprocess.DEVNULL if quiet else None).returncode:
+        raise PenumbraError(f"{folder}: `{' '.join(command)}` failed. What is finished is kept: run the study again.")
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.rstrip()
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
