@@ -12,8 +12,9 @@ def energy(logits: Tensor) -> Tensor:
 def msp(logits: Tensor) -> Tensor:
     """Maximum softmax probability (Hendrycks and Gimpel 2017) as -log p_max >= 0 [B], of logits [B, N].
 
-    p_max itself rounds to 1 and ties confident images; the log of the other classes' share keeps their order.
+    p_max itself rounds to 1 and ties confident images; the share of the other classes keeps their order. It comes from the softmax,
+    since MKL's exponential of float64 differs in a last bit between CPUs (`kernels`), and torch's softmax takes its own.
     """
-    relative = torch.exp(logits - logits.max(dim=1, keepdim=True).values)
-    others = relative.scatter(1, logits.argmax(dim=1, keepdim=True), 0)
-    return torch.log1p(others.sum(dim=1))
+    shares = torch.softmax(logits, dim=1)
+    others = shares.scatter(1, logits.argmax(dim=1, keepdim=True), 0)
+    return -torch.log1p(-others.sum(dim=1))
