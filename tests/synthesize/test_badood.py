@@ -54,10 +54,10 @@ def stage(models, tmp_path, monkeypatch):
     return make_stage(models, tmp_path, "badood")
 
 
-def make_stage(models, folder, method, **changes):
+def make_stage(models, folder, method, grey=False, **changes):
     guidance = "gaussian" if method == "badood-gaussian" else "minority"
     section = BadOod(**METHOD).model_copy(update={"guidance": guidance} | changes)
-    params = {"common": {"seed": 0, "image_size": 8}, "synthesize": {method: section}}
+    params = {"common": {"seed": 0, "grey": grey, "image_size": 8}, "synthesize": {method: section}}
     reads = {"features/encoder": models / "encoder.safetensors"} | {f"models/{name}": models / name for name in ("encoder", "rdm", "mage")}
     return Stage("synthesize", method, Params(params), {}, reads, outliers_of(folder, method), folder / "scratch")
 
@@ -86,9 +86,12 @@ def test_the_selection_of_all_names_every_candidate_in_order(stage):
     assert selection_of(stage) == rows_of(stage)["sample_id"].tolist()
 
 
-def test_distances_are_those_of_the_stored_image(stage, models):
+@pytest.mark.parametrize("grey", [False, True])
+def test_distances_are_those_of_the_stored_image(models, tmp_path, grey):
+    stage = make_stage(models, tmp_path, "badood", grey)
     badood.main(stage)
     pixels = torch.from_numpy(read_pixels(stage.write("outliers"))).permute(0, 3, 1, 2).float() / 255
+    assert (pixels == pixels[:, :1]).all() == grey
     made = MoCoEncoder.from_pretrained(models / "encoder").represent(pixels)
     source = draw.read_features(models / "encoder.safetensors")[0]["representation"].repeat_interleave(2, 0)
     rows = rows_of(stage)

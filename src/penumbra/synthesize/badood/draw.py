@@ -31,6 +31,7 @@ from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
 from penumbra.synthesize.badood.plan import BLOCK, Candidate
 from penumbra.synthesize.distances import distances
+from penumbra.synthesize.tone import toned
 
 
 @dataclass(frozen=True)
@@ -120,12 +121,13 @@ def make_block(models: Models, z0: Tensor, ids: list[str], scales: list[float], 
         ids: of the B candidates, equal for all methods (`Streams`).
         scales: of the guidance.
     """
-    p, seed, size = stage.params.synthesize[stage.item], stage.params.common.seed, stage.params.common.image_size
-    guided = guide(models.rdm, models.rdm.alphas_cumprod, z0, scales, Streams(seed, ids), p)
+    p, common = stage.params.synthesize[stage.item], stage.params.common
+    guided = guide(models.rdm, models.rdm.alphas_cumprod, z0, scales, Streams(common.seed, ids), p)
     pixels, representations = [], []
     for rows in torch.arange(len(z0)).split(inference_batch(BLOCK)):
-        noise = Streams(seed, [ids[row] for row in rows]).of("decode")
-        pixels.append(draw_images(models.mage, guided.representation[rows.to(z0.device)], noise, size, p))
+        noise = Streams(common.seed, [ids[row] for row in rows]).of("decode")
+        drawn = draw_images(models.mage, guided.representation[rows.to(z0.device)], noise, common.image_size, p)
+        pixels.append(torch.from_numpy(toned(drawn.numpy(), common.grey)))
         representations.append(models.encoder.represent(pixels[-1].to(z0.device).permute(0, 3, 1, 2).float() / 255))
     columns = {
         "displacement": guided.displacement,
