@@ -154,6 +154,8 @@ IMPOSSIBLE = [
     ({"common.seed": 0.5}, "common.seed = 0.5: must be a whole number"),
     ({"synthesize.badood.badood.t": 1200}, "synthesize.badood.badood.t = 1200: must be in 1..999"),
     ({"synthesize.badood.badood.s": 1000}, "synthesize.badood.badood.s = 1000: must be in 0..999"),
+    ({"synthesize.badood.badood.t": 0}, "synthesize.badood.badood.t = 0: must be in 1..999 (0: guidance none)"),
+    ({"synthesize.badood.still": {"like": "badood", "t": 0}}, "synthesize.badood.still.t = 0: must be in 1..999"),
     ({"synthesize.badood.badood.stride": 301}, "synthesize.badood.badood.stride = 301: must be in 1..300"),
     ({"pretrain.rdm.rcg.timesteps": 250}, "synthesize.badood.badood.t = 300: must be in 1..249"),
     ({"pretrain.rdm.rcg.beta_start": 0.5}, "pretrain.rdm.rcg.beta_end"),
@@ -360,6 +362,7 @@ def test_an_impossible_combination_is_refused(tmp_path, changes, line):
     "changes",
     [
         {"synthesize.badood.badood.t": 999, "synthesize.badood.badood.s": 0, "synthesize.badood.badood.stride": 999},
+        {"synthesize.badood.still": {"like": "badood", "guidance": "none", "t": 0}},
         {"train.recipes.scratch.energy.flip": True},
         {"train.recipes.scratch.energy.beta": 2},
         {"prepare.near.mnist-6-9.limit": 5, "prepare.id.classes": ["0", "1"]},
@@ -446,9 +449,9 @@ def test_aliases_that_end_are_allowed(tmp_path):
 
 
 def test_a_fault_of_an_entry_that_others_are_like_is_said_once(tmp_path):
-    lines = refusal(tmp_path, changed({"train.recipes.clip.synood.groups": 0, "synthesize.badood.badood.t": 0}))
+    lines = refusal(tmp_path, changed({"train.recipes.clip.synood.groups": 0, "synthesize.badood.badood.t": -1}))
     assert lines == [
-        "params.yaml: synthesize.badood.badood.t = 0: must be at least 1",
+        "params.yaml: synthesize.badood.badood.t = -1: must be at least 0",
         "params.yaml: train.recipes.clip.synood.groups = 0: must be at least 1",
     ]
     content = changed({"train.recipes.scratch.energy.loss": "hinge"})
