@@ -217,9 +217,9 @@ IMPOSSIBLE = [
     *(
         (
             {"train.detectors.badood-mid.bands": bands},
-            f"train.detectors.badood-mid.bands = {json.dumps(bands)}: must be [all], [random], or",
+            f"train.detectors.badood-mid.bands = {json.dumps(bands)}: must be [all], [random], [upper], [third], or",
         )
-        for bands in (["middle"], ["mid", "low"], ["mid", "mid"], ["low", "mid", "high"], ["all", "mid"], ["random", "high"])
+        for bands in (["middle"], ["mid", "low"], ["mid", "mid"], ["low", "mid", "high"], ["random", "high"], ["mid", "upper"])
     ),
     ({"train.detectors.badood-mid.bands": []}, "train.detectors.badood-mid.bands = []: must be a list or section of 1 at least"),
     ({"train.detectors.badood-mid.bands": "all"}, 'train.detectors.badood-mid.bands = "all": must be a list'),
@@ -366,7 +366,7 @@ def test_an_impossible_combination_is_refused(tmp_path, changes, line):
         {"train.recipes.scratch.energy.flip": True},
         {"train.recipes.scratch.energy.beta": 2},
         {"prepare.near.mnist-6-9.limit": 5, "prepare.id.classes": ["0", "1"]},
-        *({"train.detectors.badood-mid.bands": bands} for bands in (["all"], ["low"], ["low", "high"])),
+        *({"train.detectors.badood-mid.bands": bands} for bands in (["all"], ["low"], ["low", "high"], ["upper"], ["third"])),
         {"train.detectors.clip-synood.bands": ["mid"]},
         {"train.detectors.clip-synood.method": "sona", "train.detectors.good-all.recipe": "energy"},
         {"calibrate.synood-all": CALIBRATE, "filter.badood.judge": "synood-all"},
@@ -441,8 +441,8 @@ def test_a_folder_is_no_file(tmp_path):
 
 
 def test_aliases_that_end_are_allowed(tmp_path):
-    text = PARAMS.read_text().replace("  badood: {judge: none, mid: [0.3, 0.5]}", "  badood: &f {judge: none, mid: [0.3, 0.5]}")
-    text = text.replace("  good: {judge: none, mid: [0.3, 0.5]}", "  good: *f")
+    text = PARAMS.read_text().replace("  badood: {judge: none, mid", "  badood: &f {judge: none, mid")
+    text = text.replace("  good: {judge: none, mid: [0.3, 0.5], upper: [0.5, 0.7]}", "  good: *f")
     assert "*f" in text
     (tmp_path / "params.yaml").write_text(text)
     assert validate(tmp_path / "params.yaml") == validate(PARAMS)

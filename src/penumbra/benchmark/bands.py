@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from penumbra.seeds import derive
-from penumbra.values import BANDS
+from penumbra.values import BANDS, READINGS
 
 if TYPE_CHECKING:
     from penumbra.train.params import Detector
@@ -20,7 +20,7 @@ def pool_size(bands: Sequence[str], candidates: int, selection: pd.DataFrame | N
     """How many candidates a detector learns from.
 
     Args:
-        bands: `train.detectors.NAME.bands`: [all], [random] (as many as mid), or some of low, mid, high.
+        bands: `train.detectors.NAME.bands`: [all], [random] (as many as mid), [upper], [third], or some of low, mid, high.
         candidates: rows of data/outliers/METHOD.parquet.
         selection: rows of data/selections/METHOD.parquet; None where the method has none, and so no bands.
     """
@@ -28,6 +28,8 @@ def pool_size(bands: Sequence[str], candidates: int, selection: pd.DataFrame | N
         return candidates
     if selection is None:
         return 0
+    if bands[0] in READINGS:
+        return int(selection[bands[0]].sum())
     return int(selection.band.isin(["mid"] if list(bands) == ["random"] else list(bands)).sum())
 
 
