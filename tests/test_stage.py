@@ -54,11 +54,11 @@ def test_finished_units_count_only_for_what_made_them(stage, change):
 
 
 def test_parameters_of_the_schemas_types_are_read_and_recorded_like_nested_mappings():
-    section = Filter(judge="all", mid=[0.3, 0.5])
+    section = Filter(judge="all", mid=[0.3, 0.5], upper=[0.5, 0.7])
     params = Params({"common": {"seed": 0}, "filter": {"badood": section}})
     assert params.filter.badood.mid == params["filter"]["badood"]["mid"] == [0.3, 0.5]
     assert dict(params.filter.items()) == {"badood": section} and "sona" not in params.filter and list(params) == ["common", "filter"]
-    plain = {"common": {"seed": 0}, "filter": {"badood": {"judge": "all", "mid": [0.3, 0.5]}}}
+    plain = {"common": {"seed": 0}, "filter": {"badood": {"judge": "all", "mid": [0.3, 0.5], "upper": [0.5, 0.7]}}}
     assert params.plain() == plain and params == Params(plain) != Params({"common": {"seed": 0}})
     with pytest.raises(PenumbraError, match=r"filter\.sona is read but this stage does not declare it"):
         _ = params.filter.sona

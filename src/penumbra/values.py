@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Architecture = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 Calibrator = Literal["beta", "temperature", "platt", "isotonic"]
 BANDS = ("low", "mid", "high")
+READINGS = ("upper", "third")  # other candidates that "mid" may mean; they lie across the bands
 LONGEST = 64  # characters of a name: it is part of file names
 Text = Annotated[str, MinLen(1)]
 Natural = Annotated[int, Ge(0), Lt(2**63)]
@@ -56,7 +57,9 @@ def _network(value: str, *more: str) -> str:
 
 def bands(value: list[str]) -> list[str]:
     some = all(band in BANDS for band in value) and value == sorted(set(value), key=BANDS.index) and len(value) < len(BANDS)
-    return require(value in (["all"], ["random"]) or some, value, "[all], [random], or one or two of [low, mid, high], in this order")
+    alone = [[name] for name in ("all", "random", *READINGS)]
+    allowed = "[all], [random], [upper], [third], or one or two of [low, mid, high], in this order"
+    return require(value in alone or some, value, allowed)
 
 
 def lowest_highest(value: list[float]) -> list[float]:

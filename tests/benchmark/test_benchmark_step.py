@@ -129,8 +129,10 @@ def test_one_seed_has_no_spread(results_data, tmp_path):
 
 
 def test_pool_size_of_each_kind_of_selection():
-    selection = pd.DataFrame({"band": ["low"] * 3 + ["mid"] * 2 + ["high"]})
-    assert [pool_size(bands, 6, selection) for bands in (["all"], ["random"], ["mid", "high"])] == [6, 2, 3]
+    selection = pd.DataFrame(
+        {"band": ["low"] * 3 + ["mid"] * 2 + ["high"], "upper": [False] * 5 + [True], "third": [False, False, True, True, False, False]}
+    )
+    assert [pool_size(bands, 6, selection) for bands in (["all"], ["random"], ["mid", "high"], ["upper"], ["third"])] == [6, 2, 3, 1, 2]
     assert [pool_size(bands, 6, None) for bands in (["all"], ["mid"])] == [6, 0]
 
 

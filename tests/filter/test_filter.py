@@ -13,7 +13,7 @@ from penumbra.artifacts.tables import write_json
 from penumbra.calibrators import CALIBRATORS, Calibrator
 from penumbra.errors import PenumbraError
 from penumbra.filter import step
-from penumbra.filter.bands import bands, histogram, suggestion
+from penumbra.filter.bands import bands, histogram, suggestion, third, upper
 from penumbra.filter.params import Filter
 from penumbra.logits import energy
 from penumbra.models.resnet import Detector
@@ -41,21 +41,33 @@ def stage(tmp_path):
         Detector(**SIZES).save_pretrained(tmp_path / f"detectors/badood-all/seed-{seed}")
     (tmp_path / "outliers").mkdir()
     rng = np.random.default_rng(0)
-    with ImageWriter(tmp_path / "outliers/badood.parquet", {"sample_id": pa.string()}, {}) as writer:
+    with ImageWriter(tmp_path / "outliers/badood.parquet", {"sample_id": pa.string(), "label": pa.int64()}, {}) as writer:
         for i in range(30):
             pixels = rng.integers(0, 1 + 8 * i, (16, 16, 3)).astype(np.uint8)
-            writer.add(encode(pixels), sample_id=f"badood/{i:06d}")
+            writer.add(encode(pixels), sample_id=f"badood/{i:06d}", label=i % 3)
     write_json(tmp_path / "calibration/badood-all.json", CALIBRATION)
     reads = {"outliers/badood": tmp_path / "outliers/badood.parquet", "detectors/badood-all": tmp_path / "detectors/badood-all"}
     reads["calibration/badood-all"] = tmp_path / "calibration/badood-all.json"
-    names = ["badood", *(f"badood/{band}" for band in ("low", "mid", "high", "random"))]
+    names = ["badood", *(f"badood/{band}" for band in ("low", "mid", "high", "upper", "third", "random"))]
     writes = {f"selections/{name}": tmp_path / f"selections/{name}.parquet" for name in names}
-    params = Params({"filter": {"badood": Filter(judge="badood-all", mid=[0.3, 0.5])}})
+    params = Params({"filter": {"badood": Filter(judge="badood-all", mid=[0.3, 0.5], upper=[0.5, 0.7])}})
     return Stage("filter", "badood", params, {}, reads, writes, tmp_path / "scratch")
 
 
 def test_the_lower_bound_of_a_band_belongs_to_it():
     assert bands(np.array([0.0, 0.29, 0.3, 0.4, 0.5, 1.0]), [0.3, 0.5]).tolist() == ["low", "low", "mid", "mid", "high", "high"]
+
+
+def test_another_reading_of_mid_lies_between_its_own_bounds():
+    assert upper(np.array([0.49, 0.5, 0.69, 0.7]), [0.5, 0.7]).tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 30])
+def test_the_middle_third_is_of_ranks_and_takes_as_many_above_as_below(count):
+    score = np.random.default_rng(count).permutation(count).astype(float)
+    inside = third(score)
+    assert sorted(score[inside]) == list(range(count // 3, count - count // 3))
+    assert (third(np.exp(score)) == inside).all() and third(np.zeros(count)).sum() == inside.sum()
 
 
 def test_candidates_are_judged_by_the_first_seed_and_the_chosen_calibrator(stage):
@@ -64,7 +76,8 @@ def test_candidates_are_judged_by_the_first_seed_and_the_chosen_calibrator(stage
     detector = Detector.from_pretrained(stage.read("detectors") / "seed-2")
     images = torch.from_numpy(read_pixels(stage.read("outliers"))).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        expected = energy(detector(images)).numpy()
+        logits = detector(images)
+        expected = energy(logits).numpy()
     np.testing.assert_allclose(table.score, expected, rtol=1e-4)
     np.testing.assert_allclose(table.confidence, expit(table.score + 1))
     for name in CALIBRATORS:
@@ -78,9 +91,13 @@ def test_candidates_are_judged_by_the_first_seed_and_the_chosen_calibrator(stage
         *(f"confidence_{name}" for name in CALIBRATORS),
         "band",
         "band_0",
+        "upper",
+        "third",
         "accepted",
+        "class_kept",
     ]
     assert table.accepted.tolist() == (table.score <= -1.2).tolist()
+    assert table.class_kept.tolist() == (logits.argmax(1) == torch.arange(30) % 3).tolist() and table.class_kept.nunique() == 2
     assert read_provenance(stage.write("selections/badood"))["stage"] == "filter@badood"
 
 
@@ -90,21 +107,29 @@ def test_the_mean_of_all_seeds_judges_where_the_calibration_says_so(stage):
     table = read_table(stage.write("selections/badood")).to_pandas()
     images = torch.from_numpy(read_pixels(stage.read("outliers"))).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        alone = [energy(Detector.from_pretrained(stage.read("detectors") / f"seed-{seed}")(images)).numpy() for seed in (2, 10)]
+        logits = [Detector.from_pretrained(stage.read("detectors") / f"seed-{seed}")(images) for seed in (2, 10)]
+    alone = [energy(own).numpy() for own in logits]
+    mean = torch.stack(logits).softmax(2).mean(0)
+    assert table.class_kept.tolist() == (mean.argmax(1) == torch.arange(30) % 3).tolist()
     np.testing.assert_allclose(table.score, np.mean(alone, axis=0), rtol=1e-4)
     for judge, score in enumerate(alone):
         confident = np.abs(expit(score + 1)[:, None] - [0.3, 0.5]).min(axis=1) > 1e-3  # rounding moves no band
         assert (table[f"band_{judge}"] == bands(expit(score + 1), [0.3, 0.5]))[confident].all()
 
 
-def test_each_band_lists_its_candidates_and_random_lists_all_with_their_bands(stage):
+def test_each_band_and_reading_lists_its_candidates_and_random_lists_all_with_their_bands(stage):
     step.main(stage)
     table = read_table(stage.write("selections/badood")).to_pandas()
     assert table.band.nunique() > 1
-    for band in ("low", "mid", "high", "random"):
-        found = read_table(stage.write(f"selections/badood/{band}")).to_pandas()
-        expected = table if band == "random" else table[table.band == band]
-        assert found.to_dict("list") == expected[["sample_id", "band", "confidence"]].to_dict("list")
+    members = {band: table.band == band for band in ("low", "mid", "high")}
+    members |= {
+        "upper": table.confidence.between(0.5, 0.7, inclusive="left"),
+        "third": third(table.score.to_numpy()),
+        "random": [True] * 30,
+    }
+    for name, inside in members.items():
+        found = read_table(stage.write(f"selections/badood/{name}")).to_pandas()
+        assert found.to_dict("list") == table[inside][["sample_id", "band", "confidence"]].to_dict("list")
 
 
 def test_an_empty_mid_band_shows_the_confidences_and_suggests_bounds_that_work(stage):
@@ -114,6 +139,12 @@ def test_an_empty_mid_band_shows_the_confidences_and_suggests_bounds_that_work(s
         step.main(stage)
     assert "0.95-1.00      30 ########" in str(caught.value)
     assert not any(path.exists() for path in stage.writes.values())
+
+
+def test_an_empty_reading_is_no_error_here(stage):
+    section = Filter(judge="badood-all", mid=[0.0, 1.0], upper=[0.999999, 1.0])
+    step.main(replace(stage, params=Params({"filter": {"badood": section}})))
+    assert len(read_table(stage.write("selections/badood/upper"))) == 0 < len(read_table(stage.write("selections/badood/third")))
 
 
 def test_the_suggested_bounds_hold_the_middle_third():
@@ -129,7 +160,7 @@ def test_the_histogram_counts_every_candidate():
 
 def test_phi_judges_where_the_calibration_says_so(stage):
     write_json(stage.read("calibration"), CALIBRATION | {"score": "phi"})
-    stage = replace(stage, params=Params({"filter": {"badood": Filter(judge="badood-all", mid=[0.0, 1.0])}}))
+    stage = replace(stage, params=Params({"filter": {"badood": Filter(judge="badood-all", mid=[0.0, 1.0], upper=[0.5, 0.7])}}))
     step.main(stage)
     table = read_table(stage.write("selections/badood")).to_pandas()
     detector = Detector.from_pretrained(stage.read("detectors") / "seed-2").double()

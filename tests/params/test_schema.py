@@ -154,6 +154,8 @@ IMPOSSIBLE = [
     ({"common.seed": 0.5}, "common.seed = 0.5: must be a whole number"),
     ({"synthesize.badood.badood.t": 1200}, "synthesize.badood.badood.t = 1200: must be in 1..999"),
     ({"synthesize.badood.badood.s": 1000}, "synthesize.badood.badood.s = 1000: must be in 0..999"),
+    ({"synthesize.badood.badood.t": 0}, "synthesize.badood.badood.t = 0: must be in 1..999 (0: guidance none)"),
+    ({"synthesize.badood.still": {"like": "badood", "t": 0}}, "synthesize.badood.still.t = 0: must be in 1..999"),
     ({"synthesize.badood.badood.stride": 301}, "synthesize.badood.badood.stride = 301: must be in 1..300"),
     ({"pretrain.rdm.rcg.timesteps": 250}, "synthesize.badood.badood.t = 300: must be in 1..249"),
     ({"pretrain.rdm.rcg.beta_start": 0.5}, "pretrain.rdm.rcg.beta_end"),
@@ -215,9 +217,9 @@ IMPOSSIBLE = [
     *(
         (
             {"train.detectors.badood-mid.bands": bands},
-            f"train.detectors.badood-mid.bands = {json.dumps(bands)}: must be [all], [random], or",
+            f"train.detectors.badood-mid.bands = {json.dumps(bands)}: must be [all], [random], [upper], [third], or",
         )
-        for bands in (["middle"], ["mid", "low"], ["mid", "mid"], ["low", "mid", "high"], ["all", "mid"], ["random", "high"])
+        for bands in (["middle"], ["mid", "low"], ["mid", "mid"], ["low", "mid", "high"], ["random", "high"], ["mid", "upper"])
     ),
     ({"train.detectors.badood-mid.bands": []}, "train.detectors.badood-mid.bands = []: must be a list or section of 1 at least"),
     ({"train.detectors.badood-mid.bands": "all"}, 'train.detectors.badood-mid.bands = "all": must be a list'),
@@ -360,10 +362,11 @@ def test_an_impossible_combination_is_refused(tmp_path, changes, line):
     "changes",
     [
         {"synthesize.badood.badood.t": 999, "synthesize.badood.badood.s": 0, "synthesize.badood.badood.stride": 999},
+        {"synthesize.badood.still": {"like": "badood", "guidance": "none", "t": 0}},
         {"train.recipes.scratch.energy.flip": True},
         {"train.recipes.scratch.energy.beta": 2},
         {"prepare.near.mnist-6-9.limit": 5, "prepare.id.classes": ["0", "1"]},
-        *({"train.detectors.badood-mid.bands": bands} for bands in (["all"], ["low"], ["low", "high"])),
+        *({"train.detectors.badood-mid.bands": bands} for bands in (["all"], ["low"], ["low", "high"], ["upper"], ["third"])),
         {"train.detectors.clip-synood.bands": ["mid"]},
         {"train.detectors.clip-synood.method": "sona", "train.detectors.good-all.recipe": "energy"},
         {"calibrate.synood-all": CALIBRATE, "filter.badood.judge": "synood-all"},
@@ -438,17 +441,17 @@ def test_a_folder_is_no_file(tmp_path):
 
 
 def test_aliases_that_end_are_allowed(tmp_path):
-    text = PARAMS.read_text().replace("  badood: {judge: none, mid: [0.3, 0.5]}", "  badood: &f {judge: none, mid: [0.3, 0.5]}")
-    text = text.replace("  good: {judge: none, mid: [0.3, 0.5]}", "  good: *f")
+    text = PARAMS.read_text().replace("  badood: {judge: none, mid", "  badood: &f {judge: none, mid")
+    text = text.replace("  good: {judge: none, mid: [0.3, 0.5], upper: [0.5, 0.7]}", "  good: *f")
     assert "*f" in text
     (tmp_path / "params.yaml").write_text(text)
     assert validate(tmp_path / "params.yaml") == validate(PARAMS)
 
 
 def test_a_fault_of_an_entry_that_others_are_like_is_said_once(tmp_path):
-    lines = refusal(tmp_path, changed({"train.recipes.clip.synood.groups": 0, "synthesize.badood.badood.t": 0}))
+    lines = refusal(tmp_path, changed({"train.recipes.clip.synood.groups": 0, "synthesize.badood.badood.t": -1}))
     assert lines == [
-        "params.yaml: synthesize.badood.badood.t = 0: must be at least 1",
+        "params.yaml: synthesize.badood.badood.t = -1: must be at least 0",
         "params.yaml: train.recipes.clip.synood.groups = 0: must be at least 1",
     ]
     content = changed({"train.recipes.scratch.energy.loss": "hinge"})

@@ -54,10 +54,10 @@ def stage(models, tmp_path, monkeypatch):
     return make_stage(models, tmp_path, "badood")
 
 
-def make_stage(models, folder, method, **changes):
+def make_stage(models, folder, method, grey=False, **changes):
     guidance = "gaussian" if method == "badood-gaussian" else "minority"
     section = BadOod(**METHOD).model_copy(update={"guidance": guidance} | changes)
-    params = {"common": {"seed": 0, "image_size": 8}, "synthesize": {method: section}}
+    params = {"common": {"seed": 0, "grey": grey, "image_size": 8}, "synthesize": {method: section}}
     reads = {"features/encoder": models / "encoder.safetensors"} | {f"models/{name}": models / name for name in ("encoder", "rdm", "mage")}
     return Stage("synthesize", method, Params(params), {}, reads, outliers_of(folder, method), folder / "scratch")
 
@@ -86,9 +86,12 @@ def test_the_selection_of_all_names_every_candidate_in_order(stage):
     assert selection_of(stage) == rows_of(stage)["sample_id"].tolist()
 
 
-def test_distances_are_those_of_the_stored_image(stage, models):
+@pytest.mark.parametrize("grey", [False, True])
+def test_distances_are_those_of_the_stored_image(models, tmp_path, grey):
+    stage = make_stage(models, tmp_path, "badood", grey)
     badood.main(stage)
     pixels = torch.from_numpy(read_pixels(stage.write("outliers"))).permute(0, 3, 1, 2).float() / 255
+    assert (pixels == pixels[:, :1]).all() == grey
     made = MoCoEncoder.from_pretrained(models / "encoder").represent(pixels)
     source = draw.read_features(models / "encoder.safetensors")[0]["representation"].repeat_interleave(2, 0)
     rows = rows_of(stage)
@@ -151,6 +154,36 @@ def test_methods_share_all_noise_but_their_guidance(stage, models, tmp_path):
     assert (a["minority_before"] == b["minority_before"]).all()
     assert all(x["bytes"] == y["bytes"] for x, y in zip(a["image"][unguided], b["image"][unguided], strict=True))
     assert (a["minority_after"] != b["minority_after"])[~unguided].all()
+
+
+def test_without_guidance_candidates_are_those_of_scale_0_whatever_the_scales(models, tmp_path):
+    plain = make_stage(models, tmp_path, "plain", guidance="none")
+    still = make_stage(models, tmp_path, "still", scales=[0.0])
+    badood.main(plain)
+    badood.main(still)
+    first, second = rows_of(plain), rows_of(still)
+    assert (first["scale"] == 0).all() and (first["displacement"] == 0).all()
+    assert [row["bytes"] for row in first["image"]] == [row["bytes"] for row in second["image"]]
+
+
+def test_without_guidance_there_is_one_pass(models):
+    rdm, z0, calls = RDM.from_pretrained(models / "rdm"), torch.randn(2, D), []
+
+    def counted(z, t):
+        calls.append(len(z))
+        return rdm(z, t)
+
+    streams, p = Streams(0, ["a", "b"]), BadOod(**METHOD | {"guidance": "none"})
+    made = guide(counted, rdm.alphas_cumprod, z0, [0.0, 0.0], streams, p)
+    assert calls.count(2) == 3  # t = 30, 20, 10; the others are draws of the minority score
+    at_scale_0 = guide(rdm, rdm.alphas_cumprod, z0, [0.0, 0.0], streams, BadOod(**METHOD))
+    assert torch.equal(made.representation, at_scale_0.representation) and not made.displacement.any()
+
+
+def test_at_noise_level_0_the_representation_is_that_of_the_id_image(models):
+    rdm, z0 = RDM.from_pretrained(models / "rdm"), torch.randn(2, D)
+    made = guide(rdm, rdm.alphas_cumprod, z0, [0.0, 0.0], Streams(0, ["a", "b"]), BadOod(**METHOD | {"guidance": "none", "t": 0}))
+    assert torch.equal(made.representation, z0) and torch.equal(made.minority_before, made.minority_after)
 
 
 def test_restandardized_candidates_have_the_norm_of_id(models, tmp_path):

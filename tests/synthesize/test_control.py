@@ -47,7 +47,7 @@ def make_stage(inputs, folder, **changes):
     section = Control(**CONTROL | changes)
     reads = {f"images/{split}": inputs / f"{split}.parquet" for split in COUNTS}
     reads[f"models/{section.pipeline}"] = inputs / section.pipeline
-    params = Params({"common": {"seed": 3}, "synthesize": {"own": section}})
+    params = Params({"common": {"seed": 3, "grey": False}, "synthesize": {"own": section}})
     return Stage("synthesize", "own", params, {}, reads, {"controls/own": folder / "own.parquet"}, folder / "scratch")
 
 

@@ -55,7 +55,7 @@ def models(tmp_path_factory):
 def make_stage(models, folder, **changes):
     reads = {"models/diffusion": "diffusion", "models/classifier": "classifier", "features/classifier": "classifier.safetensors"}
     reads = {name: models / file for name, file in (reads | {"images/train": "train.parquet"}).items()}
-    params = Params({"common": {"seed": 0, "image_size": SIZE}, "synthesize": {"good": Good(**METHOD | changes)}})
+    params = Params({"common": {"seed": 0, "grey": False, "image_size": SIZE}, "synthesize": {"good": Good(**METHOD | changes)}})
     return Stage("synthesize", "good", params, {}, reads, outliers_of(folder, "good"), folder / "scratch")
 
 

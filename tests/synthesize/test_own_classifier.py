@@ -59,7 +59,8 @@ def squares():
 
 
 def stage_of(folder, step, item, params, reads, writes):
-    return Stage(step, item, Params({"common": {"seed": 0, "image_size": SIZE}} | params), {}, reads, writes, folder / "scratch")
+    common = {"common": {"seed": 0, "grey": False, "image_size": SIZE}}
+    return Stage(step, item, Params(common | params), {}, reads, writes, folder / "scratch")
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def small_blocks(monkeypatch):
 
 
 def make_stage(inputs, folder, item="sona", world=True, **changes):
-    params = {"common": {"seed": 0, "image_size": SIZE}, "synthesize": {item: Sona(**METHOD).model_copy(update=changes)}}
+    params = {"common": {"seed": 0, "grey": False, "image_size": SIZE}, "synthesize": {item: Sona(**METHOD).model_copy(update=changes)}}
     reads = {"models/diffusion": inputs / "diffusion"}
     reads |= {f"images/{split}": inputs / f"{split}.parquet" for split in COUNTS if split != "world" or world}
     return Stage("synthesize", item, Params(params), {}, reads, outliers_of(folder, item), folder / "scratch")

@@ -22,7 +22,7 @@ def stage(tmp_path):
             for row in range(count):
                 writer.add(encode(pixels(split, row)), sample_id=f"{split}/{row}", label=row % 2)
     reads = {f"images/{split}": tmp_path / f"{split}.parquet" for split in COUNTS}
-    return Stage("synthesize", "own", Params({"common": {"seed": 7}}), {}, reads, {}, tmp_path / "scratch")
+    return Stage("synthesize", "own", Params({"common": {"seed": 7, "grey": False}}), {}, reads, {}, tmp_path / "scratch")
 
 
 @pytest.mark.parametrize("splits", [["train"], ["train", "test"], ["test", "train"], []])

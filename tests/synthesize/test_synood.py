@@ -65,7 +65,7 @@ def inputs(tmp_path_factory):
 
 
 def make_stage(inputs, folder, item="synood", kind=SynOod, **changes):
-    params = {"common": {"seed": 0, "image_size": SIZE}, "synthesize": {item: kind(**METHOD).model_copy(update=changes)}}
+    params = {"common": {"seed": 0, "grey": False, "image_size": SIZE}, "synthesize": {item: kind(**METHOD).model_copy(update=changes)}}
     reads = {f"models/{name}": inputs / name for name in ("inpainting", "classifier")}
     reads |= {f"images/{split}": inputs / f"{split}.parquet" for split in COUNTS}
     prompts = {SynOod: "contexts.csv", SynOodNegatives: "negatives.safetensors"}[kind]
@@ -144,7 +144,7 @@ def test_energies_and_losses_are_those_of_the_image_of_each_iteration(inputs, ki
     images = [Image("train", row, f"train/{row}", 0) for row in range(3)]
     candidates = [synood.Candidate(image, row, 1.0, "bee", "of bee", True) for row, image in enumerate(images)]
     pixels = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
-    made = draw.outliers_of(models, pixels, candidates, SynOod(**METHOD | {"loss": kind}), 0)
+    made = draw.outliers_of(models, pixels, candidates, SynOod(**METHOD | {"loss": kind}), 0, False)
     loss = OodLoss(kind, -1.0, 1.0)
     for row in range(3):
         frames = np.stack(np.split(decode(made.frames[row]), 3, axis=1))

@@ -31,6 +31,7 @@ def make_stage(tmp_path):
         reads["outliers/none"] = write_images(data / "outliers/none.parquet", 0)
         every = pd.DataFrame({"sample_id": [f"badood/{i:06d}" for i in range(CANDIDATES)], "band": ["low", "mid", "mid"] * 4}).iloc[::-1]
         selections = {"all": every[["sample_id"]], "random": every} | {band: every[every.band == band] for band in ("low", "mid", "high")}
+        selections |= {"upper": every[:0], "third": every[4:8]}
         for name, rows in selections.items():
             write_parquet(data / f"selections/badood/{name}.parquet", rows, {})
         write_parquet(data / "selections/none/all.parquet", every[["sample_id"]][:0], {})

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from penumbra.seeds import derive
-from penumbra.values import BANDS
+from penumbra.values import BANDS, READINGS
 
 if TYPE_CHECKING:
     from penumbra.train.params import Detector
@@ -20,7 +20,7 @@ def pool_size(bands: Sequence[str], candidates: int, selection: pd.DataFrame | N
     """How many candidates a detector learns from.
 
     Args:
-        bands: `train.detectors.NAME.bands`: [all], [random] (as many as mid), or some of low, mid, high.
+        bands: `train.detectors.NAME.bands`: [all], [random] (as many as mid), [upper], [third], or some of low, mid, high.
         candidates: rows of data/outliers/METHOD.parquet.
         selection: rows of data/selections/METHOD.parquet; None where the method has none, and so no bands.
     """
@@ -28,6 +28,8 @@ def pool_size(bands: Sequence[str], candidates: int, selection: pd.DataFrame | N
         return candidates
     if selection is None:
         return 0
+    if bands[0] in READINGS:
+        return int(selection[bands[0]].sum())
     return int(selection.band.isin(["mid"] if list(bands) == ["random"] else list(bands)).sum())
 
 
@@ -102,7 +104,7 @@ def distances_table(method: str, outliers: pd.DataFrame, selection: pd.DataFrame
     return pd.DataFrame(rows, columns=["method", "band", "drawn", "distance", "count", "mean", "std", "sem"])
 
 
-AGREEMENT = ("method", "accepted", "judges", "same_band", "overlap", "overlap_by_chance")
+AGREEMENT = ("method", "accepted", "class_kept", "judges", "same_band", "overlap", "overlap_by_chance")
 
 
 def agreement_row(method: str, selection: pd.DataFrame) -> dict:
@@ -113,8 +115,8 @@ def agreement_row(method: str, selection: pd.DataFrame) -> dict:
         selection: rows of data/selections; column band_K for each judge.
 
     Returns:
-        AGREEMENT: share of candidates that pass as ID, where 95% of ID images do; number of judges; share of candidates that both put
-        into the same band; overlap of their mid bands (intersection over union), and that of two random sets of these sizes.
+        AGREEMENT: share of candidates that pass as ID, where 95% of ID images do, and of those that keep their class; number of judges;
+        share of candidates that both put into the same band; overlap of their mid bands (intersection over union), and that of two random sets of these sizes.
     """
     alone = selection[[column for column in selection if column.startswith("band_")]].to_numpy()
     pairs = [(alone[:, first], alone[:, second]) for first, second in combinations(range(alone.shape[1]), 2)]
@@ -125,4 +127,5 @@ def agreement_row(method: str, selection: pd.DataFrame) -> dict:
         expected = chance / max(inside.mean() + other.mean() - chance, 1e-12)
         rows.append(((first == second).mean(), (inside & other).sum() / max((inside | other).sum(), 1), expected))
     means = np.mean(rows, axis=0) if rows else [np.nan] * 3
-    return dict(zip(AGREEMENT, (method, selection.accepted.mean(), alone.shape[1], *means), strict=True))
+    shares = (selection.accepted.mean(), selection.class_kept.mean())
+    return dict(zip(AGREEMENT, (method, *shares, alone.shape[1], *means), strict=True))

@@ -26,6 +26,7 @@ class Common(Section):
     seed: Natural
     kernels: Literal["portable", "native"]
     image_size: Pixels
+    grey: bool
 
 
 class Synthesize(Section):

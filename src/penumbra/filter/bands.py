@@ -1,4 +1,4 @@
-"""Bands of calibrated confidence (Bad-OOD 4.3: low, mid and high P(OOD))."""
+"""Bands of calibrated confidence (Bad-OOD 4.3: low, mid and high P(OOD)), and two other readings of its mid band."""
 
 from collections.abc import Sequence
 
@@ -14,6 +14,17 @@ WIDTH = 40  # characters of the longest bar
 def bands(confidence: NDArray[np.float64], mid: Sequence[float]) -> NDArray[np.str_]:
     """low | mid | high for each candidate: low < mid[0] <= mid < mid[1] <= high."""
     return np.array(BANDS)[np.searchsorted(mid, confidence, side="right")]
+
+
+def upper(confidence: NDArray[np.float64], bounds: Sequence[float]) -> NDArray[np.bool_]:
+    """Whether each candidate is between the bounds, the lower one included: the paper's mid band where its score is likeness to ID."""
+    return (bounds[0] <= confidence) & (confidence < bounds[1])
+
+
+def third(score: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each candidate is in the middle third by rank; equal scores rank as they stand. It needs no calibration."""
+    rank = np.argsort(np.argsort(score, kind="stable"), kind="stable")
+    return (len(score) // 3 <= rank) & (rank < len(score) - len(score) // 3)
 
 
 def histogram(confidence: NDArray[np.float64]) -> str:

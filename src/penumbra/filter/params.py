@@ -4,7 +4,8 @@ from penumbra.values import Interval, Item, Section
 
 
 class Filter(Section):
-    """Bounds of the mid band, by the calibrated confidence of a detector."""
+    """Bounds of the mid band and of its other reading, by the calibrated confidence of a detector."""
 
     judge: Item
     mid: Interval
+    upper: Interval

@@ -9,6 +9,7 @@ from penumbra.errors import PenumbraError
 from penumbra.models.latent import LatentDiffusion
 from penumbra.schedules import Levels
 from penumbra.stage import Params
+from penumbra.synthesize.tone import toned
 
 CODED = 8  # images that a GPU encodes or decodes at a time: a whole block of 512 x 512 ones takes tens of gigabytes
 DIFFERENTIATED = 2  # images that a GPU decodes and differentiates at a time: a 512 x 512 one takes gigabytes
@@ -49,8 +50,8 @@ def encoded(model: LatentDiffusion, images: Tensor, noise: Tensor | None) -> Ten
     return torch.cat([model.encode(images[part], None if noise is None else noise[part]) for part in rows])
 
 
-def to_pixels(images: Tensor, size: int, name: str) -> np.ndarray:
-    """uint8 [B, size, size, 3] of images [B, 3, H, W], about [0, 1].
+def to_pixels(images: Tensor, size: int, name: str, grey: bool) -> np.ndarray:
+    """uint8 [B, size, size, 3] of images [B, 3, H, W], about [0, 1], in the tone that they are saved in (`toned`).
 
     Raises:
         PenumbraError: an image is not finite; names the pipeline `name` that drew it.
@@ -61,14 +62,14 @@ def to_pixels(images: Tensor, size: int, name: str) -> np.ndarray:
             f"{name}: has drawn images with NaN. Take less scale or text_guidance (params.yaml, synthesize; of synood less "
             "guidance_scale or step_size)."
         )
-    return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    return toned((images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy(), grey)
 
 
-def draw_pixels(model: LatentDiffusion, latents: Tensor, size: int) -> np.ndarray:
-    """uint8 [B, size, size, 3] of latents [B, C, h, w].
+def draw_pixels(model: LatentDiffusion, latents: Tensor, size: int, grey: bool) -> np.ndarray:
+    """uint8 [B, size, size, 3] of latents [B, C, h, w], in the tone that they are saved in (`toned`).
 
     Raises:
         PenumbraError: an image is not finite.
     """
     parts = latents.split(coded_at_once(model, len(latents)))
-    return to_pixels(torch.cat([resized(model.decode(part), (size, size)) for part in parts]), size, model.name)
+    return to_pixels(torch.cat([resized(model.decode(part), (size, size)) for part in parts]), size, model.name, grey)

@@ -47,7 +47,8 @@ def selected(stage: Stage) -> tuple[list[int], int]:
         count += table["band"].count("mid") if band == "random" else len(table["sample_id"])
     if not count:
         wanted = " and ".join(detector.bands)
-        raise PenumbraError(f"{path}: {wanted} holds none of {len(sample_ids)} candidates. Move filter.{detector.method}.mid.")
+        bounds = f"filter.{detector.method}.{'upper' if detector.bands == ['upper'] else 'mid'}"
+        raise PenumbraError(f"{path}: {wanted} holds none of {len(sample_ids)} candidates. Move {bounds}.")
     return sorted(rows), count
 
 

@@ -145,6 +145,7 @@ def test_with_random_bands_each_seed_has_as_many_as_mid_out_of_all(make_stage, m
         (["low", "mid"], range(12), 12),
         (["mid", "high"], [1, 2, 4, 5, 7, 8, 10, 11], 8),
         (["random"], range(12), 8),
+        (["third"], range(4, 8), 4),
     ],
 )
 def test_bands_name_their_candidates_in_the_order_of_the_file(make_stage, bands, rows, count):
@@ -165,6 +166,8 @@ def test_a_selection_of_other_candidates_is_refused(make_stage):
 def test_bands_without_a_candidate_are_refused(make_stage):
     with pytest.raises(PenumbraError, match=r"badood.parquet: high holds none of 12 candidates. Move filter.badood.mid"):
         train(make_stage(["high"]))
+    with pytest.raises(PenumbraError, match=r"upper holds none of 12 candidates. Move filter.badood.upper"):
+        train(make_stage(["upper"]))
     stage = make_stage(["random"])
     frame = read_table(stage.read("selections/badood/random")).to_pandas()
     write_parquet(stage.read("selections/badood/random"), frame.assign(band="low"), {})

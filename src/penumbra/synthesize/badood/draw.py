@@ -31,6 +31,7 @@ from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
 from penumbra.synthesize.badood.plan import BLOCK, Candidate
 from penumbra.synthesize.distances import distances
+from penumbra.synthesize.tone import toned
 
 
 @dataclass(frozen=True)
@@ -86,18 +87,22 @@ def _push(abar: Tensor, metric: Metric, streams: Streams, p: Params) -> Push:
 def guide(denoise: Denoiser, abar: Tensor, z0: Tensor, scales: Sequence[float], streams: Streams, p: Params) -> Guided:
     """Noise representations z0 [B, D] of ID images to p.t and denoise them, once under guidance and once without (Bad-OOD 3.2).
 
+    With p.t = 0 nothing is done to them; without guidance there is one pass, which is both.
+
     Args:
         denoise: the frozen RDM, with its schedule abar [T].
         scales: of the guidance, one for each sample.
         streams: of the B candidates.
         p: parameters of the method (params.yaml, synthesize.METHOD).
     """
-    metric, reverse = Metric(p.s, p.distance), Reverse(p.eta, p.every, p.space, p.norm, p.variance)
-    levels = reverse_levels(abar, p.t, p.stride, p.loop, p.last_alpha)
-    dimension = z0.shape[1]
-    z_t = q_sample(z0, abar[p.t], streams.of("forward").normal(dimension).to(z0))
-    plain = guided_reverse(denoise, z_t, levels, reverse, unguided(), scales, streams.of("reverse"))
-    guided = guided_reverse(denoise, z_t, levels, reverse, _push(abar, metric, streams, p), scales, streams.of("reverse"))
+    metric, dimension = Metric(p.s, p.distance), z0.shape[1]
+    plain = guided = z0
+    if p.t > 0:
+        reverse, levels = Reverse(p.eta, p.every, p.space, p.norm, p.variance), reverse_levels(abar, p.t, p.stride, p.loop, p.last_alpha)
+        z_t = q_sample(z0, abar[p.t], streams.of("forward").normal(dimension).to(z0))
+        plain = guided = guided_reverse(denoise, z_t, levels, reverse, unguided(), scales, streams.of("reverse"))
+        if p.guidance != "none":
+            guided = guided_reverse(denoise, z_t, levels, reverse, _push(abar, metric, streams, p), scales, streams.of("reverse"))
     if p.restandardize:
         plain, guided = standardise(plain), standardise(guided)
     draws = streams.of("score").normal(p.score_draws, dimension).to(z0)
@@ -120,12 +125,13 @@ def make_block(models: Models, z0: Tensor, ids: list[str], scales: list[float], 
         ids: of the B candidates, equal for all methods (`Streams`).
         scales: of the guidance.
     """
-    p, seed, size = stage.params.synthesize[stage.item], stage.params.common.seed, stage.params.common.image_size
-    guided = guide(models.rdm, models.rdm.alphas_cumprod, z0, scales, Streams(seed, ids), p)
+    p, common = stage.params.synthesize[stage.item], stage.params.common
+    guided = guide(models.rdm, models.rdm.alphas_cumprod, z0, scales, Streams(common.seed, ids), p)
     pixels, representations = [], []
     for rows in torch.arange(len(z0)).split(inference_batch(BLOCK)):
-        noise = Streams(seed, [ids[row] for row in rows]).of("decode")
-        pixels.append(draw_images(models.mage, guided.representation[rows.to(z0.device)], noise, size, p))
+        noise = Streams(common.seed, [ids[row] for row in rows]).of("decode")
+        drawn = draw_images(models.mage, guided.representation[rows.to(z0.device)], noise, common.image_size, p)
+        pixels.append(torch.from_numpy(toned(drawn.numpy(), common.grey)))
         representations.append(models.encoder.represent(pixels[-1].to(z0.device).permute(0, 3, 1, 2).float() / 255))
     columns = {
         "displacement": guided.displacement,

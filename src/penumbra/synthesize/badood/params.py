@@ -13,11 +13,18 @@ if TYPE_CHECKING:
 
 
 class BadOod(Section):
+    """What is not said here is in docs/fidelity.md.
+
+    Attributes:
+        guidance: none is a control: the plain reverse process, whatever `scales` are.
+        t: 0, without guidance, is the other control: MAGE decodes the representation of the ID image itself.
+    """
+
     method: ClassVar[str] = "badood"
-    guidance: Literal["minority", "gaussian"]
+    guidance: Literal["minority", "gaussian", "none"]
     per_image: Count
     scales: Annotated[list[NotNegative], MinLen(1), AfterValidator(distinct)]
-    t: Count
+    t: Natural
     stride: Count
     loop: Literal["guided", "single"]
     eta: Share
@@ -41,8 +48,8 @@ def faults(experiment: "Experiment") -> Iterator[Fault]:
     timesteps = [rdm.timesteps for _, rdm in presets(experiment, "pretrain", "rdm")]
     for name, method in experiment.synthesize.badood.items():
         for last in (count - 1 for count in timesteps):
-            for key, value in (("t", method.t), ("s", method.s)):
-                if value > last:
-                    yield f"synthesize.badood.{name}.{key}", f"must be in {1 if key == 't' else 0}..{last}"
-        if method.stride > method.t:
+            for key, lowest in (("t", 0 if method.guidance == "none" else 1), ("s", 0)):
+                if not lowest <= method[key] <= last:
+                    yield f"synthesize.badood.{name}.{key}", f"must be in {lowest}..{last}" + (" (0: guidance none)" if lowest else "")
+        if method.stride > method.t > 0:
             yield f"synthesize.badood.{name}.stride", f"must be in 1..{method.t} (synthesize.badood.{name}.t)"

@@ -72,5 +72,6 @@ def main(stage: Stage) -> None:
         return open_blocks(stage)
 
     p = stage.params.synthesize[stage.item]
-    candidates = plan(len(read_sample_ids(stage.read("features/encoder"))), p.per_image, p.scales)
+    scales = [0.0] if p.guidance == "none" else p.scales
+    candidates = plan(len(read_sample_ids(stage.read("features/encoder"))), p.per_image, scales)
     engine.run(stage, candidates, BLOCK, COLUMNS, load, _report)

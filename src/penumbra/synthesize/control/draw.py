@@ -18,11 +18,11 @@ PIPELINES = {"diffusion": LatentDiffusion, "inpainting": InpaintingDiffusion}
 
 @torch.no_grad()
 def _rows(model: LatentDiffusion, block: Sequence[Source], stage: Stage) -> Iterator[dict]:
-    p, pixels = stage.params.synthesize[stage.item], read_source_pixels(stage, block)
+    p, common, pixels = stage.params.synthesize[stage.item], stage.params.common, read_source_pixels(stage, block)
     images = resized(images_of(pixels, model.device), model.image_size)
-    streams = SampleNoise(stage.params.common.seed, "synthesize/posterior", [source.image.sample_id for source in block])
+    streams = SampleNoise(common.seed, "synthesize/posterior", [source.image.sample_id for source in block])
     noise = streams.normal(*model.latent_shape).to(model.device) if p.posterior == "sample" else None
-    made = draw_pixels(model, encoded(model, images, noise), pixels.shape[1])
+    made = draw_pixels(model, encoded(model, images, noise), pixels.shape[1], common.grey)
     for source, image in zip(block, made, strict=True):
         yield {"image": encode(image, jpeg=p.jpeg), **source.provenance(stage)}
 

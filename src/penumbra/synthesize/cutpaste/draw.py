@@ -9,11 +9,12 @@ from penumbra.seeds import derive
 from penumbra.stage import Stage
 from penumbra.synthesize.cutpaste.params import CutPaste
 from penumbra.synthesize.sources import Source, read_source_pixels
+from penumbra.synthesize.tone import toned
 
 
 def open_blocks(stage: Stage) -> Callable[[Sequence[Source]], Iterator[dict]]:
     """What makes the rows of a block; the noise of a candidate is its own."""
-    p, seed = stage.params.synthesize[stage.item], stage.params.common.seed
+    p, seed, grey = stage.params.synthesize[stage.item], stage.params.common.seed, stage.params.common.grey
 
     def rows(block: Sequence[Source]) -> Iterator[dict]:
         once = list({source.image: source for source in block}.values())  # an image is read once for all that is made from it
@@ -22,7 +23,7 @@ def open_blocks(stage: Stage) -> Callable[[Sequence[Source]], Iterator[dict]]:
             columns = source.provenance(stage)
             rng = np.random.default_rng(derive(seed, "synthesize/cutpaste", columns["sample_id"]))
             image, area = cut_and_paste(pixels[source.image], p, rng)
-            yield {"image": encode(image), "area": area, **columns}
+            yield {"image": encode(toned(image, grey)), "area": area, **columns}
 
     return rows
 

@@ -26,6 +26,7 @@ from penumbra.schedules import Levels
 from penumbra.stage import Params, Stage
 from penumbra.synthesize.good.plan import BLOCK, Candidate
 from penumbra.synthesize.latents import differentiated_at_once
+from penumbra.synthesize.tone import toned
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,13 @@ def _check_finite(latents: Tensor, block: Sequence[Candidate], stage: Stage) -> 
 
 
 def _rows(models: Models, block: Sequence[Candidate], stage: Stage) -> Iterator[dict]:
-    p, seed = stage.params.synthesize[stage.item], stage.params.common.seed
+    p, common = stage.params.synthesize[stage.item], stage.params.common
     size = inference_batch(BLOCK)
     for part in (block[start : start + size] for start in range(0, len(block), size)):
-        latents = draw_latents(models, part, seed, p)
+        latents = draw_latents(models, part, common.seed, p)
         _check_finite(latents, part, stage)
-        pixels = draw_images(models.diffusion, latents, stage.params.common.image_size)
+        drawn = draw_images(models.diffusion, latents, common.image_size)
+        pixels = torch.from_numpy(toned(drawn.numpy(), common.grey))
         measured = measure(models.probe, pixels)
         for index, candidate in enumerate(part):
             yield {
@@ -124,7 +126,7 @@ def _rows(models: Models, block: Sequence[Candidate], stage: Stage) -> Iterator[
                 "mu": candidate.mu,
                 "cam": measured["cam"][index].flatten().tolist(),
                 "cam_size": measured["cam"].shape[-1],
-                "seed": seed,
+                "seed": common.seed,
                 **{name: measured[name][index].item() for name in ("energy", "knn", "predicted")},
             }
 

@@ -86,8 +86,8 @@ def edit_of(p: Params) -> Edit:
 
 
 @torch.no_grad()
-def edit_batch(model: LatentDiffusion, batch: Batch, p: Params, seed: int) -> Outliers:
-    """Edit B images (p: params.yaml, synthesize.METHOD). Distances are those of the autoencoder's latents."""
+def edit_batch(model: LatentDiffusion, batch: Batch, p: Params, seed: int, grey: bool) -> Outliers:
+    """Edit B images (p: params.yaml, synthesize.METHOD; grey: `toned`). Distances are those of the autoencoder's latents."""
     size = batch.pixels.shape[1]
     edit, shape = edit_of(p), model.latent_shape
 
@@ -103,7 +103,7 @@ def edit_batch(model: LatentDiffusion, batch: Batch, p: Params, seed: int) -> Ou
         conditions = model.embed([text for texts_of in texts for text in texts_of]).unflatten(0, (len(texts), len(clean)))
         levels = levels_of(model, p)
         latents = edited(model.eps, clean, noise("forward"), batch.stops, conditions, edit, levels, p.sampler, film)
-    pixels = draw_pixels(model, latents, size)
+    pixels = draw_pixels(model, latents, size, grey)
     measured = {
         "displacement": torch.linalg.vector_norm((latents - clean).flatten(1), dim=1),
         **distances(encoded(model, resized(images_of(pixels, model.device), model.image_size), None).flatten(1), clean.flatten(1)),
@@ -112,7 +112,7 @@ def edit_batch(model: LatentDiffusion, batch: Batch, p: Params, seed: int) -> Ou
         pixels,
         {name: values.cpu() for name, values in measured.items()},
         {row: film.masks(row, size) for row in batch.shown},
-        {row: film.path(row, lambda z: draw_pixels(model, z, size)) for row in batch.shown},
+        {row: film.path(row, lambda z: draw_pixels(model, z, size, grey)) for row in batch.shown},
     )
 
 
@@ -124,7 +124,7 @@ def draw_stops(sample_ids: Sequence[str], stop: Sequence[int], seed: int) -> Ten
 
 
 def _rows(model: LatentDiffusion, texts: Texts, block: Sequence[Candidate], stage: Stage) -> Iterator[dict]:
-    p, seed = stage.params.synthesize[stage.item], stage.params.common.seed
+    p, seed, grey = stage.params.synthesize[stage.item], stage.params.common.seed, stage.params.common.grey
     for start in range(0, len(block), size := inference_batch(BLOCK)):
         candidates = block[start : start + size]
         ids, labels = ([getattr(c.image, name) for c in candidates] for name in ("sample_id", "label"))
@@ -139,7 +139,7 @@ def _rows(model: LatentDiffusion, texts: Texts, block: Sequence[Candidate], stag
             "ood": [p.prompt.format(word) if word else "" for word in drawn],
         }
         shown = [row for row, candidate in enumerate(candidates) if candidate.shown]
-        made = edit_batch(model, Batch(read_source_pixels(stage, candidates), ids, stops, prompts, shown), p, seed)
+        made = edit_batch(model, Batch(read_source_pixels(stage, candidates), ids, stops, prompts, shown), p, seed, grey)
         for row, candidate in enumerate(candidates):
             yield {
                 "image": encode(made.pixels[row]),

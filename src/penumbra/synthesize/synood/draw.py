@@ -78,8 +78,11 @@ def repaint_latents(models: Models, clean: Tensor, noise: Tensor, prompts: Seque
 
 
 @torch.no_grad()
-def outliers_of(models: Models, pixels: np.ndarray, candidates: Sequence[Candidate], p: Params, seed: int) -> Outliers:
-    """Repaint uint8 pixels [B, S, S, 3] (p: params.yaml, synthesize.METHOD). Distances are those of the autoencoder's latents."""
+def outliers_of(models: Models, pixels: np.ndarray, candidates: Sequence[Candidate], p: Params, seed: int, grey: bool) -> Outliers:
+    """Repaint uint8 pixels [B, S, S, 3] (p: params.yaml, synthesize.METHOD; grey: `toned`).
+
+    Distances are those of the autoencoder's latents.
+    """
     model, size, scaling = models.diffusion, pixels.shape[1], models.diffusion.vae.config.scaling_factor
 
     def noise(purpose: str) -> Tensor:
@@ -90,14 +93,14 @@ def outliers_of(models: Models, pixels: np.ndarray, candidates: Sequence[Candida
     source = images_of(pixels, model.device)
     clean = encoded(model, resized(source, model.image_size), noise("posterior") if p.posterior == "sample" else None)
     made = repaint_latents(models, clean, noise("forward"), [candidate.prompt for candidate in candidates], p)
-    images = [encode(image, jpeg=p.jpeg) for image in to_pixels(made.last.images, size, model.name)]
+    images = [encode(image, jpeg=p.jpeg) for image in to_pixels(made.last.images, size, model.name, grey)]
     kept = images_of(np.stack([decode(image) for image in images]), model.device)
     measured = {
         "displacement": torch.linalg.vector_norm((scaling * made.inputs[-1] - clean).flatten(1), dim=1),
         **distances(encoded(model, resized(kept, model.image_size), None).flatten(1), clean.flatten(1)),
     }
     shown = [row for row, candidate in enumerate(candidates) if candidate.shown]
-    strips = {row: draw_pixels(model, scaling * torch.stack([u[row] for u in made.inputs]), size) for row in shown}
+    strips = {row: draw_pixels(model, scaling * torch.stack([u[row] for u in made.inputs]), size, grey) for row in shown}
     return Outliers(
         images,
         made.energy.cpu(),
@@ -108,10 +111,10 @@ def outliers_of(models: Models, pixels: np.ndarray, candidates: Sequence[Candida
 
 
 def _rows(models: Models, block: Sequence[Candidate], stage: Stage) -> Iterator[dict]:
-    p, seed = stage.params.synthesize[stage.item], stage.params.common.seed
+    p, seed, grey = stage.params.synthesize[stage.item], stage.params.common.seed, stage.params.common.grey
     for start in range(0, len(block), size := inference_batch(BLOCK)):
         candidates = block[start : start + size]
-        made = outliers_of(models, read_source_pixels(stage, candidates), candidates, p, seed)
+        made = outliers_of(models, read_source_pixels(stage, candidates), candidates, p, seed, grey)
         for row, candidate in enumerate(candidates):
             yield {
                 "image": made.images[row],
