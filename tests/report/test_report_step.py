@@ -15,6 +15,7 @@ from penumbra.benchmark.step import main as run_benchmark
 from penumbra.report.gallery import choose
 from penumbra.report.page import SUBJECTS
 from penumbra.report.step import main
+from penumbra.report.style import Drawn
 from synthetic_results import ABLATIONS, CLIP, DETECTORS, FIGURES, GIVEN, benchmark_stage, benchmarked, report_stage
 
 STEPS = ["prepare", "pretrain", "extract", "synthesize", "train", "calibrate", "filter", "score", "benchmark", "report"]
@@ -121,13 +122,17 @@ def test_every_detector_claim_and_parameter_is_on_the_page(page, results):
 
 
 def test_figures_are_svg_without_a_date_and_with_text_as_paths(page, stage):
-    assert {path.stem for path in stage.write("figures").iterdir()} == set(FIGURES)
-    for path in stage.write("figures").iterdir():
+    assert {path.stem for path in stage.write("figures").glob("*.svg")} == set(FIGURES)
+    for path in stage.write("figures").glob("*.svg"):
         root = ElementTree.parse(path).getroot()
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert "<dc:date>" not in path.read_text()
         if path.stem != "dag":
             assert not list(root.iter("{http://www.w3.org/2000/svg}text"))
+
+
+def test_every_figure_but_the_drawing_of_the_dag_is_there_for_papers_too(page, stage):
+    assert {path.stem for path in stage.write("figures").glob("*.pdf")} == set(FIGURES) - {"dag"}
 
 
 def test_two_runs_draw_equal_figures(page, other_page, stage, other):
@@ -137,7 +142,7 @@ def test_two_runs_draw_equal_figures(page, other_page, stage, other):
 
 
 def test_equal_figures_make_equal_pages(page, stage, tmp_path, monkeypatch):
-    drawn = {path.stem: path.read_bytes() for path in stage.write("figures").iterdir()}
+    drawn = {path.stem: Drawn(path.read_bytes()) for path in stage.write("figures").glob("*.svg")}
     monkeypatch.setattr("penumbra.report.step._figures", lambda *_: drawn)
     monkeypatch.setattr("penumbra.report.own.figures", lambda *_: {})
     again = {"report": tmp_path / "report.html", "figures": tmp_path / "figures"}

@@ -12,6 +12,7 @@ from penumbra.report import ablations, figures, gallery, mosaic, own, unified
 from penumbra.report.content import Frames, ImageSet, Results, read_csv
 from penumbra.report.page import render
 from penumbra.report.sections.pretrain import PIPELINES
+from penumbra.report.style import Drawn
 from penumbra.stage import Stage
 
 KINDS = ("original", "masked", "repainted", "drawn")  # of samples of an in-painting pipeline, in this order
@@ -20,7 +21,7 @@ IMAGES = ("train", "val", "test", "calibration", "world", "ood", "shifted")
 
 
 def main(stage: Stage) -> None:
-    """Write reports/figures/*.svg and reports/report.html."""
+    """Write reports/figures/*.{svg,pdf} and reports/report.html."""
     tables, plots = ({path.stem: read_csv(path) for path in sorted(stage.read(folder).glob("*.csv"))} for folder in ("tables", "plots"))
     params = stage.params
     outliers, candidates = stage.within("outliers", params.synthesize), own.candidates(stage)
@@ -47,7 +48,8 @@ def main(stage: Stage) -> None:
     with replace(stage.write("figures")) as temporary:
         temporary.mkdir()
         for name, content in drawn.items():
-            (temporary / f"{name}.svg").write_bytes(content)
+            for suffix, data in content.files.items():
+                (temporary / f"{name}.{suffix}").write_bytes(data)
     with replace(stage.write("report")) as temporary:
         temporary.write_text(render(results), encoding="utf-8")
     stage.finish()
@@ -75,14 +77,14 @@ def _gallery(stage: Stage, outliers: Path, selection: Path) -> list[gallery.Pair
     return gallery.pairs(read_table(selection).to_pandas(), made_from, outliers, train, count=stage.params.report.gallery)
 
 
-def _figures(stage: Stage, tables: Frames, plots: Frames, galleries: dict[str, list[gallery.Pair]]) -> dict[str, bytes]:
+def _figures(stage: Stage, tables: Frames, plots: Frames, galleries: dict[str, list[gallery.Pair]]) -> dict[str, Drawn]:
     """The figures that all methods share; those of what is not in the experiment are left out."""
     drawn = {
         "bands": figures.bands(tables["detectors"]),
         "roc": figures.roc(plots["roc"]),
         "energy": figures.energy(plots["energy"]),
         "shift": figures.shift(plots["shift"]),
-        "dag": stage.read("docs/dag").read_bytes(),
+        "dag": Drawn(stage.read("docs/dag").read_bytes()),
     }
     calibrators = tables["calibrators"]
     if len(calibrators):
