@@ -135,6 +135,13 @@ def test_every_figure_but_the_drawing_of_the_dag_is_there_for_papers_too(page, s
     assert {path.stem for path in stage.write("figures").glob("*.pdf")} == set(FIGURES) - {"dag"}
 
 
+def test_the_main_tables_are_there_for_papers(page, stage):
+    files = {path.name: path.read_text() for path in stage.write("paper").iterdir()}
+    assert set(files) == {f"{name}.{kind}" for name in ("headline", "scores", "claims") for kind in ("md", "tex")}
+    assert all(f"\n{name} & " in files["headline.tex"] for name in set(DETECTORS) - set(CLIP))
+    assert not [name for name, content in files.items() if name.endswith("tex") and not content.isascii()]
+
+
 def test_two_runs_draw_equal_figures(page, other_page, stage, other):
     """All but those that show what differs between the two."""
     for name in set(FIGURES) - {"bands", "confidence"}:
@@ -145,7 +152,7 @@ def test_equal_figures_make_equal_pages(page, stage, tmp_path, monkeypatch):
     drawn = {path.stem: Drawn(path.read_bytes()) for path in stage.write("figures").glob("*.svg")}
     monkeypatch.setattr("penumbra.report.step._figures", lambda *_: drawn)
     monkeypatch.setattr("penumbra.report.own.figures", lambda *_: {})
-    again = {"report": tmp_path / "report.html", "figures": tmp_path / "figures"}
+    again = {"report": tmp_path / "report.html", "figures": tmp_path / "figures", "paper": tmp_path / "paper"}
     main(replace(stage, writes=again, scratch_root=tmp_path / "scratch"))
     assert (tmp_path / "report.html").read_text() == page
 

@@ -1,4 +1,4 @@
-"""report: tables, plots and candidates -> figures and one page for a person."""
+"""report: tables, plots and candidates -> figures, tables for papers and one page for a person."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_provenance, read_table
 from penumbra.artifacts.tables import read_json
-from penumbra.report import ablations, figures, gallery, mosaic, own, unified
+from penumbra.report import ablations, figures, gallery, mosaic, own, paper, unified
 from penumbra.report.content import Frames, ImageSet, Results, read_csv
 from penumbra.report.page import render
 from penumbra.report.sections.pretrain import PIPELINES
@@ -21,7 +21,7 @@ IMAGES = ("train", "val", "test", "calibration", "world", "ood", "shifted")
 
 
 def main(stage: Stage) -> None:
-    """Write reports/figures/*.{svg,pdf} and reports/report.html."""
+    """Write reports/figures/*.{svg,pdf}, reports/paper/*.{md,tex} and reports/report.html."""
     tables, plots = ({path.stem: read_csv(path) for path in sorted(stage.read(folder).glob("*.csv"))} for folder in ("tables", "plots"))
     params = stage.params
     outliers, candidates = stage.within("outliers", params.synthesize), own.candidates(stage)
@@ -50,6 +50,9 @@ def main(stage: Stage) -> None:
         for name, content in drawn.items():
             for suffix, data in content.files.items():
                 (temporary / f"{name}.{suffix}").write_bytes(data)
+    with replace(stage.write("paper")) as temporary:
+        temporary.mkdir()
+        paper.write(temporary, tables)
     with replace(stage.write("report")) as temporary:
         temporary.write_text(render(results), encoding="utf-8")
     stage.finish()
