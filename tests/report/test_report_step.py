@@ -195,6 +195,11 @@ def test_ablations_have_a_section_with_their_tables_and_curves(page):
     assert ">92.8<" in section  # what GOOD prints of its own detector
 
 
+def test_frozen_models_stand_beside_the_steps_that_they_took(page):
+    assert "<td>vqgan</td><td>1</td><td>1,234</td>" in page.replace("\n", "")
+    assert page.index("against steps of the optimiser") > page.index('<section id="train">')
+
+
 def test_every_detector_stands_beside_its_headline_score(page):
     rows = dict(re.findall(r'<tr><th scope="row">([a-z-]+)</th><td>(\w+)</td>', page[: page.index("<section")]))
     assert rows == {name: "neglabel" if name in CLIP else "energy" for name in DETECTORS}

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_provenance, read_table
 from penumbra.artifacts.tables import read_json
-from penumbra.report import ablations, figures, gallery, mosaic, own, paper, unified
+from penumbra.report import ablations, convergence, figures, gallery, mosaic, own, paper, unified
 from penumbra.report.content import Frames, ImageSet, Results, read_csv
 from penumbra.report.page import render
 from penumbra.report.sections.pretrain import PIPELINES
@@ -30,12 +30,14 @@ def main(stage: Stage) -> None:
     drawn = _figures(stage, tables, plots, galleries) | own.figures(stage, tables, plots, candidates)
     images = stage.within("images", IMAGES)
     models = {model: stage.read("models") / model for model in params.pretrain}
+    histories = _histories(models)
+    drawn |= convergence.figures(histories, _histories(stage.within("detectors", params.train.detectors, suffix="")))
     results = Results(
         params=params,
         tables=tables,
         plots=plots,
         sets=[shown for path in images.values() for shown in _sets(path)],
-        histories={name: read_csv(path / "history.csv") for name, path in models.items() if (path / "history.csv").exists()},
+        histories=histories,
         samples={model: _samples(models[model]) for model in PIPELINES if model in models},
         candidates=candidates,
         own=own.read(stage),
@@ -56,6 +58,11 @@ def main(stage: Stage) -> None:
     with replace(stage.write("report")) as temporary:
         temporary.write_text(render(results), encoding="utf-8")
     stage.finish()
+
+
+def _histories(folders: dict[str, Path]) -> Frames:
+    """history.csv of what was trained here, by the names of its folders."""
+    return {name: read_csv(path / "history.csv") for name, path in folders.items() if (path / "history.csv").exists()}
 
 
 def _samples(model: Path) -> list[ImageSet]:
