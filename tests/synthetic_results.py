@@ -71,7 +71,7 @@ TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "
 TABLES += ("types", "diversity", "ablations", "agreement", "pairs", "seeds")
 FIGURES = ("bands", "roc", "energy", "reliability", "confidence", "distances", "shift", "gallery", "dag")
 FIGURES += ("strengths", "strength-grid", "edits", "unified", "scores", "good-strengths", "good-cams", "sona-edits")
-FIGURES += ("synood-pairs", "energies", "types", "ablation-weight", "ablation-stop", "ablation-amount", "study")
+FIGURES += ("synood-pairs", "energies", "types", "ablation-weight", "ablation-stop", "ablation-amount", "convergence", "study")
 PLOTS = ("roc", "energy", "reliability", "confidence", "shift", "unified", "strengths")
 
 
@@ -98,7 +98,11 @@ def write_inputs(data: Path) -> None:
     _write_images(data / "images/shifted.parquet", shifted)
     write_parquet(data / "outliers/none.parquet", pd.DataFrame({"sample_id": pd.Series([], dtype=str)}), {"stage": "synthesize@none"})
     (data / "models/mage").mkdir(parents=True)
-    (data / "models/mage/history.csv").write_text("model,epoch,loss,validation\nvqgan,1,2.5,\nmage,1,1.25,1.5\n")
+    (data / "models/mage/history.csv").write_text("model,epoch,loss,val_perplexity,steps\nvqgan,1,2.5,,1234\nmage,1,1.25,1.5,56\n")
+    for detector in DETECTORS:
+        epochs = [f"{seed},{epoch},{1 / epoch},0.9,{40 * epoch}" for seed in range(3) for epoch in (1, 2)]
+        (data / f"detectors/{detector}").mkdir(parents=True)
+        (data / f"detectors/{detector}/history.csv").write_text("\n".join(["seed,epoch,loss,val_accuracy,steps", *epochs]))
 
 
 def scores(rng: np.random.Generator, gain: float = 1.0, images: int = 40, clip: bool = False) -> pd.DataFrame:
@@ -278,7 +282,7 @@ def _write_classifier(data: Path, rng: np.random.Generator, images: int = 60) ->
     weights = {"fc.weight": rng.normal(0, 0.1, (6, 4)).astype(np.float32), "fc.bias": np.full(6, 7, np.float32)}
     save_file(weights, data / "models/classifier/model.safetensors")
     save_file({"features": rng.normal(0, 3, (images, 4)).astype(np.float32)}, data / "features/classifier.safetensors")
-    (data / "models/classifier/history.csv").write_text("epoch,loss,val_accuracy\n1,0.5,0.9\n2,0.1,0.98\n")
+    (data / "models/classifier/history.csv").write_text("epoch,loss,val_accuracy,steps\n1,0.5,0.9,14\n2,0.1,0.98,28\n")
 
 
 def _write_samples(folder: Path, captions: list[str], kinds: list[str] | None = None) -> None:

@@ -5,29 +5,31 @@ import torch
 
 from penumbra import training
 
+BATCHES = 3  # in an epoch
+
 
 def run(checkpoint, stop_after=None):
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1))
     optimizer = torch.optim.AdamW(model.parameters(), 0.01)
-    seen = []
-    for epoch in training.epochs(6, 0, "test", checkpoint, {"model": model, "optimizer": optimizer}):
+    seen, history = [], training.History()
+    for epoch in training.epochs(6, 0, "test", checkpoint, {"model": model, "optimizer": optimizer, "history": history}):
         if epoch == stop_after:
             raise KeyboardInterrupt
         seen.append(epoch)
-        optimizer.zero_grad()
-        model(torch.randn(16, 4)).square().mean().backward()
-        optimizer.step()
-    return seen, model.state_dict()
+        training.descend(torch.randn(BATCHES, 16, 4), lambda batch: model(batch).square().mean(), optimizer)
+        history.add(epoch=epoch + 1)
+    return seen, model.state_dict(), history.rows
 
 
 def test_a_killed_training_resumes_and_ends_with_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    _, expected = run(tmp_path / "whole.pt")
+    _, expected, rows = run(tmp_path / "whole.pt")
+    assert rows == [{"epoch": epoch, "steps": epoch * BATCHES} for epoch in range(1, 7)]
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "killed.pt", stop_after=4)
-    seen, resumed = run(tmp_path / "killed.pt")
-    assert seen == [4, 5]
+    seen, resumed, resumed_rows = run(tmp_path / "killed.pt")
+    assert seen == [4, 5] and resumed_rows == rows
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
 
 

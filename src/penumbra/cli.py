@@ -25,7 +25,7 @@ STEPS = {
     "infer": "a detector and all images -> data/outputs/DETECTOR: logits and features, from one forward pass",
     "score": "the outputs of a detector -> data/scores/DETECTOR.parquet: every OOD score of every test image",
     "benchmark": "all scores -> reports/metrics.json, reports/tables, reports/plots",
-    "report": "tables, plots and outliers -> reports/report.html, reports/figures",
+    "report": "tables, plots and outliers -> reports/report.html, reports/figures, reports/paper",
 }
 FULL = 2**20  # bytes of free space below which a disk counts as full
 OVERVIEW = """\

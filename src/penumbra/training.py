@@ -39,9 +39,11 @@ def epochs(total: int, seed: int, name: str, checkpoint: Path, stateful: dict[st
         seed: the experiment's seed.
         name: what is trained ("pretrain/rdm"); shown with the progress.
         checkpoint: file in the stage's scratch folder.
-        stateful: everything that changes while training, by name.
+        stateful: everything that changes while training, by name. A history among it counts the steps of the first optimiser.
     """
-    start = 0
+    start, parts = 0, list(stateful.values())
+    for history in (part for part in parts if isinstance(part, History)):
+        history.follow(next(part for part in parts if isinstance(part, torch.optim.Optimizer)))
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
         start = saved["epoch"]
@@ -113,10 +115,19 @@ class History:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
+        self.steps = 0
+
+    def follow(self, optimizer: torch.optim.Optimizer) -> None:
+        """Count its steps, from 0."""
+        self.steps = 0
+        optimizer.register_step_post_hook(self._count)
+
+    def _count(self, *_: object) -> None:
+        self.steps += 1
 
     def add(self, **row: Any) -> None:
-        """Append a row; what is absent from it stays an empty cell."""
-        self.rows.append(row)
+        """Append a row, with the steps so far; what is absent from it stays an empty cell."""
+        self.rows.append(row | {"steps": self.steps})
 
     def write(self, path: Path) -> None:
         """Write the rows as CSV."""
@@ -125,7 +136,7 @@ class History:
         write_csv(path, pd.DataFrame(self.rows))
 
     def state_dict(self) -> dict:
-        return {"rows": self.rows}
+        return {"rows": self.rows, "steps": self.steps}
 
     def load_state_dict(self, state: dict) -> None:
-        self.rows = state["rows"]
+        self.rows, self.steps = state["rows"], state["steps"]

@@ -235,7 +235,7 @@ def stage(tmp_path):
 def test_training_lowers_the_validation_loss_and_leaves_averaged_weights(stage):
     main(stage)
     rows = (stage.write() / "history.csv").read_text().splitlines()
-    assert rows[0] == "epoch,loss,val_loss"
+    assert rows[0] == "epoch,loss,val_loss,steps"
     assert float(rows[-1].split(",")[2]) < float(rows[1].split(",")[2])
     assert json.loads((stage.write() / "config.json").read_text())["penumbra"]["stage"] == "pretrain@rdm"
     assert RDM.from_pretrained(stage.write())(torch.randn(2, 6), torch.tensor([3, 4])).isfinite().all()

@@ -18,7 +18,7 @@ def test_families_whose_labels_hold_numbers_have_curves(table):
     drawn = figures(table)
     assert set(drawn) == {"ablation-weight", "ablation-stop", "ablation-amount"}
     for content in drawn.values():
-        ElementTree.fromstring(content)
+        ElementTree.fromstring(content.svg)
     assert figures(table) == drawn
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from penumbra.report import figures, gallery, unified
+from penumbra.report import figures, gallery, style, unified
 from penumbra.report.methods import clip
 
 
@@ -41,6 +41,22 @@ def test_error_bars_end_where_percentages_do(drawn):
     figures.bands(pd.DataFrame({"detector": ["none"]} | columns))
     ends = [ax.containers[0].lines[2][0].get_segments()[0][:, 0] for ax in drawn["axes"]]
     np.testing.assert_allclose(ends, [[0, 30], [78, 100]])
+
+
+def test_pdfs_of_equal_figures_are_equal_and_say_nothing_of_machine_or_time(monkeypatch, pdf):
+    """A picture keeps its own 2 x 3 pixels, letters are TrueType, which can be searched and which publishers take."""
+    monkeypatch.setattr(style, "pdf", pdf)
+    made = []
+    for _ in range(2):
+        with style.figure(1, 2, 1.5) as (figure, axes):
+            axes[0].imshow(np.arange(18, dtype=np.uint8).reshape(2, 3, 3), interpolation="nearest")
+            axes[1].plot([1, 2], label="near")
+            axes[1].legend()
+            made.append(style.files(figure))
+    first, second = made
+    assert first == second and first.pdf.startswith(b"%PDF")
+    assert b"/FontFile2" in first.pdf and b"/Width 3" in first.pdf and bytes(range(9)) in first.pdf
+    assert not [word for word in (b"Date", b"FlateDecode", b"/Type3") if word in first.pdf]
 
 
 def test_a_picture_is_declared_as_what_it_is():

@@ -15,6 +15,7 @@ from penumbra.benchmark.step import main as run_benchmark
 from penumbra.report.gallery import choose
 from penumbra.report.step import main
 from penumbra.report.study import SUBJECTS
+from penumbra.report.style import Drawn
 from synthetic_results import ABLATIONS, CLIP, DETECTORS, FIGURES, GIVEN, benchmark_stage, benchmarked, report_stage
 
 STEPS = ["prepare", "pretrain", "extract", "synthesize", "train", "calibrate", "filter", "score", "benchmark", "report"]
@@ -121,13 +122,24 @@ def test_every_detector_claim_and_parameter_is_on_the_page(page, results):
 
 
 def test_figures_are_svg_without_a_date_and_with_text_as_paths(page, stage):
-    assert {path.stem for path in stage.write("figures").iterdir()} == set(FIGURES)
-    for path in stage.write("figures").iterdir():
+    assert {path.stem for path in stage.write("figures").glob("*.svg")} == set(FIGURES)
+    for path in stage.write("figures").glob("*.svg"):
         root = ElementTree.parse(path).getroot()
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert "<dc:date>" not in path.read_text()
         if path.stem != "dag":
             assert not list(root.iter("{http://www.w3.org/2000/svg}text"))
+
+
+def test_every_figure_but_the_drawing_of_the_dag_is_there_for_papers_too(page, stage):
+    assert {path.stem for path in stage.write("figures").glob("*.pdf")} == set(FIGURES) - {"dag"}
+
+
+def test_the_main_tables_are_there_for_papers(page, stage):
+    files = {path.name: path.read_text() for path in stage.write("paper").iterdir()}
+    assert set(files) == {f"{name}.{kind}" for name in ("headline", "scores", "claims") for kind in ("md", "tex")}
+    assert all(f"\n{name} & " in files["headline.tex"] for name in set(DETECTORS) - set(CLIP))
+    assert not [name for name, content in files.items() if name.endswith("tex") and not content.isascii()]
 
 
 def test_two_runs_draw_equal_figures(page, other_page, stage, other):
@@ -137,10 +149,10 @@ def test_two_runs_draw_equal_figures(page, other_page, stage, other):
 
 
 def test_equal_figures_make_equal_pages(page, stage, tmp_path, monkeypatch):
-    drawn = {path.stem: path.read_bytes() for path in stage.write("figures").iterdir()}
+    drawn = {path.stem: Drawn(path.read_bytes()) for path in stage.write("figures").glob("*.svg")}
     monkeypatch.setattr("penumbra.report.step._figures", lambda *_: drawn)
     monkeypatch.setattr("penumbra.report.own.figures", lambda *_: {})
-    again = {"report": tmp_path / "report.html", "figures": tmp_path / "figures"}
+    again = {"report": tmp_path / "report.html", "figures": tmp_path / "figures", "paper": tmp_path / "paper"}
     main(replace(stage, writes=again, scratch_root=tmp_path / "scratch"))
     assert (tmp_path / "report.html").read_text() == page
 
@@ -181,6 +193,11 @@ def test_ablations_have_a_section_with_their_tables_and_curves(page):
     for family in ABLATIONS.values():
         assert family["title"] in section and all(f">{label}<" in section for label in family["variants"].values())
     assert ">92.8<" in section  # what GOOD prints of its own detector
+
+
+def test_frozen_models_stand_beside_the_steps_that_they_took(page):
+    assert "<td>vqgan</td><td>1</td><td>1,234</td>" in page.replace("\n", "")
+    assert page.index("against steps of the optimiser") > page.index('<section id="train">')
 
 
 def test_every_detector_stands_beside_its_headline_score(page):

@@ -116,7 +116,8 @@ def agreement_row(method: str, selection: pd.DataFrame) -> dict:
 
     Returns:
         AGREEMENT: share of candidates that pass as ID, where 95% of ID images do, and of those that keep their class; number of judges;
-        share of candidates that both put into the same band; overlap of their mid bands (intersection over union), and that of two random sets of these sizes.
+        share of candidates that both put into the same band; overlap of their mid bands (intersection over union), and that of two
+        random sets of these sizes.
     """
     alone = selection[[column for column in selection if column.startswith("band_")]].to_numpy()
     pairs = [(alone[:, first], alone[:, second]) for first, second in combinations(range(alone.shape[1]), 2)]

@@ -42,7 +42,7 @@ def family_table(rows: pd.DataFrame) -> Table:
     return Table(header, cells, ours.best)
 
 
-def curves(rows: pd.DataFrame) -> bytes:
+def curves(rows: pd.DataFrame) -> style.Drawn:
     """AUROC on near and far OOD, and the outliers' distance, or the ID accuracy where that is the same for all, against the labels' number.
 
     Args:
@@ -71,7 +71,7 @@ def curves(rows: pd.DataFrame) -> bytes:
             ax.ticklabel_format(axis="y", useOffset=False)
         if names != [""]:
             drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
 def _family_of(line: str) -> str:
@@ -79,7 +79,7 @@ def _family_of(line: str) -> str:
     return line.partition(",")[0]
 
 
-def figures(table: pd.DataFrame) -> dict[str, bytes]:
+def figures(table: pd.DataFrame) -> dict[str, style.Drawn]:
     """A figure for each family with a label that holds a number, by its name in the report."""
     drawn = {}
     for name, rows in _families(table):

@@ -8,6 +8,7 @@ import pandas as pd
 
 from penumbra.report.format import Table
 from penumbra.report.gallery import Pair
+from penumbra.report.style import Drawn
 from penumbra.stage import Params
 
 Frames = dict[str, pd.DataFrame]
@@ -37,7 +38,7 @@ class Results:
         own: what the modules of `methods` have read, by their names.
         galleries: pairs of images by variant that has a selection.
         study: tables of benchmarks/study by name; none where no study is of this data.
-        figures: SVG bytes by name.
+        figures: by name.
         cost: benchmarks/cost.csv.
         machine: what benchmarks/machine.json says of the machine behind `cost`.
         versions: versions of libraries by the stage that used them.
@@ -53,7 +54,7 @@ class Results:
     own: dict[str, Any]
     galleries: dict[str, list[Pair]]
     study: Frames
-    figures: dict[str, bytes]
+    figures: dict[str, Drawn]
     cost: pd.DataFrame
     machine: dict
     versions: dict[str, dict[str, str]]

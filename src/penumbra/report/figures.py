@@ -1,4 +1,4 @@
-"""Figures from the benchmark's tables and plots; each function takes a data frame and returns SVG bytes."""
+"""Figures from the benchmark's tables and plots; each function takes a data frame."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ LABELS = {"id": "ID", "near": "near OOD", "far": "far OOD"}
 DISTANCES = {"l2": "L2", "cosine": "1 − cosine", "mse": "mean squared", "unit_l2": "L2 of unit vectors"}
 
 
-def bands(table: pd.DataFrame) -> bytes:
+def bands(table: pd.DataFrame) -> style.Drawn:
     """FPR95 and AUROC of each detector on near and far OOD, mean and standard deviation over seeds, bars cut off at 0 and 100."""
     names = list(table.detector)
     with style.figure(1, 2, 0.8 + 0.3 * len(names), sharey=True) as (drawn, axes):
@@ -29,10 +29,10 @@ def bands(table: pd.DataFrame) -> bytes:
         axes[0].set_title("lower is better", loc="left")
         axes[1].set_title("higher is better", loc="left")
         axes[1].legend(loc="best")
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
-def roc(plot: pd.DataFrame) -> bytes:
+def roc(plot: pd.DataFrame) -> style.Drawn:
     """ROC curves of all detectors, near and far OOD, averaged over seeds; the two FPR95 conventions are read off at the dotted lines.
 
     The share of ID rejected is on a logarithmic axis: what tells the detectors apart lies in the corner where it is small.
@@ -49,10 +49,10 @@ def roc(plot: pd.DataFrame) -> bytes:
             ax.minorticks_off()
         axes[0].set_ylabel("OOD caught, %")
         drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
-def energy(plot: pd.DataFrame) -> bytes:
+def energy(plot: pd.DataFrame) -> style.Drawn:
     """Histograms of the headline score of ID, near and far test images, one panel for each detector; spikes of one group are cut off.
 
     Args:
@@ -81,10 +81,10 @@ def energy(plot: pd.DataFrame) -> bytes:
         place = axes[-1] if len(detectors) < len(axes) else axes[0]
         where = "center" if place is not axes[0] else "best"
         place.legend(*axes[0].get_legend_handles_labels(), loc=where, title="further right: more OOD")
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
-def reliability(plot: pd.DataFrame) -> bytes:
+def reliability(plot: pd.DataFrame) -> style.Drawn:
     """Reliability diagrams, one panel for each calibrator; the area of a dot is the number of images in its bin."""
     names = list(plot.calibrator.unique())
     with style.figure(1, len(names), 1.9, sharey=True) as (drawn, axes):
@@ -95,10 +95,10 @@ def reliability(plot: pd.DataFrame) -> bytes:
             ax.scatter(points.confidence, points.frequency, s=70 * points["count"] / plot["count"].max() + 4, color=style.PALETTE[1])
             ax.set(title=name, xlabel="predicted P(OOD)", xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal")
         axes[0].set_ylabel("share of OOD")
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
-def confidence(plot: pd.DataFrame, chosen: str, mid: dict[str, tuple[float, float]]) -> bytes:
+def confidence(plot: pd.DataFrame, chosen: str, mid: dict[str, tuple[float, float]]) -> style.Drawn:
     """Histogram of the candidates' calibrated P(OOD) for each method; the chosen calibrator filled, the others as lines, bands shaded.
 
     Args:
@@ -126,10 +126,10 @@ def confidence(plot: pd.DataFrame, chosen: str, mid: dict[str, tuple[float, floa
             ax.set(title=method, xlabel="calibrated P(OOD)", xlim=(0, 1), ylabel="candidates")
             ax.set_ylim(0, 1.15 * ax.get_ylim()[1])
         drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
-def distances(table: pd.DataFrame) -> bytes:
+def distances(table: pd.DataFrame) -> style.Drawn:
     """Feature distance of candidates from their source image by band, mean and standard deviation of the random draw."""
     table = table[table.drawn == "random"]
     methods = list(table.method.unique())
@@ -147,10 +147,10 @@ def distances(table: pd.DataFrame) -> bytes:
             ax.set(title=label, xlim=(-0.5, 2.5), ylim=(0, None))
         axes[0].set_ylabel("distance in feature space")
         drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
-def shift(plot: pd.DataFrame) -> bytes:
+def shift(plot: pd.DataFrame) -> style.Drawn:
     """Mean calibrated P(OOD) of shifted ID test images by kind and strength of the shift; strength 0 is unshifted.
 
     A set from elsewhere has one strength, which makes no curve: its numbers are in tables/shift.csv.
@@ -169,4 +169,4 @@ def shift(plot: pd.DataFrame) -> bytes:
         for ax in axes[::columns]:
             ax.set_ylabel("mean calibrated P(OOD)")
         drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
-        return style.svg(drawn)
+        return style.files(drawn)

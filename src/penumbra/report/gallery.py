@@ -61,8 +61,8 @@ def pairs(selection: pd.DataFrame, candidates: pd.DataFrame, outliers: Path, sou
     return [Pair(real.get(row.source_id), made[row.sample_id], row.confidence, row.band, row.sample_id) for row in chosen.itertuples()]
 
 
-def figure(shown: list[Pair], columns: int = 12) -> bytes:
-    """SVG of the gallery: source above, candidate below it with its severity, framed in the colour of its band."""
+def figure(shown: list[Pair], columns: int = 12) -> style.Drawn:
+    """The gallery: source above, candidate below it with its severity, framed in the colour of its band."""
     rows = -(-len(shown) // columns)
     with style.figure(2 * rows, columns, 0.45 + 1.35 * rows) as (drawn, axes):
         for ax in axes:
@@ -82,4 +82,4 @@ def figure(shown: list[Pair], columns: int = 12) -> bytes:
             ax.set_title(f"{pair.confidence:.2f}", pad=2, fontsize=7)
         frames = [Patch(facecolor="none", edgecolor=colour, linewidth=1.6, label=f"{band} band") for band, colour in style.BANDS.items()]
         drawn.legend(handles=frames, loc="outside lower center", ncols=len(frames), title="number: severity, the calibrated P(OOD)")
-        return style.svg(drawn)
+        return style.files(drawn)

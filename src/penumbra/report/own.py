@@ -10,6 +10,7 @@ from penumbra.artifacts.images import read_table
 from penumbra.benchmark.rooms import rooms
 from penumbra.report import methods
 from penumbra.report.content import Block, Frames, Results
+from penumbra.report.style import Drawn
 from penumbra.stage import Stage
 
 
@@ -32,7 +33,7 @@ def read(stage: Stage) -> dict[str, object]:
     return {name: module.read(stage) for name, module in rooms(methods, stage.params).items() if hasattr(module, "read")}
 
 
-def figures(stage: Stage, tables: Frames, plots: Frames, made: Frames) -> dict[str, bytes]:
+def figures(stage: Stage, tables: Frames, plots: Frames, made: Frames) -> dict[str, Drawn]:
     """Their figures.
 
     Args:
@@ -40,7 +41,7 @@ def figures(stage: Stage, tables: Frames, plots: Frames, made: Frames) -> dict[s
         tables, plots: of the benchmark.
         made: candidates by variant.
     """
-    drawn: dict[str, bytes] = {}
+    drawn: dict[str, Drawn] = {}
     for name, module in rooms(methods, stage.params).items():
         if hasattr(module, "figures"):
             own = {variant: frame for variant, frame in made.items() if stage.params.synthesize[variant].method == name}

@@ -1,4 +1,4 @@
-"""report: tables, plots and candidates -> figures and one page for a person."""
+"""report: tables, plots and candidates -> figures, tables for papers and one page for a person."""
 
 from pathlib import Path
 
@@ -8,10 +8,11 @@ import pyarrow.parquet as pq
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_provenance, read_table
 from penumbra.artifacts.tables import read_json
-from penumbra.report import ablations, figures, gallery, mosaic, own, study, unified
+from penumbra.report import ablations, convergence, figures, gallery, mosaic, own, paper, study, unified
 from penumbra.report.content import Frames, ImageSet, Results, read_csv
 from penumbra.report.page import render
 from penumbra.report.sections.pretrain import PIPELINES
+from penumbra.report.style import Drawn
 from penumbra.stage import Stage
 
 KINDS = ("original", "masked", "repainted", "drawn")  # of samples of an in-painting pipeline, in this order
@@ -20,7 +21,7 @@ IMAGES = ("train", "val", "test", "calibration", "world", "ood", "shifted")
 
 
 def main(stage: Stage) -> None:
-    """Write reports/figures/*.svg and reports/report.html."""
+    """Write reports/figures/*.{svg,pdf}, reports/paper/*.{md,tex} and reports/report.html."""
     tables, plots = ({path.stem: read_csv(path) for path in sorted(stage.read(folder).glob("*.csv"))} for folder in ("tables", "plots"))
     params = stage.params
     outliers, candidates = stage.within("outliers", params.synthesize), own.candidates(stage)
@@ -31,12 +32,14 @@ def main(stage: Stage) -> None:
     drawn |= {"study": study.figure(studied["claims"])} if studied else {}
     images = stage.within("images", IMAGES)
     models = {model: stage.read("models") / model for model in params.pretrain}
+    histories = _histories(models)
+    drawn |= convergence.figures(histories, _histories(stage.within("detectors", params.train.detectors, suffix="")))
     results = Results(
         params=params,
         tables=tables,
         plots=plots,
         sets=[shown for path in images.values() for shown in _sets(path)],
-        histories={name: read_csv(path / "history.csv") for name, path in models.items() if (path / "history.csv").exists()},
+        histories=histories,
         samples={model: _samples(models[model]) for model in PIPELINES if model in models},
         candidates=candidates,
         own=own.read(stage),
@@ -50,10 +53,19 @@ def main(stage: Stage) -> None:
     with replace(stage.write("figures")) as temporary:
         temporary.mkdir()
         for name, content in drawn.items():
-            (temporary / f"{name}.svg").write_bytes(content)
+            for suffix, data in content.files.items():
+                (temporary / f"{name}.{suffix}").write_bytes(data)
+    with replace(stage.write("paper")) as temporary:
+        temporary.mkdir()
+        paper.write(temporary, tables)
     with replace(stage.write("report")) as temporary:
         temporary.write_text(render(results), encoding="utf-8")
     stage.finish()
+
+
+def _histories(folders: dict[str, Path]) -> Frames:
+    """history.csv of what was trained here, by the names of its folders."""
+    return {name: read_csv(path / "history.csv") for name, path in folders.items() if (path / "history.csv").exists()}
 
 
 def _samples(model: Path) -> list[ImageSet]:
@@ -78,14 +90,14 @@ def _gallery(stage: Stage, outliers: Path, selection: Path) -> list[gallery.Pair
     return gallery.pairs(read_table(selection).to_pandas(), made_from, outliers, train, count=stage.params.report.gallery)
 
 
-def _figures(stage: Stage, tables: Frames, plots: Frames, galleries: dict[str, list[gallery.Pair]]) -> dict[str, bytes]:
+def _figures(stage: Stage, tables: Frames, plots: Frames, galleries: dict[str, list[gallery.Pair]]) -> dict[str, Drawn]:
     """The figures that all methods share; those of what is not in the experiment are left out."""
     drawn = {
         "bands": figures.bands(tables["detectors"]),
         "roc": figures.roc(plots["roc"]),
         "energy": figures.energy(plots["energy"]),
         "shift": figures.shift(plots["shift"]),
-        "dag": stage.read("docs/dag").read_bytes(),
+        "dag": Drawn(stage.read("docs/dag").read_bytes()),
     }
     calibrators = tables["calibrators"]
     if len(calibrators):

@@ -65,7 +65,7 @@ def interval(value: float, low: float, high: float, digits: int) -> str:
     return f"{value:.{digits}f}" if pd.isna(low) else f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def figure(table: pd.DataFrame) -> bytes:
+def figure(table: pd.DataFrame) -> style.Drawn:
     """Effects of the claims about training, with intervals and the papers' effects, in percentage points; more is better.
 
     Args:
@@ -92,7 +92,7 @@ def figure(table: pd.DataFrame) -> bytes:
         axes[0].set_yticks(range(len(rows)), [sides.get(row, row) for row in rows])
         axes[0].invert_yaxis()
         drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
 def sizes(study: Frames) -> str:

@@ -1,8 +1,9 @@
-"""One look for all figures, safe for colour-blind readers, and SVG files with equal bytes for equal content."""
+"""One look for all figures, safe for colour-blind readers, and files with equal bytes for equal content."""
 
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import matplotlib
 
@@ -10,6 +11,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 # Okabe and Ito's palette, grey first: the detector without outliers is the reference; then two of Tol's
 PALETTE = ("#6b6b6b", "#0072b2", "#56b4e9", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#000000", "#882255", "#999933")
@@ -18,6 +20,8 @@ BANDS = {"low": "#56b4e9", "mid": "#009e73", "high": "#d55e00"}
 RC = {
     "svg.hashsalt": "penumbra",
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,  # TrueType: publishers refuse type 3
+    "pdf.compression": 0,  # what zlib makes differs between its builds
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "axes.titlesize": 8.5,
@@ -46,10 +50,40 @@ def figure(rows: int, columns: int, height: float, **kwargs: object) -> Iterator
         plt.close(drawn)
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A figure as the bytes of its files: SVG for the page, with text as outlines; PDF for papers, with text as text (none of the DAG)."""
+
+    svg: bytes
+    pdf: bytes | None = None
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What there is, by suffix."""
+        return {suffix: content for suffix, content in (("svg", self.svg), ("pdf", self.pdf)) if content is not None}
+
+
+def files(drawn: Figure) -> Drawn:
+    """Both files. Call it inside `figure`: its settings hold there."""
+    return Drawn(svg(drawn), pdf(drawn))
+
+
 def svg(drawn: Figure) -> bytes:
-    """SVG without a date and with fixed identifiers. Call it inside `figure`: its settings hold there."""
+    """SVG without a date and with fixed identifiers."""
+    return _saved(drawn, "svg", "Date")
+
+
+def pdf(drawn: Figure) -> bytes:
+    """PDF without a date, laid out as before; a picture in it has its own pixels, not those of the figure's resolution."""
+    drawn.set_layout_engine("none")
+    for picture in drawn.findobj(AxesImage):
+        picture.set_interpolation("none")
+    return _saved(drawn, "pdf", "CreationDate")
+
+
+def _saved(drawn: Figure, kind: str, date: str) -> bytes:
     buffer = io.BytesIO()
-    drawn.savefig(buffer, format="svg", metadata={"Date": None})
+    drawn.savefig(buffer, format=kind, metadata={date: None})
     return buffer.getvalue()
 
 

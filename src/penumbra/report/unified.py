@@ -62,7 +62,7 @@ def blocks(results: Results) -> list[Block]:
     return shown + drawn(results, "unified", caption)
 
 
-def figures(table: pd.DataFrame, plot: pd.DataFrame) -> dict[str, bytes]:
+def figures(table: pd.DataFrame, plot: pd.DataFrame) -> dict[str, style.Drawn]:
     """Curves along a and k, and histograms, of the first detector that has them.
 
     Args:
@@ -99,7 +99,7 @@ def _by_detector(wide: pd.DataFrame, columns: dict[str, tuple[str, bool]]) -> Ta
     return Table(header, rows, best)
 
 
-def curves(table: pd.DataFrame) -> bytes:
+def curves(table: pd.DataFrame) -> style.Drawn:
     """AUROC of the unified score against a and against k, near and far OOD (GOOD, Fig. 6 b and c).
 
     What falls far below all else in its panel, as distances do once k passes the images of a class, is a number over an arrow at the
@@ -134,7 +134,7 @@ def curves(table: pd.DataFrame) -> bytes:
             ax.ticklabel_format(axis="y", useOffset=False)
         axes[0].set_ylabel("AUROC, %")
         drawn.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=6)
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
 def _lowest(values: pd.Series) -> float:
@@ -162,7 +162,7 @@ def _cut(ax: Axes, points: pd.DataFrame, lowest: float) -> None:
             ax.annotate(text, (x, 0.01 + 0.08 * row), xycoords=ax.get_xaxis_transform(), color=colour, ha="center", fontsize=6.5)
 
 
-def score_histograms(plot: pd.DataFrame) -> bytes:
+def score_histograms(plot: pd.DataFrame) -> style.Drawn:
     """Energy, kNN and unified score of ID test images and each OOD test set, scaled to [0, 1] (GOOD, Fig. 8)."""
     scores, sets = list(plot.score.unique()), list(plot.set.unique())
     with style.figure(len(scores), len(sets), 0.6 + 1.25 * len(scores), sharex=True) as (drawn, axes):
@@ -182,4 +182,4 @@ def score_histograms(plot: pd.DataFrame) -> bytes:
         found = [pair for ax in axes for pair in zip(*ax.get_legend_handles_labels(), strict=True)]
         handles = {label: handle for handle, label in found}
         drawn.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles))
-        return style.svg(drawn)
+        return style.files(drawn)

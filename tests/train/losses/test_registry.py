@@ -109,7 +109,7 @@ def test_a_new_room_is_a_loss(own_loss, make_stage):
     stage = replace(stage, params=stage.params.beside(train={"recipes": {"own": recipe}}))
     train(stage)
     history = pd.read_csv(stage.write() / "history.csv")
-    assert list(history.columns) == ["seed", "epoch", "loss", "hinge", "val_accuracy"] and (history.hinge > 0).any()
+    assert list(history.columns) == ["seed", "epoch", "loss", "hinge", "val_accuracy", "steps"] and (history.hinge > 0).any()
 
 
 def test_the_registry_needs_no_torch():

@@ -31,7 +31,7 @@ def test_it_writes_a_detector_for_each_seed_and_one_history(make_stage):
         "history.csv"
     }
     history = pd.read_csv(stage.write() / "history.csv")
-    assert list(history.columns) == ["seed", "epoch", "loss", "cross_entropy", "uncertainty", "val_accuracy"]
+    assert list(history.columns) == ["seed", "epoch", "loss", "cross_entropy", "uncertainty", "val_accuracy", "steps"]
     assert history.seed.tolist() == [3, 3, 1, 1]
     np.testing.assert_allclose(history.loss, history.cross_entropy + 2 * history.uncertainty, rtol=1e-4)
     assert list(saved_seeds(stage.write())) == [1, 3]
@@ -111,7 +111,7 @@ def test_without_outliers_it_is_a_classifier(make_stage, recipe):
     stage = make_stage(["all"], method="none", **recipe)
     train(stage)
     history = pd.read_csv(stage.write() / "history.csv")
-    assert list(history.columns) == ["seed", "epoch", "loss", "cross_entropy", "val_accuracy"]
+    assert list(history.columns) == ["seed", "epoch", "loss", "cross_entropy", "val_accuracy", "steps"]
     np.testing.assert_array_equal(history.loss, history.cross_entropy)
 
 

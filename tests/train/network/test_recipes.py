@@ -94,7 +94,7 @@ def test_sona_writes_a_history_of_its_own_losses_and_no_head(make_stage):
     stage = make_stage(["all"], kit=SONA, loss="uniform")
     train(stage)
     history = pd.read_csv(stage.write() / "history.csv")
-    assert list(history.columns) == ["seed", "epoch", "loss", "cross_entropy", "uniformity", "information", "val_accuracy"]
+    assert list(history.columns) == ["seed", "epoch", "loss", "cross_entropy", "uniformity", "information", "val_accuracy", "steps"]
     expected = history.cross_entropy + 0.5 * history.uniformity + history.information
     assert (history.loss - expected).abs().max() < 1e-4
     assert Detector.from_pretrained(stage.write() / "seed-3").phi is None

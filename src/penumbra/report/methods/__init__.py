@@ -2,6 +2,6 @@
 
 COLUMNS: names                              columns of data/outliers/VARIANT.parquet beside those that hold one value a row
 read(stage) -> anything                     further inputs; sections find it in `results.own[NAME]`
-figures(stage, tables, plots, candidates)   -> SVG bytes by name; candidates: of its variants, by name
+figures(stage, tables, plots, candidates)   -> `style.Drawn` by name; candidates: of its variants, by name
 BLOCKS: section -> function(results)        blocks of a section of the page
 """

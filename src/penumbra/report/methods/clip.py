@@ -37,7 +37,7 @@ def read(stage: Stage) -> Own:
     return Own(negatives, read_csv(stage.read("benchmarks/clip_cost")))
 
 
-def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> dict[str, bytes]:
+def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> dict[str, style.Drawn]:
     """The three types of outliers."""
     return {"types": types(tables["types"], tables["diversity"])} if len(tables["types"]) else {}
 
@@ -160,7 +160,7 @@ def _diversity(table: pd.DataFrame, samples: int) -> Block:
     return Block(caption, table=Table(["candidates", "band", "count", "categories", "across", "within"], once(rows)))
 
 
-def types(table: pd.DataFrame, diversity: pd.DataFrame) -> bytes:
+def types(table: pd.DataFrame, diversity: pd.DataFrame) -> style.Drawn:
     """Shares of the three outlier types (Bad-OOD, Tables 3 and 8) and diversity (Fig. 4 a), before and after filtering.
 
     Args:
@@ -193,7 +193,7 @@ def types(table: pd.DataFrame, diversity: pd.DataFrame) -> bytes:
             ax.grid(axis="y", visible=False)
         found = [ax.get_legend_handles_labels() for ax in axes[:2]]
         drawn.legend(*(left + right for left, right in zip(*found, strict=True)), loc="outside lower center", ncols=5)
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
 BLOCKS = {"clip": blocks}

@@ -78,7 +78,7 @@ def _numbers(table: pd.DataFrame) -> list[Block]:
     return [Block(caption, table=Table(header, rows))]
 
 
-def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> dict[str, bytes]:
+def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> dict[str, style.Drawn]:
     """Numbers by strength, and the samples themselves, also under Grad-CAM."""
     made = {}
     if len(plots["strengths"]):
@@ -91,7 +91,7 @@ def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> 
     return made
 
 
-def densities(plot: pd.DataFrame) -> bytes:
+def densities(plot: pd.DataFrame) -> style.Drawn:
     """Energy of samples by rho, by mu and over all strengths, against ID training images; a row for each guidance (GOOD, Fig. 4).
 
     Densities lie above one another, ID training images at the bottom, all of a panel at one scale.
@@ -123,7 +123,7 @@ def densities(plot: pd.DataFrame) -> bytes:
             ax.tick_params(axis="y", length=0)
             ax.spines["left"].set_visible(False)
             ax.grid(axis="x", visible=False)
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
 def gridded(table: pd.DataFrame) -> pd.DataFrame:
@@ -135,7 +135,7 @@ def gridded(table: pd.DataFrame) -> pd.DataFrame:
     return strengths[apart]
 
 
-def strength_grid(table: pd.DataFrame) -> bytes:
+def strength_grid(table: pd.DataFrame) -> style.Drawn:
     """Mean energy by rho and mu, and the distance to the k-th neighbour, of each guidance of `gridded` (GOOD, Fig. 7)."""
     table = gridded(table)
     guidances = [key for key, _ in table.groupby(["method", "guidance"], sort=False)]
@@ -155,7 +155,7 @@ def strength_grid(table: pd.DataFrame) -> bytes:
             ax.set(title=f"{method}, {guidance} guidance: {label}", xlabel="mu", ylabel="rho")
             ax.grid(visible=False)
             drawn.colorbar(shown, ax=ax, fraction=0.05)
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
 def first_copies(candidates: pd.DataFrame) -> pd.DataFrame:
@@ -168,7 +168,7 @@ def is_grid(candidates: pd.DataFrame) -> bool:
     return len(candidates[["rho", "mu"]].drop_duplicates()) > max(candidates.rho.nunique(), candidates.mu.nunique())
 
 
-def strengths(candidates: pd.DataFrame, path: Path) -> bytes:
+def strengths(candidates: pd.DataFrame, path: Path) -> style.Drawn:
     """Samples of equal noise by strength (GOOD, Fig. 3), a panel for each guidance.
 
     Where rho and mu vary apart: rho down, mu across, GRIDS classes beside one another. Where they do not: a class in each row, rho = mu
@@ -198,10 +198,10 @@ def strengths(candidates: pd.DataFrame, path: Path) -> bytes:
             show(ax, tiles, [f"{value:g}" for value in table.index], [f"{value:g}" for value in table.columns])
             ax.tick_params(labelsize=6.5)
             ax.set(xlabel=f"{title}\n{across} →", ylabel=down)
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
-def heatmaps(candidates: pd.DataFrame, path: Path) -> bytes:
+def heatmaps(candidates: pd.DataFrame, path: Path) -> style.Drawn:
     """Samples above their Grad-CAM, for each guidance (GOOD, Fig. 5), at the strengths in the middle, of as many classes as fit.
 
     Args:
@@ -221,7 +221,7 @@ def heatmaps(candidates: pd.DataFrame, path: Path) -> bytes:
             across = [f"class {row.label}\npredicted {row.predicted}" for row in part.itertuples()]
             show(ax, [plain, heat], ["sample", "Grad-CAM"], across)
             ax.set_xlabel(f"{guidance} guidance, rho = {part.rho.iloc[0]:g}, mu = {part.mu.iloc[0]:g}")
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
 def _middle(part: pd.DataFrame) -> pd.DataFrame:

@@ -40,7 +40,7 @@ def edited(results: Results) -> list[Block]:
     return blocks
 
 
-def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> dict[str, bytes]:
+def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> dict[str, style.Drawn]:
     """Distances by stop step, and some edits of each variant."""
     made = {"edits": distances(tables["edits"])} if len(tables["edits"]) else {}
     train = stage.read("images") / "train.parquet"
@@ -50,7 +50,7 @@ def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> 
     return made
 
 
-def distances(table: pd.DataFrame) -> bytes:
+def distances(table: pd.DataFrame) -> style.Drawn:
     """Feature distance of edits from their ID image against the stop step, mean and standard deviation (SONA, Fig. 6 b)."""
     labels = {"l2": "L2", "cosine": "1 − cosine"}
     colours = style.colours(["", *table.method.unique()])
@@ -64,10 +64,10 @@ def distances(table: pd.DataFrame) -> bytes:
             ax.xaxis.get_major_locator().set_params(integer=True)
         axes[0].set_ylabel("distance in feature space")
         axes[0].legend(loc="lower right")
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
-def edits(candidates: pd.DataFrame, path: Path, sources: Path) -> bytes | None:
+def edits(candidates: pd.DataFrame, path: Path, sources: Path) -> style.Drawn | None:
     """From ID image over the masks of the middle step and the denoising path to the outlier (SONA, Fig. 4), earliest stop first.
 
     Args:
@@ -93,7 +93,7 @@ def edits(candidates: pd.DataFrame, path: Path, sources: Path) -> bytes | None:
     labels = [f"{row.word}, {row.stop}" for row in shown.itertuples()]
     with style.figure(1, 1, 0.5 + 0.78 * style.WIDTH * len(tiles) / (2 + masks + FRAMES)) as (drawn, axes):
         show(axes[0], tiles, labels, ["ID", *names])
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
 def _way(row: dict) -> tuple[list[Tile], list[Tile], Tile]:

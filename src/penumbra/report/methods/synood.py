@@ -76,7 +76,7 @@ def _spaced(rows: list) -> list:
     return [rows[place] for place in range(0, len(rows), max(-(-len(rows) // ROWS), 1))]
 
 
-def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> dict[str, bytes]:
+def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> dict[str, style.Drawn]:
     """Some images of each variant from ID image to outlier, and the energies of those whose noise was updated."""
     updated = {method: frame for method, frame in candidates.items() if len(frame.energies.iloc[0]) > 1}
     made = {"energies": energies(updated)} if updated else {}
@@ -117,7 +117,7 @@ def illustrated(path: Path) -> list[str]:
     return [kept[place] for place in np.unique(np.linspace(0, len(kept) - 1, min(ACROSS, len(kept))).round().astype(int))]
 
 
-def pairs(path: Path, sources: Path, sample_ids: list[str], labels: dict[str, str]) -> bytes | None:
+def pairs(path: Path, sources: Path, sample_ids: list[str], labels: dict[str, str]) -> style.Drawn | None:
     """ID images above the images of all iterations (SynOOD, Fig. 4), a column for each.
 
     Args:
@@ -150,7 +150,7 @@ def pairs(path: Path, sources: Path, sample_ids: list[str], labels: dict[str, st
         for place, text in enumerate(below):
             middle, end = (place + 0.5) * step - 1.5, len(tiles) * step - 2
             axes[0].text(middle, end + 3, text, ha="center", va="top", fontsize=5.8, linespacing=1.15)
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
 def _caption(context: str | None, matched_label: str | None) -> str:
@@ -161,7 +161,7 @@ def _caption(context: str | None, matched_label: str | None) -> str:
     return "\n".join(textwrap.fill(word, LINE) for word in words)
 
 
-def energies(candidates: dict[str, pd.DataFrame]) -> bytes:
+def energies(candidates: dict[str, pd.DataFrame]) -> style.Drawn:
     """Energy over the denoising runs: mean, spread and some images; densities after the first and the last.
 
     Args:
@@ -185,7 +185,7 @@ def energies(candidates: dict[str, pd.DataFrame]) -> bytes:
             right.set(title=title, xlabel="energy", yticks=[])
             right.grid(visible=False)
             right.legend()
-        return style.svg(drawn)
+        return style.files(drawn)
 
 
 BLOCKS = {"clip": blocks}

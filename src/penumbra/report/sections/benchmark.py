@@ -78,9 +78,12 @@ def _sets(results: Results) -> Table:
     return Table(parts[0].header, once(rows), best)
 
 
-def _claims(table: pd.DataFrame) -> list[Block]:
-    if table.empty:
-        return []
+def claims(table: pd.DataFrame) -> Table:
+    """Every comparison, with the paper's numbers and ours.
+
+    Args:
+        table: reports/tables/claims.csv.
+    """
     rows = []
     for row in table.to_dict("records"):
         share = percent if row["spread"] == "seeds" else plain
@@ -96,6 +99,13 @@ def _claims(table: pd.DataFrame) -> list[Block]:
                 row["verdict"],
             ]
         )
+    header = ["claim", "source", "measure", "in the paper", "the one claimed better", "the other", "verdict"]
+    return Table(header, once(rows))
+
+
+def _claims(table: pd.DataFrame) -> list[Block]:
+    if table.empty:
+        return []
     caption = (
         "Claims of the papers that this experiment can test, and questions of our own (no paper). The rule was fixed before the first "
         "run: a claim held if the one claimed better is better by more than the pooled spread s = √((s₁² + s₂²) / 2), is contradicted if "
@@ -103,5 +113,4 @@ def _claims(table: pd.DataFrame) -> list[Block]:
         "± the sample standard deviation over training seeds; distances, energies and shares are ± the standard error. "
         "Where a measure has no spread, the sign decides. First the claims about training: what detectors learn from which outliers."
     )
-    header = ["claim", "source", "measure", "in the paper", "the one claimed better", "the other", "verdict"]
-    return [Block(caption, table=Table(header, once(rows)))]
+    return [Block(caption, table=claims(table))]

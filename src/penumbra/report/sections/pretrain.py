@@ -27,11 +27,10 @@ def section(results: Results) -> Section:
     for model, history in results.histories.items():
         networks = history.groupby("model", sort=False) if "model" in history else [(model, history)]  # MAGE and its tokenizer
         for network, epochs in networks:
-            last = epochs.iloc[-1].drop(["epoch", "model"], errors="ignore").dropna()
-            rows.append(
-                [model, network, count(len(epochs)), ", ".join(f"{LAST.get(name, name)} {value:.4g}" for name, value in last.items())]
-            )
-    table = Table(["model", "network", "epochs", "the last one"], rows)
+            last = epochs.iloc[-1].drop(["epoch", "steps", "model"], errors="ignore").dropna()
+            reached = ", ".join(f"{LAST.get(name, name)} {value:.4g}" for name, value in last.items())
+            rows.append([model, network, count(len(epochs)), count(epochs.steps.max()), reached])
+    table = Table(["model", "network", "epochs", "steps", "the last one"], rows)
     blocks = [Block("Trained here, on this experiment's own images, or imported as published.", table=table)] if rows else []
     for model, (trained, shown) in PIPELINES.items():
         if results.samples.get(model):

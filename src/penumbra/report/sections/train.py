@@ -1,5 +1,6 @@
 """The detectors."""
 
+from penumbra.report import convergence
 from penumbra.report.content import Block, Results, Section
 from penumbra.report.format import Table, count, percent
 
@@ -21,4 +22,4 @@ def section(results: Results) -> Section:
     recipes = "; ".join(f"{name}: {recipe.caption}" for name, recipe in used.items())
     caption = f"Seeds {', '.join(map(str, results.params.train.seeds))}. Recipes: {recipes}."
     header = ["detector", "recipe", "bands", "outliers", "ID accuracy, %"]
-    return Section("train", "The detectors", [Block(caption, table=Table(header, rows))])
+    return Section("train", "The detectors", [Block(caption, table=Table(header, rows)), *convergence.blocks(results)])

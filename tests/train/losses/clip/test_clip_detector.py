@@ -267,12 +267,13 @@ def test_it_writes_a_detector_for_each_seed_and_one_history_of_all_phases(make_s
     files = {f"seed-{k}/{name}" for k in (1, 3) for name in ("config.json", "model.safetensors")} | {"history.csv"}
     assert set(contents(stage.write())) == files
     history = pd.read_csv(stage.write() / "history.csv")
-    assert list(history.columns) == ["seed", "phase", "epoch", "loss", "val_loss", "val_accuracy"]
+    assert list(history.columns) == ["seed", "phase", "epoch", "loss", "val_loss", "val_accuracy", "steps"]
     assert history.seed.tolist() == [3] * 6 + [1] * 6
     assert history.phase.tolist() == ["start", "project", "project", "project", "tune", "tune"] * 2
     assert history.epoch.tolist() == [0, 1, 2, 3, 1, 2] * 2
     for _, phase in history[history.phase != "start"].groupby(["seed", "phase"]):
         assert phase.loss.is_monotonic_decreasing
+        assert phase.steps.min() > 0 and (phase.steps == phase.epoch * phase.steps.min()).all()
     assert not (stage.scratch_root / stage.name).exists()
 
 
