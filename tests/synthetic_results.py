@@ -172,7 +172,7 @@ def _selection(method: str, sample_ids: list[str], rng: np.random.Generator) -> 
     for judge in range(2):
         selection[f"band_{judge}"] = selection.band.where(rng.random(len(confidence)) < 0.7, "mid")
     upper, third = selection.confidence.between(0.5, 0.7, inclusive="left"), selection.score.rank(pct=True).between(1 / 3, 2 / 3)
-    return selection.assign(upper=upper, third=third, accepted=confidence < 0.2)
+    return selection.assign(upper=upper, third=third, accepted=confidence < 0.2, class_kept=confidence < 0.6)
 
 
 def _write_candidates(data: Path, method: str, rng: np.random.Generator, count: int = 180) -> None:

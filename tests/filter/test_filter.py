@@ -41,10 +41,10 @@ def stage(tmp_path):
         Detector(**SIZES).save_pretrained(tmp_path / f"detectors/badood-all/seed-{seed}")
     (tmp_path / "outliers").mkdir()
     rng = np.random.default_rng(0)
-    with ImageWriter(tmp_path / "outliers/badood.parquet", {"sample_id": pa.string()}, {}) as writer:
+    with ImageWriter(tmp_path / "outliers/badood.parquet", {"sample_id": pa.string(), "label": pa.int64()}, {}) as writer:
         for i in range(30):
             pixels = rng.integers(0, 1 + 8 * i, (16, 16, 3)).astype(np.uint8)
-            writer.add(encode(pixels), sample_id=f"badood/{i:06d}")
+            writer.add(encode(pixels), sample_id=f"badood/{i:06d}", label=i % 3)
     write_json(tmp_path / "calibration/badood-all.json", CALIBRATION)
     reads = {"outliers/badood": tmp_path / "outliers/badood.parquet", "detectors/badood-all": tmp_path / "detectors/badood-all"}
     reads["calibration/badood-all"] = tmp_path / "calibration/badood-all.json"
@@ -76,7 +76,8 @@ def test_candidates_are_judged_by_the_first_seed_and_the_chosen_calibrator(stage
     detector = Detector.from_pretrained(stage.read("detectors") / "seed-2")
     images = torch.from_numpy(read_pixels(stage.read("outliers"))).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        expected = energy(detector(images)).numpy()
+        logits = detector(images)
+        expected = energy(logits).numpy()
     np.testing.assert_allclose(table.score, expected, rtol=1e-4)
     np.testing.assert_allclose(table.confidence, expit(table.score + 1))
     for name in CALIBRATORS:
@@ -93,8 +94,10 @@ def test_candidates_are_judged_by_the_first_seed_and_the_chosen_calibrator(stage
         "upper",
         "third",
         "accepted",
+        "class_kept",
     ]
     assert table.accepted.tolist() == (table.score <= -1.2).tolist()
+    assert table.class_kept.tolist() == (logits.argmax(1) == torch.arange(30) % 3).tolist() and table.class_kept.nunique() == 2
     assert read_provenance(stage.write("selections/badood"))["stage"] == "filter@badood"
 
 
@@ -104,7 +107,10 @@ def test_the_mean_of_all_seeds_judges_where_the_calibration_says_so(stage):
     table = read_table(stage.write("selections/badood")).to_pandas()
     images = torch.from_numpy(read_pixels(stage.read("outliers"))).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        alone = [energy(Detector.from_pretrained(stage.read("detectors") / f"seed-{seed}")(images)).numpy() for seed in (2, 10)]
+        logits = [Detector.from_pretrained(stage.read("detectors") / f"seed-{seed}")(images) for seed in (2, 10)]
+    alone = [energy(own).numpy() for own in logits]
+    mean = torch.stack(logits).softmax(2).mean(0)
+    assert table.class_kept.tolist() == (mean.argmax(1) == torch.arange(30) % 3).tolist()
     np.testing.assert_allclose(table.score, np.mean(alone, axis=0), rtol=1e-4)
     for judge, score in enumerate(alone):
         confident = np.abs(expit(score + 1)[:, None] - [0.3, 0.5]).min(axis=1) > 1e-3  # rounding moves no band

@@ -104,7 +104,7 @@ def distances_table(method: str, outliers: pd.DataFrame, selection: pd.DataFrame
     return pd.DataFrame(rows, columns=["method", "band", "drawn", "distance", "count", "mean", "std", "sem"])
 
 
-AGREEMENT = ("method", "accepted", "judges", "same_band", "overlap", "overlap_by_chance")
+AGREEMENT = ("method", "accepted", "class_kept", "judges", "same_band", "overlap", "overlap_by_chance")
 
 
 def agreement_row(method: str, selection: pd.DataFrame) -> dict:
@@ -115,8 +115,9 @@ def agreement_row(method: str, selection: pd.DataFrame) -> dict:
         selection: rows of data/selections; column band_K for each judge.
 
     Returns:
-        AGREEMENT: share of candidates that pass as ID, where 95% of ID images do; number of judges; share of candidates that both put
-        into the same band; overlap of their mid bands (intersection over union), and that of two random sets of these sizes.
+        AGREEMENT: share of candidates that pass as ID, where 95% of ID images do, and of those that keep their class; number of judges;
+        share of candidates that both put into the same band; overlap of their mid bands (intersection over union), and that of two
+        random sets of these sizes.
     """
     alone = selection[[column for column in selection if column.startswith("band_")]].to_numpy()
     pairs = [(alone[:, first], alone[:, second]) for first, second in combinations(range(alone.shape[1]), 2)]
@@ -127,4 +128,5 @@ def agreement_row(method: str, selection: pd.DataFrame) -> dict:
         expected = chance / max(inside.mean() + other.mean() - chance, 1e-12)
         rows.append(((first == second).mean(), (inside & other).sum() / max((inside | other).sum(), 1), expected))
     means = np.mean(rows, axis=0) if rows else [np.nan] * 3
-    return dict(zip(AGREEMENT, (method, selection.accepted.mean(), alone.shape[1], *means), strict=True))
+    shares = (selection.accepted.mean(), selection.class_kept.mean())
+    return dict(zip(AGREEMENT, (method, *shares, alone.shape[1], *means), strict=True))

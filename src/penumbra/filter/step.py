@@ -22,6 +22,7 @@ TOO_MANY = 0.3  # share of candidates that pass as ID, above which a word is due
 def main(stage: Stage) -> None:
     """Write data/selections/METHOD.parquet (Bad-OOD eq. 8), and in data/selections/METHOD/ the candidates of each band and reading.
 
+    `class_kept` says whether the judges, on average, see the class that a candidate is made from (its label) in it.
     `random` lists all, of which a detector takes as many as the mid band holds.
 
     Raises:
@@ -30,9 +31,10 @@ def main(stage: Stage) -> None:
     device = setup()
     calibration = read_json(stage.read("calibration"))
     judge = Judge(stage.read("detectors"), calibration["judges"], device)
-    scores = judge.log_odds(stage.read("outliers"), calibration["score"]).numpy()
-    sample_ids = read_table(stage.read("outliers"), ["sample_id"])["sample_id"].to_pylist()
-    frame = select(sample_ids, scores, calibration, stage.params.filter[stage.item])
+    scores, classes = (values.numpy() for values in judge.judged(stage.read("outliers"), calibration["score"]))
+    candidates = read_table(stage.read("outliers"), ["sample_id", "label"]).to_pandas()
+    frame = select(candidates.sample_id.tolist(), scores, calibration, stage.params.filter[stage.item])
+    frame["class_kept"] = classes == candidates.label.to_numpy()
     if not (frame.band == "mid").any():
         raise PenumbraError(_empty(stage, frame.confidence.to_numpy()))
     write_parquet(stage.write(f"selections/{stage.item}"), frame, stage.provenance)

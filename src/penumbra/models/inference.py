@@ -97,4 +97,10 @@ class Judge:
 
     def log_odds(self, path: str | os.PathLike, score: str) -> Tensor:
         """Raw log-odds of being OOD of the images of a file [N], each detector's [N, judges], float64; see `Inference.log_odds`."""
-        return torch.stack([detector.log_odds(detector.outputs(path)[0], score) for detector in self.detectors], dim=1)
+        return self.judged(path, score)[0]
+
+    def judged(self, path: str | os.PathLike, score: str) -> tuple[Tensor, Tensor]:
+        """The same, and by the same passes the class of each image [N]: of the highest probability, mean over the judges."""
+        logits = [detector.outputs(path)[0] for detector in self.detectors]
+        odds = [detector.log_odds(own, score) for detector, own in zip(self.detectors, logits, strict=True)]
+        return torch.stack(odds, dim=1), torch.stack(logits).softmax(-1).mean(0).argmax(1)

@@ -42,15 +42,21 @@ def _agreement(results: Results) -> list[Block]:
         return []
     caption = (
         "Candidates that pass as ID where 95% of ID images do: above 30% a method draws ID, and teaches a detector to reject it. "
-        "Beside it the agreement of judges that differ in their training seed alone, mean over pairs: share of candidates that both put "
+        "Class kept: those that the judges, on average, take for the class they are made from. "
+        "Beside them the agreement of judges that differ in their training seed alone, mean over pairs: share of candidates that both put "
         "into one band, and overlap of their mid bands (intersection over union), next to that of two random sets of the same sizes. "
         "Where the overlap is near chance, the mid band of one judge is its noise."
     )
     rows = [
-        [row.method, percent(row.accepted), count(row.judges), percent(row.same_band), percent(row.overlap), percent(row.overlap_by_chance)]
+        [
+            row.method,
+            *(percent(share) for share in (row.accepted, row.class_kept)),
+            count(row.judges),
+            *(percent(share) for share in (row.same_band, row.overlap, row.overlap_by_chance)),
+        ]
         for row in table.itertuples()
     ]
-    header = ["method", "pass as ID, %", "judges", "same band, %", "overlap of mid, %", "by chance, %"]
+    header = ["method", "pass as ID, %", "class kept, %", "judges", "same band, %", "overlap of mid, %", "by chance, %"]
     return [Block(caption, table=Table(header, rows))]
 
 
