@@ -14,13 +14,32 @@ if TYPE_CHECKING:
 
 
 def write_tensors(path: str | os.PathLike, tensors: "dict[str, Tensor]", content: dict[str, Any]) -> None:
-    """Write tensors by name, and JSON-able content that belongs to them."""
+    """Write tensors by name, and JSON-able content that belongs to them.
+
+    Raises:
+        PenumbraError: see `check_finite`.
+    """
     from safetensors.torch import save_file  # whoever has tensors has torch
 
+    check_finite(path, tensors)
     # One entry only: safetensors writes several in random order, and equal features must be equal bytes.
     metadata = {"penumbra": json.dumps(content, sort_keys=True)}
     with replace(path) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
+
+
+def check_finite(path: str | os.PathLike, tensors: "dict[str, Tensor]") -> None:
+    """Refuse to hand on what is not a number: whatever reads it would fail later, and elsewhere.
+
+    Raises:
+        PenumbraError: a tensor holds NaN or an infinite value; names it.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not (finite := tensor.isfinite()).all():
+            raise PenumbraError(
+                f"{path}: {name} would hold {(~finite).sum().item()} values that are NaN or infinite. Where the model was trained here, "
+                "lower its learning_rate in params.yaml; where it is a published file, that is damaged: fetch it again."
+            )
 
 
 def read_tensors(path: str | os.PathLike) -> "tuple[dict[str, Tensor], dict[str, Any]]":

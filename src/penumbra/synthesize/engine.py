@@ -1,6 +1,7 @@
 """The engine of synthesize: it makes candidates in blocks with fixed boundaries, so that parts and restarts compute the same batches."""
 
 from collections.abc import Callable, Iterable, Sequence
+from math import isfinite
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import ImageWriter
+from penumbra.errors import PenumbraError
 from penumbra.runtime import progress
 from penumbra.stage import Stage
 
@@ -43,6 +45,7 @@ def run(
     for block in progress(todo, stage.name):
         with replace(stage.scratch / block) as temporary, ImageWriter(temporary, columns, {}) as writer:
             for row in make(blocks[block]):
+                _check_finite(stage, row)
                 writer.add(row.pop("image"), **row)
     if stage.part is not None:
         return
@@ -57,6 +60,20 @@ def run(
     if report:
         report(stage)
     stage.finish()
+
+
+def _check_finite(stage: Stage, row: Row) -> None:
+    """Nothing that was measured is NaN.
+
+    Raises:
+        PenumbraError: something is; names the candidate and the column.
+    """
+    for name, value in row.items():
+        if isinstance(value, float) and not isfinite(value):
+            raise PenumbraError(
+                f"{stage.name}: {name} of {row['sample_id']} is {value}. Take less guidance (params.yaml, synthesize), or train the model "
+                "that draws again with a lower learning_rate."
+            )
 
 
 def write_selection(stage: Stage, sample_ids: list[str]) -> None:
