@@ -49,8 +49,10 @@ def figures(histories: Frames, learning: Frames) -> dict[str, style.Drawn]:
         learning: history.csv by detector.
     """
     shown: Frames = {}
-    for name, history in (histories | learning).items():
+    for name, history in histories.items():
         shown |= networks(name, history)
+    for name, history in learning.items():
+        shown |= networks(f"detector {name}" if name in histories else name, history)
     return {"convergence": curves(shown)} if shown else {}
 
 
