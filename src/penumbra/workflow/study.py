@@ -51,7 +51,7 @@ def study(seeds: Sequence[int]) -> None:
 
 
 def _run(clone: Path, seed: int, state: str) -> None:
-    """Run the experiment in a clone, keep it as an experiment, and add its rows."""
+    """Run the experiment in a clone, add its rows, and keep it as an experiment."""
     from penumbra.benchmark import study as tables
     from penumbra.dataset import data_set
     from penumbra.experiment.load import load
@@ -59,13 +59,13 @@ def _run(clone: Path, seed: int, state: str) -> None:
     began = time.monotonic()
     _call(clone, "penumbra", "repro", "benchmark")
     seconds = round(time.monotonic() - began)
-    _call(clone, "dvc", "exp", "save", "--force", "--name", f"study-{seed}")
-    _git("fetch", "--quiet", "--force", str(clone), "refs/exps/*:refs/exps/*")
     params = load(clone / PARAMETERS)
     run = {"common_seed": seed, "data": data_set(params["prepare"]["id"]), "state": state, "kernels": params["common"]["kernels"]}
     found = [tables.read_rows(clone / "reports/tables", name) for name in (tables.SEEDS, tables.PAIRS)]
     tables.add(FOLDER, run | {"processor": _processor(), "seconds": seconds}, *found)
     tables.merge(FOLDER)
+    _call(clone, "dvc", "exp", "save", "--force", "--name", f"study-{seed}")
+    _git("fetch", "--quiet", "--force", str(clone), "refs/exps/*:refs/exps/*")
 
 
 def _clone(seed: int) -> Path:
@@ -76,7 +76,7 @@ def _clone(seed: int) -> Path:
         _git("clone", "--quiet", ".", str(clone))
     _call(clone, "git", "fetch", "--quiet", "origin", "HEAD")
     _call(clone, "git", "reset", "--quiet", "--hard", "FETCH_HEAD")
-    cache = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+    cache = subprocess.run(["dvc", "cache", "dir"], env=_environment(), capture_output=True, text=True, check=True).stdout.strip()
     (clone / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n")
     _call(clone, "penumbra", "configure", OVERLAY, f"common.seed={seed}", quiet=True)
     return clone
@@ -97,10 +97,14 @@ def _call(folder: Path, *command: str, quiet: bool = False) -> None:
     Raises:
         PenumbraError: it failed.
     """
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
-    if subprocess.run(command, cwd=folder, env=env, stdout=subprocess.DEVNULL if quiet else None).returncode:
+    if subprocess.run(command, cwd=folder, env=_environment(), stdout=subprocess.DEVNULL if quiet else None).returncode:
         raise PenumbraError(f"{folder}: `{' '.join(command)}` failed. What is finished is kept: run the study again.")
+
+
+def _environment() -> dict[str, str]:
+    """That of this process, with the commands beside its Python, and the code of the folder that a command runs in."""
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return env | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"}
 
 
 def _git(*arguments: str) -> str:
