@@ -36,6 +36,17 @@ Penumbra synthesises outliers, keeps the ones that teach, trains detectors on th
   dvc exp run -S KEY=V    the same with another parameter, kept as an experiment
   penumbra configure KEY=V   only change params.yaml, comments and all
   penumbra compare A B    two runs side by side
+  penumbra predict D IMG  ask the trained detector D about pictures
+"""
+PREDICT = """\
+A picture is taken as prepare takes it: upright, RGB, its central square resized to common.image_size. Of each the table says
+  predicted  the class of the highest probability, mean over the training seeds of the detector
+  p_ood      calibrated probability of being OOD, mean over the seeds
+  score      the headline score (benchmark.score, or clip_score), higher = more OOD, mean over the seeds
+  ood        whether the score is above the threshold: the quantile of the mean score over ID validation that accepts the share --accept
+
+A file that cannot be read is named with the reason on stderr and skipped; the exit status is 3 then. Run it where params.yaml is, or give
+the path ROOT/data/detectors/NAME from anywhere.
 """
 
 
@@ -73,6 +84,13 @@ def parser() -> argparse.ArgumentParser:
     configure.add_argument("--output", type=Path, default=Path("params.yaml"), metavar="FILE", help="instead of params.yaml")
     study = add("study", "run the experiment for several generator seeds, and merge the results (hours; resumable)", "penumbra study 5 6")
     study.add_argument("seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4], metavar="SEED", help="of common.seed (default: 0 to 4)")
+    predict = add("predict", "ask a trained detector about pictures", "penumbra predict sona-all photos/ 'more/*.png' --out answers.csv")
+    predict.epilog = PREDICT
+    predict.add_argument("detector", metavar="DETECTOR", help="a name in train.detectors, or the path of its folder")
+    predict.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder or pattern; - for names on standard input, one a line")
+    predict.add_argument("--out", type=Path, metavar="FILE", help=".csv, .jsonl or .parquet (default: a table on standard output)")
+    predict.add_argument("--accept", type=float, default=0.95, metavar="SHARE", help="of ID validation that is not flagged (default: 0.95)")
+    predict.add_argument("--scores", action="store_true", help="also every score that detectors of its kind have")
     for name, text in STEPS.items():
         step = add(name, text, f"penumbra {name}   (`dvc repro` does this when it is due)")
         step.add_argument("item", nargs="?", metavar="ITEM", help="item of the step in dvc.yaml")
@@ -154,6 +172,8 @@ def _dispatch(options: argparse.Namespace) -> None:
         from penumbra.workflow.study import study
 
         return study(options.seeds)
+    if options.command == "predict":
+        return _predict(options)
     if options.command == "doctor":
         from penumbra.workflow.doctor import doctor
 
@@ -177,6 +197,13 @@ def _dispatch(options: argparse.Namespace) -> None:
     from penumbra.workflow.repro import repro
 
     return repro(dag, options.stages, options.dry)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from penumbra.predict.command import predict
+
+    if status := predict(options.detector, options.images, options.out, options.accept, options.scores):
+        sys.exit(status)
 
 
 def _asked() -> str:

@@ -1,0 +1,89 @@
+"""The training seeds of a detector at work: images in, what each seed says of them out, as infer writes it to data/outputs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from penumbra.artifacts.outputs import Outputs
+from penumbra.errors import PenumbraError
+from penumbra.models.classifiers.detector import load_detector
+
+
+class Asked(Protocol):
+    """All training seeds of a detector.
+
+    Attributes:
+        weights: of the last layer of each seed [C, D], as in `Pass`, on the CPU.
+    """
+
+    weights: list[Tensor]
+
+    def __call__(self, pixels: Tensor, names: list[str]) -> list[Outputs]:
+        """What each seed says of uint8 images [B, S, S, 3], on the CPU.
+
+        Raises:
+            PenumbraError: an output is not finite; names the detector and the image.
+        """
+
+
+class Networks:
+    """Those of a network; see `Asked`.
+
+    Args:
+        seeds: the folder of each.
+        device: where to compute.
+    """
+
+    def __init__(self, seeds: Mapping[int, Path], device: torch.device):
+        self.device = device
+        self.networks = {_called(path): load_detector(path).to(device) for path in seeds.values()}
+        self.weights = [network.last_layer.weight.cpu() for network in self.networks.values()]
+
+    @torch.no_grad()
+    def __call__(self, pixels: Tensor, names: list[str]) -> list[Outputs]:
+        images, found = _scaled(pixels, self.device), []
+        for name, network in self.networks.items():
+            logits, features = (output.float().cpu() for output in network.forward_with_features(images))
+            finite = logits.isfinite().all(1) & features.isfinite().all(1)
+            if not finite.all():
+                first = names[int(finite.long().argmin())]
+                raise PenumbraError(f"detector {name}: output for image {first} is NaN or infinite. Train with a lower learning_rate.")
+            found.append(Outputs(logits, features))
+        return found
+
+
+class Clips:
+    """Those of a CLIP detector, behind one CLIP model; see `Asked`.
+
+    Args:
+        seeds: the folder of each.
+        model: the folder of the CLIP model.
+        device: where to compute.
+    """
+
+    def __init__(self, seeds: Mapping[int, Path], model: Path, device: torch.device):
+        from penumbra.models.clip import Clip  # transformers is slow to import, and networks need none
+        from penumbra.models.clip_detector import ClipDetector
+
+        self.device, self.clip = device, Clip.load(model, device)
+        self.detectors = {_called(path): ClipDetector.from_pretrained(path).to(device) for path in seeds.values()}
+        self.weights = [detector.last_layer()[0].cpu() for detector in self.detectors.values()]
+
+    def __call__(self, pixels: Tensor, names: list[str]) -> list[Outputs]:
+        from penumbra.models.clip_detector import outputs_of
+
+        features = self.clip.embed_images(_scaled(pixels, self.device))
+        return [outputs_of(detector, features, name, names) for name, detector in self.detectors.items()]
+
+
+def _called(directory: Path) -> str:
+    """DETECTOR/seed-K."""
+    return "/".join(directory.parts[-2:])
+
+
+def _scaled(pixels: Tensor, device: torch.device) -> Tensor:
+    """Images [B, 3, S, S] in [0, 1] of uint8 ones [B, S, S, 3]."""
+    return pixels.to(device).permute(0, 3, 1, 2).float() / 255
