@@ -23,7 +23,7 @@ print(torch.get_num_threads())
 
 
 def run(program: str, env: dict[str, str]) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=120)
+    return subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=600)
 
 
 def plain() -> dict[str, str]:

@@ -55,7 +55,7 @@ def test_log_odds_are_those_of_the_score():
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.floats(0.05, 1), st.floats(0.01, 1000), st.integers(1, 6))
 def test_it_lies_between_0_and_1_and_lengths_do_not_matter(seed, temperature, length, groups):
     features, texts, negatives = features_of(4, seed=seed), features_of(3, seed=seed + 1), features_of(13, seed=seed + 2)

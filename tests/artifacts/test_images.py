@@ -32,7 +32,7 @@ def write(path: Path, count: int) -> Path:
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_png_keeps_every_pixel(height: int, width: int, seed: int):
     picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     assert encode(picture).startswith(b"\x89PNG") and (decode(encode(picture)) == picture).all()
@@ -101,7 +101,7 @@ def test_missing_or_foreign_file_is_a_readable_error(tmp_path: Path, content: by
 
 
 @given(st.integers(0, 9), st.integers(1, 10))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_rows_are_read_across_row_groups(tmp_path_factory, start: int, count: int):
     path, stop = tmp_path_factory.mktemp("range") / "images.parquet", min(start + count, 10)
     with pytest.MonkeyPatch.context() as monkeypatch:

@@ -29,7 +29,7 @@ def by_sklearn(inside: np.ndarray, outside: np.ndarray) -> dict[str, float]:
 
 
 @given(scores, scores)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_equal_to_scikit_learn_with_and_without_ties(inside, outside):
     ours, theirs = evaluate(inside, outside), by_sklearn(inside, outside)
     assert set(ours) == set(METRICS)
@@ -38,20 +38,20 @@ def test_equal_to_scikit_learn_with_and_without_ties(inside, outside):
 
 
 @given(tied, tied)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_auroc_is_the_probability_that_ood_scores_higher_with_ties_as_half(inside, outside):
     pairs = outside[:, None] - inside[None]
     assert evaluate(inside, outside)["auroc"] == pytest.approx(np.mean((pairs > 0) + 0.5 * (pairs == 0)), abs=1e-12)
 
 
 @given(tied, tied)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_unchanged_by_a_strictly_increasing_map_of_the_scores(inside, outside):
     assert evaluate(inside, outside) == evaluate(np.exp(inside / 2) + 3, np.exp(outside / 2) + 3)
 
 
 @given(scores, scores)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_swapping_id_and_ood_swaps_the_conventions(inside, outside):
     straight, swapped = evaluate(inside, outside), evaluate(-outside, -inside)
     assert straight["fpr95_id_tpr"] == swapped["fpr95_ood_tpr"]
@@ -122,14 +122,14 @@ def by_thresholds(inside: np.ndarray, outside: np.ndarray) -> dict[str, float]:
 
 
 @given(scores, scores)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_one_sort_gives_exactly_what_a_sort_for_each_metric_gives(inside, outside):
     assert evaluate(inside, outside) == by_thresholds(inside, outside)
     assert auroc(outside, inside) == evaluate(inside, outside)["auroc"]
 
 
 @given(tied, tied)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_area_under_the_drawn_roc_is_auroc(inside, outside):
     grid = np.linspace(0, 1, 100_001)
     assert np.trapezoid(roc(inside, outside, grid), grid) == pytest.approx(evaluate(inside, outside)["auroc"], abs=1e-4)

@@ -98,7 +98,7 @@ def test_repeating_the_images_of_one_class_changes_nothing(name):
 
 
 @pytest.mark.parametrize("name", CALIBRATORS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     scores=st.lists(st.floats(-50, 50), min_size=6, max_size=30, unique=True),
     labels=st.lists(st.booleans(), min_size=30, max_size=30),

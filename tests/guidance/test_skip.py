@@ -67,7 +67,7 @@ def test_the_hinge_acts_only_on_energies_below_the_margin():
 
 
 @given(LOGITS, st.floats(0.5, 4))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_uniform_loss_is_the_divergence_from_uniform(logits, temperature):
     logits = torch.from_numpy(logits)
     uniform = torch.full_like(logits, 1 / CLASSES)
@@ -76,7 +76,7 @@ def test_the_uniform_loss_is_the_divergence_from_uniform(logits, temperature):
 
 
 @given(LOGITS, st.floats(0.5, 4))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_centred_energy_knows_no_offset_and_equal_logits_bound_it(logits, temperature):
     logits = torch.from_numpy(logits)
     loss = OodLoss("energy", -1.0, temperature)

@@ -197,7 +197,7 @@ def test_no_network_runs_twice_for_what_one_pass_gives(iterations, draws, rho):
 
 
 @given(strengths=st.lists(st.tuples(*[st.sampled_from([0.0, 0.01, 0.05])] * 2, st.sampled_from([0.0, 0.3])), min_size=2, max_size=5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_sample_does_not_depend_on_its_batch_mates(strengths):
     rho, mu, gamma = (list(column) for column in zip(*strengths, strict=True))
     ids, x, levels = [str(row) for row in range(len(rho))], start(len(rho)), ddim_levels(SCHEDULER, 4)

@@ -51,7 +51,7 @@ OTHER = {  # a classifier that is no ResNet of ours
     "checkpoint": None, "architecture": "torchvision/vgg11", "input_size": 64, "epochs": 2, "batch_size": 8, "learning_rate": 0.1,
     "momentum": 0.9, "weight_decay": 0.0, "warmup_epochs": 0,
 }  # fmt: skip
-SLOW_FILES = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW_FILES = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def changed(changes: dict[str, object]) -> dict:

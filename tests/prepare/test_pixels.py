@@ -86,7 +86,7 @@ def test_pixels_without_an_agreed_white_are_refused(mode: str):
 
 
 @given(st.integers(1, 200), st.integers(1, 200))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_square_is_the_centre_of_the_image(width: int, height: int):
     ramp = np.add.outer(np.linspace(0, 120, height), np.linspace(0, 120, width)).astype(np.uint8)
     square = np.asarray(to_square(Image.fromarray(ramp), 16)).astype(float)
@@ -129,7 +129,7 @@ def test_damaged_files_get_a_reason(tmp_path: Path, content: bytes, reason: str)
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_flipped_bytes_never_escape_as_an_exception(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
     content = bytearray(png((12, 12)))
     for position in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):

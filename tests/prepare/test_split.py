@@ -16,7 +16,7 @@ def members(count: int, classes: int = 3) -> dict[str, Member]:
 
 
 @given(st.integers(15, 200), st.floats(0.05, 0.4), st.floats(0.05, 0.4), st.integers(0, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_class_gives_its_share_to_every_split(count: int, val_share: float, test_share: float, seed: int):
     found = members(count)
     splits = split_members(found, val_share, test_share, seed)

@@ -315,7 +315,7 @@ def counted_anew(words):
 
 
 @given(st.dictionaries(st.text("abc", min_size=1, max_size=8), st.integers(1, 5), max_size=12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_merges_are_those_of_counting_all_words_anew(words):
     assert captions.learn_merges(words) == counted_anew(words)
 

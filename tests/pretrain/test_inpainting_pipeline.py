@@ -209,7 +209,7 @@ def test_validation_sees_the_averages_with_equal_masks_and_noise(reads, tmp_path
 
 
 @given(st.integers(8, 40), st.integers(0, 2**31), st.floats(0, 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_mask_is_a_box_in_the_image_or_the_whole_image(size, seed, whole):
     masks = painter.random_masks(8, size, whole, generator(seed))
     assert masks.shape == (8, 1, size, size)

@@ -50,7 +50,7 @@ def drawn(seed, rows, ties):
     return features, F.normalize(bank, dim=1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(40, 90), st.integers(3, 100), st.sampled_from(["none", "repeated", "differing"]))
 def test_blocks_give_the_bits_of_one_search_of_all(seed, rows, size, ties):
     """Among different rows at equal cosines a search takes any: between blocks the last bit of their distance is not fixed."""

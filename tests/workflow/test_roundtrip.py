@@ -112,7 +112,7 @@ VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.di
 SECTIONS = st.dictionaries(st.sampled_from("abcdef"), VALUES, min_size=1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(SECTIONS, SECTIONS)
 def test_any_content_becomes_any_other(before, after):
     stream = io.StringIO()

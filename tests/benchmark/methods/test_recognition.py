@@ -61,7 +61,7 @@ def test_the_threshold_recognises_the_share_that_it_is_for():
     assert np.mean(nearest([validation], TEXTS)[1] >= threshold) == pytest.approx(0.95, abs=0.005)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 4))
 def test_diversity_from_sums_equals_that_of_all_pairs(seed, count, classes):
     rng = np.random.default_rng(seed)
