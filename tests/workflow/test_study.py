@@ -1,6 +1,8 @@
 """`penumbra study`: real clones of a real repository; the experiment itself is made up."""
 
 import subprocess
+import sys
+import time
 
 import pandas as pd
 import pytest
@@ -96,6 +98,19 @@ def test_what_is_not_committed_is_not_studied(called, tmp_path):
     (tmp_path / "params.yaml").write_text(PARAMS + "# a word\n")
     with pytest.raises(PenumbraError, match=r"Commit or undo first[\s\S]*params.yaml"):
         module.study([0])
+
+
+def test_who_ends_a_study_ends_what_it_runs(tmp_path):
+    """Of a command that is killed outright the jobs would go on."""
+    program = "import signal, sys; from pathlib import Path; from penumbra.workflow.study import _call; "
+    program += "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3)); "
+    program += "_call(Path('.'), 'sh', '-c', 'trap \"touch ended; exit\" TERM; touch began; while :; do sleep 0.05; done')"
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path)
+    while not (tmp_path / "began").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.terminate()
+    assert process.wait() == 3 and (tmp_path / "ended").exists()
 
 
 def test_a_command_that_fails_names_its_folder(tmp_path):

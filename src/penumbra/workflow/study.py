@@ -92,12 +92,19 @@ def _state(clone: Path) -> str:
 
 
 def _call(folder: Path, *command: str, quiet: bool = False) -> None:
-    """Run a command in a folder.
+    """Run a command in a folder; whoever ends this process ends it, too, in its own way.
 
     Raises:
         PenumbraError: it failed.
     """
-    if subprocess.run(command, cwd=folder, env=_environment(), stdout=subprocess.DEVNULL if quiet else None).returncode:
+    process = subprocess.Popen(command, cwd=folder, env=_environment(), stdout=subprocess.DEVNULL if quiet else None)
+    try:
+        failed = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if failed:
         raise PenumbraError(f"{folder}: `{' '.join(command)}` failed. What is finished is kept: run the study again.")
 
 
