@@ -43,7 +43,7 @@ def test_one_changed_value_is_one_changed_line(folder):
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.startswith("params.yaml:\n  filter.badood.mid  [0.3, 0.5] -> [0.35, 0.55]\n\npenumbra repro --dry ")
     assert diffstat() == ["1", "1", "params.yaml"]
-    assert "  badood: {judge: none, mid: [0.35, 0.55]}  # mid: calibrated P(OOD)\n" in (folder / "params.yaml").read_text()
+    assert "  badood: {judge: none, mid: [0.35, 0.55], upper: [0.5, 0.7]}  # P(OOD)\n" in (folder / "params.yaml").read_text()
 
 
 @pytest.mark.parametrize(
