@@ -12,7 +12,7 @@ from penumbra.benchmark import study as tables
 from penumbra.errors import PenumbraError
 from penumbra.workflow import study as module
 
-PARAMS = "common: {seed: 0, kernels: native}\nprepare: {id: {source: mnist, path: null, classes: null}}\nreport: {gallery: 1}\n"
+PARAMS = "common: {seed: 7, kernels: native}\nprepare: {id: {source: mnist, path: null, classes: null}}\nreport: {gallery: 1}\n"
 ORIGINAL = module._call
 
 
@@ -22,7 +22,9 @@ def called(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(PARAMS)
     (tmp_path / "code.json").write_text('{"benchmark": {"code": "a"}, "report": {"code": "b"}}')
-    (tmp_path / ".gitignore").write_text("/.penumbra/\n")
+    (tmp_path / "conf/ablations").mkdir(parents=True)
+    (tmp_path / "conf/ablations/study.yaml").write_text("common: {kernels: native}\n")
+    (tmp_path / ".gitignore").write_text("/.penumbra/\n/reports/\n")
     for command in ("git init --quiet .", "dvc init --quiet", "git add .", "git -c user.name=a -c user.email=b commit --quiet -m one"):
         subprocess.run(command.split(), check=True)
     commands = []
@@ -33,7 +35,7 @@ def called(tmp_path, monkeypatch):
             ORIGINAL(folder, *command)
         if "configure" in command:
             seed = int(command[-1].split("=")[1])
-            (folder / "params.yaml").write_text(PARAMS.replace("seed: 0", f"seed: {seed}"))
+            (folder / "params.yaml").write_text(PARAMS.replace("seed: 7", f"seed: {seed}"))
         if "repro" in command:
             _results(folder, YAML(typ="safe").load(folder / "params.yaml")["common"]["seed"])
 
@@ -63,6 +65,12 @@ def test_each_seed_is_run_once_and_kept_as_an_experiment(called, capsys):
     assert list(found.common_seed) == [0, 1, 2] and set(found.data) == {"mnist"} and set(found.kernels) == {"native"}
     assert tables.read_rows(module.FOLDER, "claims").generator_seeds.tolist() == [3]
     assert "seed 0 is done" in capsys.readouterr().out and not list(module.CLONES.iterdir())
+
+
+def test_the_seed_that_lies_here_is_not_run_in_a_clone(called):
+    module.study([7, 1])
+    assert runs(called) == ["", "seed-1"]
+    assert [command[-1] for _, command in called if "save" in command] == ["study-1"]
 
 
 def test_other_code_runs_again_and_the_code_of_the_report_does_not(called, tmp_path):

@@ -1,4 +1,4 @@
-"""`penumbra study`: the experiment for several values of `common.seed`, each in a clone of its own, and their rows in one place.
+"""`penumbra study`: the experiment for several values of `common.seed`, other ones in clones of their own, and their rows in one place.
 
 A clone shares DVC's cache with this repository, so what a killed study has finished is not computed again. A run that comes to its end
 is kept as the DVC experiment study-SEED.
@@ -16,15 +16,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from penumbra.errors import PenumbraError
+from penumbra.experiment.load import load
 from penumbra.workflow.contract import CODE, PARAMETERS
 
 FOLDER = Path("benchmarks/study")
 CLONES = Path(".penumbra/study")
-OVERLAY = "+ablations=study"
+OVERLAY = Path("conf/ablations/study.yaml")
 
 
 def study(seeds: Sequence[int]) -> None:
     """Run what is missing of the seeds, add each finished run to FOLDER, and merge all that is there.
+
+    The seed of params.yaml is not run twice: the run of this repository counts for it.
 
     Raises:
         PenumbraError: files that git knows are changed, or a run failed; what is finished is kept.
@@ -33,39 +36,37 @@ def study(seeds: Sequence[int]) -> None:
 
     if changed := _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{FOLDER}"):
         raise PenumbraError(f"a study is of what git knows. Commit or undo first:\n{changed}")
+    state, own = _state(), load(PARAMETERS)["common"]["seed"]
     began, done = time.monotonic(), 0
     for place, seed in enumerate(seeds):
-        clone = _clone(seed)
-        state = _state(clone)
         runs = tables.read_rows(FOLDER, tables.RUNS)
         if len(runs[(runs.common_seed == seed) & (runs.state == state)]):
             print(f"study: seed {seed} is done", flush=True)
-        else:
-            left = f", about {(time.monotonic() - began) / done * (len(seeds) - place) / 60:.0f} minutes left" if done else ""
-            print(f"study: seed {seed}, {place + 1} of {len(seeds)}{left}", flush=True)
-            _run(clone, seed, state)
-            done += 1
-        shutil.rmtree(clone)
+            continue
+        left = f", about {(time.monotonic() - began) / done * (len(seeds) - place) / 60:.0f} minutes left" if done else ""
+        print(f"study: seed {seed}, {place + 1} of {len(seeds)}{left}", flush=True)
+        _run(Path() if seed == own else _clone(seed), seed, state)
+        done += 1
     tables.merge(FOLDER)
     print(f"{FOLDER}/claims.csv and detectors.csv are of {len(tables.read_rows(FOLDER, tables.RUNS))} generator seeds")
 
 
-def _run(clone: Path, seed: int, state: str) -> None:
-    """Run the experiment in a clone, add its rows, and keep it as an experiment."""
+def _run(folder: Path, seed: int, state: str) -> None:
+    """Run the experiment in a folder, add its rows; keep that of a clone as an experiment, and remove the clone."""
     from penumbra.benchmark import study as tables
     from penumbra.dataset import data_set
-    from penumbra.experiment.load import load
 
     began = time.monotonic()
-    _call(clone, "penumbra", "repro", "benchmark")
-    seconds = round(time.monotonic() - began)
-    params = load(clone / PARAMETERS)
+    _call(folder, "penumbra", "repro", "benchmark")
+    params = load(folder / PARAMETERS)
     run = {"common_seed": seed, "data": data_set(params["prepare"]["id"]), "state": state, "kernels": params["common"]["kernels"]}
-    found = [tables.read_rows(clone / "reports/tables", name) for name in (tables.SEEDS, tables.PAIRS)]
-    tables.add(FOLDER, run | {"processor": _processor(), "seconds": seconds}, *found)
+    found = [tables.read_rows(folder / "reports/tables", name) for name in (tables.SEEDS, tables.PAIRS)]
+    tables.add(FOLDER, run | {"processor": _processor(), "seconds": round(time.monotonic() - began)}, *found)
     tables.merge(FOLDER)
-    _call(clone, "dvc", "exp", "save", "--force", "--name", f"study-{seed}")
-    _git("fetch", "--quiet", "--force", str(clone), "refs/exps/*:refs/exps/*")
+    if folder != Path():
+        _call(folder, "dvc", "exp", "save", "--force", "--name", f"study-{seed}")
+        _git("fetch", "--quiet", "--force", str(folder), "refs/exps/*:refs/exps/*")
+        shutil.rmtree(folder)
 
 
 def _clone(seed: int) -> Path:
@@ -78,17 +79,19 @@ def _clone(seed: int) -> Path:
     _call(clone, "git", "reset", "--quiet", "--hard", "FETCH_HEAD")
     cache = subprocess.run(["dvc", "cache", "dir"], env=_environment(), capture_output=True, text=True, check=True).stdout.strip()
     (clone / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n")
-    _call(clone, "penumbra", "configure", OVERLAY, f"common.seed={seed}", quiet=True)
+    _call(clone, "penumbra", "configure", f"+ablations={OVERLAY.stem}", f"common.seed={seed}", quiet=True)
     return clone
 
 
-def _state(clone: Path) -> str:
-    """Digest of what decides the rows of a run: the meaning of the code, and all parameters but the seed."""
-    from penumbra.experiment.load import load
+def _state() -> str:
+    """Digest of what decides the rows of a run: the meaning of the code, the parameters but for the seed, and what the study changes.
 
-    params, code = load(clone / PARAMETERS), json.loads((clone / CODE).read_text())
-    del params["common"]["seed"], params["report"], code["report"]
-    return hashlib.blake2b(json.dumps([params, code], sort_keys=True, default=str).encode(), digest_size=6).hexdigest()
+    The kernels do not count: they move last bits, and intervals are over seeds that move everything.
+    """
+    params, code = load(PARAMETERS), json.loads(CODE.read_text())
+    del params["common"]["seed"], params["common"]["kernels"], params["report"], code["report"]
+    content = json.dumps([params, load(OVERLAY), code], sort_keys=True)
+    return hashlib.blake2b(content.encode(), digest_size=6).hexdigest()
 
 
 def _call(folder: Path, *command: str, quiet: bool = False) -> None:
