@@ -57,7 +57,7 @@ def _run(folder: Path, seed: int, state: str) -> None:
     from penumbra.dataset import data_set
 
     began = time.monotonic()
-    _call(folder, "penumbra", "repro", "benchmark")
+    _call(folder, "penumbra", "repro", *(["benchmark"] if folder == Path() else []))  # an experiment is saved with all outputs
     params = load(folder / PARAMETERS)
     run = {"common_seed": seed, "data": data_set(params["prepare"]["id"]), "state": state, "kernels": params["common"]["kernels"]}
     found = [tables.read_rows(folder / "reports/tables", name) for name in (tables.SEEDS, tables.PAIRS)]
