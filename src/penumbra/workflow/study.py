@@ -37,16 +37,14 @@ def study(seeds: Sequence[int]) -> None:
     if changed := _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{FOLDER}"):
         raise PenumbraError(f"a study is of what git knows. Commit or undo first:\n{changed}")
     state, own = _state(), load(PARAMETERS)["common"]["seed"]
-    began, done = time.monotonic(), 0
     for place, seed in enumerate(seeds):
         runs = tables.read_rows(FOLDER, tables.RUNS)
         if len(runs[(runs.common_seed == seed) & (runs.state == state)]):
             print(f"study: seed {seed} is done", flush=True)
             continue
-        left = f", about {(time.monotonic() - began) / done * (len(seeds) - place) / 60:.0f} minutes left" if done else ""
+        left = f", about {runs.seconds.max() * (len(seeds) - place) / 60:.0f} minutes left" if len(runs) else ""
         print(f"study: seed {seed}, {place + 1} of {len(seeds)}{left}", flush=True)
         _run(Path() if seed == own else _clone(seed), seed, state)
-        done += 1
     tables.merge(FOLDER)
     print(f"{FOLDER}/claims.csv and detectors.csv are of {len(tables.read_rows(FOLDER, tables.RUNS))} generator seeds")
 
