@@ -133,3 +133,9 @@ def test_exp_run_keeps_hand_edits(repository, tmp_path):
     repository.experiments.run(params=["common.seed=7"])
     content = load(tmp_path / "out.yaml")
     assert (content["prepare"]["id"]["val_share"], content["common"]["seed"]) == (0.2, 7)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "ablations").glob("*.yaml")))
+def test_every_overlay_is_valid_on_top_of_the_digits(tmp_path, name):
+    composed(tmp_path, "experiment=digits", f"+ablations={name}")
+    assert validate(tmp_path / "params.yaml") != validate(ROOT / "params.yaml")
