@@ -10,7 +10,7 @@ from penumbra.benchmark.intervals import VERDICTS
 from penumbra.dataset import data_set
 from penumbra.report import style
 from penumbra.report.content import Block, Frames, Results, Section, read_csv
-from penumbra.report.format import MISSING, Table, once
+from penumbra.report.format import MISSING, Table, number, once
 from penumbra.stage import Stage
 
 FOLDER = "benchmarks/study"
@@ -60,9 +60,7 @@ def detectors(study: Frames, columns: dict[str, tuple[str, bool]]) -> Table:
 
 def interval(value: float, low: float, high: float, digits: int) -> str:
     """A number and its interval; the number alone where it has none."""
-    if pd.isna(value):
-        return MISSING
-    return f"{value:.{digits}f}" if pd.isna(low) else f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return number(value, digits) if pd.isna(low) else f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
 
 
 def figure(table: pd.DataFrame) -> style.Drawn:
@@ -111,7 +109,7 @@ def sections(results: Results) -> list[Section]:
         scale, digits = (100, 1) if row["measure"].partition(" ")[0] in claims.METRICS else (1, 3)
         here = own.get((row["claim"], row["measure"]), np.nan)
         effect = interval(*(scale * row[name] for name in ("difference", "low", "high")), digits)
-        others = [interval(scale * value, np.nan, np.nan, digits) for value in (row["paper"], here, row["detectable"])]
+        others = [number(scale * value, digits) for value in (row["paper"], here, row["detectable"])]
         rows.append([row["claim"], row["source"], row["measure"], others[0], effect, others[1], _p(row["p"]), _p(row["p_holm"]), others[2]])
         rows[-1].append(row["verdict"])
     header = ["claim", "source", "measure", "paper", "effect [95% interval]", "this run", "p", "p, Holm", "detectable", "verdict"]

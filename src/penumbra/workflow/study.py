@@ -7,7 +7,6 @@ is kept as the DVC experiment study-SEED.
 import hashlib
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -53,13 +52,14 @@ def _run(folder: Path, seed: int, state: str) -> None:
     """Run the experiment in a folder, add its rows; keep that of a clone as an experiment, and remove the clone."""
     from penumbra.benchmark import study as tables
     from penumbra.dataset import data_set
+    from penumbra.probes.machine import cpu
 
     began = time.monotonic()
     _call(folder, "penumbra", "repro", *(["benchmark"] if folder == Path() else []))  # an experiment is saved with all outputs
     params = load(folder / PARAMETERS)
     run = {"common_seed": seed, "data": data_set(params["prepare"]["id"]), "state": state, "kernels": params["common"]["kernels"]}
     found = [tables.read_rows(folder / "reports/tables", name) for name in (tables.SEEDS, tables.PAIRS)]
-    tables.add(FOLDER, run | {"processor": _processor(), "seconds": round(time.monotonic() - began)}, *found)
+    tables.add(FOLDER, run | {"processor": cpu()["model"], "seconds": round(time.monotonic() - began)}, *found)
     tables.merge(FOLDER)
     if folder != Path():
         _call(folder, "dvc", "exp", "save", "--force", "--name", f"study-{seed}")
@@ -117,9 +117,3 @@ def _environment() -> dict[str, str]:
 
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.rstrip()
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
