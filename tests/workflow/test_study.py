@@ -67,12 +67,6 @@ def test_each_seed_is_run_once_and_kept_as_an_experiment(called, capsys):
     assert "seed 0 is done" in capsys.readouterr().out and not list(module.CLONES.iterdir())
 
 
-def test_the_seed_that_lies_here_is_not_run_in_a_clone(called):
-    module.study([7, 1])
-    assert runs(called) == ["", "seed-1"]
-    assert [command[-1] for _, command in called if "save" in command] == ["study-1"]
-
-
 def test_other_code_runs_again_and_the_code_of_the_report_does_not(called, tmp_path):
     module.study([0])
     for name in ("report", "benchmark"):

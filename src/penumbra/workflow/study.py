@@ -1,4 +1,4 @@
-"""`penumbra study`: the experiment for several values of `common.seed`, other ones in clones of their own, and their rows in one place.
+"""`penumbra study`: the experiment for several values of `common.seed`, each in a clone of its own, and their rows in one place.
 
 A clone shares DVC's cache with this repository, so what a killed study has finished is not computed again. A run that comes to its end
 is kept as the DVC experiment study-SEED.
@@ -26,8 +26,6 @@ OVERLAY = Path("conf/ablations/study.yaml")
 def study(seeds: Sequence[int]) -> None:
     """Run what is missing of the seeds, add each finished run to FOLDER, and merge all that is there.
 
-    The seed of params.yaml is not run twice: the run of this repository counts for it.
-
     Raises:
         PenumbraError: files that git knows are changed, or a run failed; what is finished is kept.
     """
@@ -35,7 +33,7 @@ def study(seeds: Sequence[int]) -> None:
 
     if changed := _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{FOLDER}"):
         raise PenumbraError(f"a study is of what git knows. Commit or undo first:\n{changed}")
-    state, own = _state(), load(PARAMETERS)["common"]["seed"]
+    state = _state()
     for place, seed in enumerate(seeds):
         runs = tables.read_rows(FOLDER, tables.RUNS)
         if len(runs[(runs.common_seed == seed) & (runs.state == state)]):
@@ -43,28 +41,27 @@ def study(seeds: Sequence[int]) -> None:
             continue
         left = f", about {runs.seconds.max() * (len(seeds) - place) / 60:.0f} minutes left" if len(runs) else ""
         print(f"study: seed {seed}, {place + 1} of {len(seeds)}{left}", flush=True)
-        _run(Path() if seed == own else _clone(seed), seed, state)
+        _run(_clone(seed), seed, state)
     tables.merge(FOLDER)
     print(f"{FOLDER}/claims.csv and detectors.csv are of {len(tables.read_rows(FOLDER, tables.RUNS))} generator seeds")
 
 
 def _run(folder: Path, seed: int, state: str) -> None:
-    """Run the experiment in a folder, add its rows; keep that of a clone as an experiment, and remove the clone."""
+    """Run the experiment in a clone, add its rows, keep it as an experiment, and remove the clone."""
     from penumbra.benchmark import study as tables
     from penumbra.dataset import data_set
     from penumbra.probes.machine import cpu
 
     began = time.monotonic()
-    _call(folder, "penumbra", "repro", *(["benchmark"] if folder == Path() else []))  # an experiment is saved with all outputs
+    _call(folder, "penumbra", "repro")  # to its page: an experiment is saved with all outputs
     params = load(folder / PARAMETERS)
     run = {"common_seed": seed, "data": data_set(params["prepare"]["id"]), "state": state, "kernels": params["common"]["kernels"]}
     found = [tables.read_rows(folder / "reports/tables", name) for name in (tables.SEEDS, tables.PAIRS)]
     tables.add(FOLDER, run | {"processor": cpu()["model"], "seconds": round(time.monotonic() - began)}, *found)
     tables.merge(FOLDER)
-    if folder != Path():
-        _call(folder, "dvc", "exp", "save", "--force", "--name", f"study-{seed}")
-        _git("fetch", "--quiet", "--force", str(folder), "refs/exps/*:refs/exps/*")
-        shutil.rmtree(folder)
+    _call(folder, "dvc", "exp", "save", "--force", "--name", f"study-{seed}")
+    _git("fetch", "--quiet", "--force", str(folder), "refs/exps/*:refs/exps/*")
+    shutil.rmtree(folder)
 
 
 def _clone(seed: int) -> Path:
