@@ -1,22 +1,64 @@
-"""Write the headline table into README.md, between its markers, from reports/tables/detectors.csv."""
+"""Write into README.md, between their markers, the headline table of the committed run and what the committed study says."""
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
+from penumbra.benchmark.claims import read
+from penumbra.benchmark.intervals import CONTRADICTED, HELD, UNDECIDED
+from penumbra.report import study
 from penumbra.report.content import read_csv
+from penumbra.report.format import Table
 from penumbra.report.paper import headline, markdown
 
 ROOT = Path(__file__).parents[1]
-START, END = "<!-- headline: python benchmarks/readme_table.py -->", "<!-- /headline -->"
+GROUPS, METRICS = ("near", "far"), ("AUROC", "FPR95")
 
 
-def replaced(readme: str, table: str) -> str:
-    """The text of README.md with another table between the markers."""
-    before, rest = readme.split(START)
-    _, after = rest.split(END)
-    return f"{before}{START}\n{table}\n{END}{after}"
+def effects(claims: pd.DataFrame) -> str:
+    """The tally of the claims about training, and a row for each: its effect in percentage points with the interval, decided ones bold.
+
+    Args:
+        claims: benchmarks/study/claims.csv.
+    """
+    table = claims[claims.about == study.TRAINING]
+    count = table.verdict.value_counts()
+    held, contradicted, undecided = (int(count.get(verdict, 0)) for verdict in (HELD, CONTRADICTED, UNDECIDED))
+    tally = (
+        f"The study has {study.sizes({'claims': table})}. Of {len(table)} comparisons about training {held} have held, "
+        f"{contradicted} {'is' if contradicted == 1 else 'are'} contradicted, and {undecided} are undecided."
+    )
+    sides = {claim.text: [claim.better, claim.worse] for claim in read()}
+    cells = table.set_index(["claim", "measure"])
+    rows, best = [], set()
+    for place, text in enumerate(table.claim.unique()):
+        rows.append(sides[text].copy())
+        for measure in _measures():
+            found = cells.loc[(text, measure)] if (text, measure) in cells.index else None
+            rows[-1].append("" if found is None else study.interval(*(100 * np.array([found.difference, found.low, found.high])), 1))
+            if found is not None and found.verdict != UNDECIDED:
+                best.add((place, len(rows[-1]) - 1))
+    return f"{tally}\n\n{markdown(Table(['trained on', 'against', *_measures()], rows, best))}"
+
+
+def _measures() -> list[str]:
+    return [f"{metric} {group}" for group in GROUPS for metric in METRICS]
+
+
+def replaced(readme: str, name: str, text: str) -> str:
+    """The text of README.md with another text between the markers of this name."""
+    start, end = f"<!-- {name}: python benchmarks/readme_table.py -->", f"<!-- /{name} -->"
+    before, rest = readme.split(start)
+    return f"{before}{start}\n{text}\n{end}{rest.split(end)[1]}"
+
+
+def written(readme: str) -> str:
+    """The text of README.md with what is committed now."""
+    readme = replaced(readme, "headline", markdown(headline(read_csv(ROOT / "reports/tables/detectors.csv"))))
+    return replaced(readme, "study", effects(read_csv(ROOT / "benchmarks/study/claims.csv")))
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    table = markdown(headline(read_csv(ROOT / "reports/tables/detectors.csv")))
-    readme.write_text(replaced(readme.read_text(encoding="utf-8"), table), encoding="utf-8")
+    path = ROOT / "README.md"
+    path.write_text(written(path.read_text(encoding="utf-8")), encoding="utf-8")
