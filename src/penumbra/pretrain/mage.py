@@ -73,7 +73,7 @@ def build(p: Params, representation: int) -> MAGE:
 
 
 def _images(stage: Stage, names: list[str]) -> Tensor:
-    return torch.cat([torch.from_numpy(read_pixels(stage.read(name))).permute(0, 3, 1, 2) for name in names])
+    return torch.from_numpy(read_pixels(*map(stage.read, names))).permute(0, 3, 1, 2)
 
 
 def _resized(images: Tensor, size: int) -> Tensor:

@@ -12,9 +12,9 @@ from penumbra.guidance.diffusion import classifier_free, ddim_sample
 from penumbra.models.latent import LatentDiffusion
 
 
-def read_images(path: str | os.PathLike) -> Tensor:
-    """uint8 [N, 3, S, S] of the N images of a file."""
-    return torch.from_numpy(read_pixels(path)).permute(0, 3, 1, 2)
+def read_images(*paths: str | os.PathLike) -> Tensor:
+    """uint8 [N, 3, S, S] of the N images of some files; some may be empty, as a world is."""
+    return torch.from_numpy(read_pixels(*paths)).permute(0, 3, 1, 2)
 
 
 @torch.no_grad()
