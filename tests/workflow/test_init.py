@@ -1,6 +1,5 @@
 """`penumbra init`: real folders of images in, an experiment out that composes and fits them."""
 
-import math
 import shutil
 from pathlib import Path
 
