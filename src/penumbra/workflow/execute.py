@@ -10,6 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,28 @@ def profile() -> Path:
     return folder
 
 
+def _settings() -> dict[str, Any]:
+    """What the profile of this machine says.
+
+    Raises:
+        PenumbraError: there is no such profile, or it needs a plugin that is not installed.
+    """
+    with (profile() / "config.yaml").open(encoding="utf-8") as file:
+        settings = YAML(typ="safe").load(file) or {}
+    executor = settings.get("executor", "local")
+    if executor != "local" and not find_spec(f"snakemake_executor_plugin_{executor.replace('-', '_')}"):
+        raise PenumbraError(f"{profile()}: snakemake-executor-plugin-{executor} is not installed. `pip install` it beside penumbra.")
+    return settings
+
+
 def snakemake(*arguments: str) -> list[str]:
-    """Command line of Snakemake with the profiles of this machine."""
+    """Command line of Snakemake with the profiles of this machine.
+
+    It says nothing where the jobs write to the same terminal, and elsewhere what it submits and how that ends.
+    """
+    quiet = ["rules", "progress", "host", "reason"] if "executor" in _settings() else ["all"]
     profiles = ["--profile", str(profile()), "--workflow-profile", str(WORKFLOW_PROFILE)]
-    return [sys.executable, "-m", "snakemake", *profiles, "--nolock", "--quiet", "all", *arguments]
+    return [sys.executable, "-m", "snakemake", *profiles, "--nolock", "--quiet", *quiet, *arguments]
 
 
 def shards(stage: str) -> list[str]:
@@ -72,8 +91,7 @@ def shards(stage: str) -> list[str]:
 
     A profile without `cores` is of a cluster, and says.
     """
-    with (profile() / "config.yaml").open(encoding="utf-8") as file:
-        settings = YAML(typ="safe").load(file) or {}
+    settings = _settings()
     given = settings.get("config", [])
     cores = os.cpu_count() if settings.get("cores") == "all" else settings.get("cores", 1)
     known = cost.measured(stage) or cost.recorded().get(stage)
@@ -183,8 +201,12 @@ def _failure(entries: Sequence[Entry]) -> str:
 
 def _refusal(arguments: Sequence[str]) -> str:
     """What Snakemake says of a call that it refuses: quiet as it is told to be, it says nothing."""
-    command = [word for word in snakemake("--dry-run", *arguments) if word not in ("--quiet", "all")]
+    command = [*snakemake("--dry-run", *arguments)]
+    first = command.index("--quiet")
+    del command[first : command.index("--dry-run")]
     said = subprocess.run(command, capture_output=True, text=True)
+    if not said.returncode:
+        return "no job of them came to run: the cluster refused them, which is said above."
     return "\n".join(["Snakemake refused to run:", *(said.stderr or said.stdout).strip().splitlines()[-TAIL:]])
 
 
