@@ -79,9 +79,9 @@ def _settings() -> dict[str, Any]:
 def snakemake(*arguments: str) -> list[str]:
     """Command line of Snakemake with the profiles of this machine.
 
-    It says nothing where the jobs write to the same terminal, and elsewhere what it submits and how that ends.
+    It says nothing where the jobs write to the same terminal, and elsewhere what it submits and why a job failed.
     """
-    quiet = ["rules", "progress", "host", "reason"] if "executor" in _settings() else ["all"]
+    quiet = ["progress", "host", "reason"] if "executor" in _settings() else ["all"]
     profiles = ["--profile", str(profile()), "--workflow-profile", str(WORKFLOW_PROFILE)]
     return [sys.executable, "-m", "snakemake", *profiles, "--nolock", "--quiet", *quiet, *arguments]
 
@@ -195,7 +195,8 @@ def _failure(entries: Sequence[Entry]) -> str:
     """The stages that failed, and the end of the log of each of their jobs that left no receipt; empty if no job did."""
     failed = {entry.name: [log for log in sorted(_logs([entry])) if not _receipt(entry, log).exists()] for entry in entries}
     names = [name for name, logs in failed.items() if logs]
-    lines = [f"The end of {log}:\n{_tail(log)}" for name in names for log in failed[name]]
+    logs = [log for name in names for log in failed[name]]
+    lines = [f"The end of {log}:\n{_tail(log)}" if log.stat().st_size else f"{log} is empty." for log in logs]
     return "\n".join([f"{', '.join(names)}: failed.", *lines]) if names else ""
 
 
@@ -205,8 +206,6 @@ def _refusal(arguments: Sequence[str]) -> str:
     first = command.index("--quiet")
     del command[first : command.index("--dry-run")]
     said = subprocess.run(command, capture_output=True, text=True)
-    if not said.returncode:
-        return "no job of them came to run: the cluster refused them, which is said above."
     return "\n".join(["Snakemake refused to run:", *(said.stderr or said.stdout).strip().splitlines()[-TAIL:]])
 
 
