@@ -63,25 +63,23 @@ def profile() -> Path:
 
 
 def _settings() -> dict[str, Any]:
-    """What the profile of this machine says.
-
-    Raises:
-        PenumbraError: there is no such profile, or it needs a plugin that is not installed.
-    """
+    """What the profile of this machine says."""
     with (profile() / "config.yaml").open(encoding="utf-8") as file:
-        settings = YAML(typ="safe").load(file) or {}
-    executor = settings.get("executor", "local")
-    if executor != "local" and not find_spec(f"snakemake_executor_plugin_{executor.replace('-', '_')}"):
-        raise PenumbraError(f"{profile()}: snakemake-executor-plugin-{executor} is not installed. `pip install` it beside penumbra.")
-    return settings
+        return YAML(typ="safe").load(file) or {}
 
 
 def snakemake(*arguments: str) -> list[str]:
     """Command line of Snakemake with the profiles of this machine.
 
     It says nothing where the jobs write to the same terminal, and elsewhere what it submits and why a job failed.
+
+    Raises:
+        PenumbraError: there is no such profile, or it needs a plugin that is not installed.
     """
-    quiet = ["progress", "host", "reason"] if "executor" in _settings() else ["all"]
+    executor = _settings().get("executor", "local")
+    if executor != "local" and not find_spec(f"snakemake_executor_plugin_{executor.replace('-', '_')}"):
+        raise PenumbraError(f"{profile()}: snakemake-executor-plugin-{executor} is not installed. `pip install` it beside penumbra.")
+    quiet = ["all"] if executor == "local" else ["progress", "host", "reason"]
     profiles = ["--profile", str(profile()), "--workflow-profile", str(WORKFLOW_PROFILE)]
     return [sys.executable, "-m", "snakemake", *profiles, "--nolock", "--quiet", *quiet, *arguments]
 
@@ -202,9 +200,8 @@ def _failure(entries: Sequence[Entry]) -> str:
 
 def _refusal(arguments: Sequence[str]) -> str:
     """What Snakemake says of a call that it refuses: quiet as it is told to be, it says nothing."""
-    command = [*snakemake("--dry-run", *arguments)]
-    first = command.index("--quiet")
-    del command[first : command.index("--dry-run")]
+    command = snakemake("--dry-run", *arguments)
+    del command[command.index("--quiet") : command.index("--dry-run")]
     said = subprocess.run(command, capture_output=True, text=True)
     return "\n".join(["Snakemake refused to run:", *(said.stderr or said.stdout).strip().splitlines()[-TAIL:]])
 
