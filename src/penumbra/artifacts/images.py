@@ -109,9 +109,9 @@ def iter_pixels(path: str | os.PathLike, batch_size: int = ROW_GROUP, rows: np.n
             yield np.stack([decode(row["bytes"]) for row in images.to_pylist()])
 
 
-def read_pixels(*paths: str | os.PathLike) -> np.ndarray:
-    """All pixels of some files, one after the other, uint8 [N, H, W, 3] ([0, 0, 0, 3] if all are empty)."""
-    batches = [batch for path in paths for batch in iter_pixels(path)]
+def read_pixels(path: str | os.PathLike) -> np.ndarray:
+    """All pixels of a file, uint8 [N, H, W, 3] ([0, 0, 0, 3] for an empty file)."""
+    batches = list(iter_pixels(path))
     return np.concatenate(batches) if batches else np.zeros((0, 0, 0, 3), np.uint8)
 
 

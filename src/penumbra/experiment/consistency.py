@@ -131,6 +131,7 @@ def _ablations(experiment: Experiment) -> Iterator[Fault]:
 RULES = (
     prepare.source_faults,
     prepare.disjoint_faults,
+    pretrain.checkpoint_faults,
     pretrain.encoder_faults,
     pretrain.rdm_faults,
     pretrain.mage_faults,

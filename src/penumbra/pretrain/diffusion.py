@@ -14,8 +14,9 @@ from penumbra.noise import SampleNoise
 from penumbra.pretrain.autoencoder import INFERENCE_BATCH, train_autoencoder
 from penumbra.pretrain.captions import build_tokenizer
 from penumbra.pretrain.denoiser import Captioned, build_text_encoder, build_unet, train_denoiser
+from penumbra.pretrain.images import read_images
 from penumbra.pretrain.output import write_model
-from penumbra.pretrain.pictures import draw, png, read_images
+from penumbra.pretrain.pictures import draw, png
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
 from penumbra.training import History

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from penumbra.artifacts.images import read_pixels, read_table
+from penumbra.artifacts.images import read_table
 from penumbra.models.moco import MoCoEncoder, normalise, projector
 from penumbra.models.published import load_strict, moco_state
 from penumbra.noise import generator
+from penumbra.pretrain.images import read_images
 from penumbra.pretrain.output import write_model
 from penumbra.pretrain.views import random_view
 from penumbra.runtime import setup
@@ -98,7 +99,7 @@ def _pixels(stage: Stage, names: list[str], device: torch.device) -> tuple[Tenso
     """uint8 images [N, 3, S, S] and labels [N] of some image files."""
     files = [stage.read(name) for name in names]
     labels = [label for file in files for label in read_table(file, ["label"])["label"].to_pylist()]
-    return torch.from_numpy(read_pixels(*files)).permute(0, 3, 1, 2).to(device), torch.tensor(labels).to(device)
+    return read_images(*files).to(device), torch.tensor(labels).to(device)
 
 
 def train(stage: Stage, device: torch.device) -> tuple[MoCoEncoder, History]:

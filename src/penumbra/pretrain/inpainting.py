@@ -15,9 +15,10 @@ from penumbra.models.inpainting import GREY, InpaintingDiffusion
 from penumbra.models.latent import LatentDiffusion
 from penumbra.noise import SampleNoise
 from penumbra.pretrain.autoencoder import INFERENCE_BATCH
+from penumbra.pretrain.images import read_images
 from penumbra.pretrain.output import write_model
 from penumbra.pretrain.painter import Pictures, train_painter, untrained
-from penumbra.pretrain.pictures import draw, png, read_images
+from penumbra.pretrain.pictures import draw, png
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Stage
 from penumbra.training import History
