@@ -156,10 +156,12 @@ class Slurm:
         found = self.ask("scontrol", "--oneliner", "show", "job").splitlines()
         return [dict(field.split("=", 1) for field in line.split() if "=" in field) for line in found if line.startswith("JobId=")]
 
-    def _has(self, process: psutil.Process) -> bool:
-        """Whether a process is of this Slurm, and of no other on this machine."""
-        with suppress(psutil.NoSuchProcess):
-            return process.environ().get("SLURM_CONF") == self.env["SLURM_CONF"]
+    def _has(self, step: psutil.Process) -> bool:
+        """Whether a slurmstepd is of this Slurm, and of no other on this machine; the jobs know, it has lost its environment."""
+        for child in step.children():
+            with suppress(psutil.NoSuchProcess):
+                if child.environ().get("SLURM_CONF") == self.env["SLURM_CONF"]:
+                    return True
         return False
 
     def _start(self, name: str, *arguments: str) -> None:
