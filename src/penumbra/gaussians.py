@@ -71,10 +71,11 @@ def gaussians(means: Tensor, covariance: Tensor, ridge: float) -> Gaussians | No
         covariance: what the distributions share.
         ridge: >= 0, a share of the mean of the variances.
     """
-    width = len(covariance)
+    width, rounding = len(covariance), torch.finfo(torch.float64).eps
     raised = covariance + ridge * covariance.trace() / width * torch.eye(width, dtype=torch.float64)
     root, failed = torch.linalg.cholesky_ex(raised)
-    if failed:
+    constant = covariance.trace() <= (width * rounding) ** 2 * means.square().sum(1).mean()
+    if failed or constant or root.diagonal().min() ** 2 <= width * rounding * raised.diagonal().max():
         return None
     whitening = torch.linalg.solve_triangular(root, torch.eye(width, dtype=torch.float64), upper=False)
     origin = means.mean(0)

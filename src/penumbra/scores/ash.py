@@ -25,7 +25,7 @@ class Ash(Shaped):
     def shape(self, features: "Tensor") -> "Tensor":
         import torch
 
-        found, where = features.topk(kept(features.shape[1], self.parameters.pruned), dim=1)
+        found, where = features.topk(kept(features.shape[1], self.parameters.pruned), dim=1, sorted=False)
         if self.parameters.variant == "b":
             found = (features.sum(1, keepdim=True) / found.shape[1]).expand_as(found)
         elif self.parameters.variant == "s":

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class GradNorm(Asked):
     """-||d KL(u || p) / dW||_1 <= 0, u uniform, p the softmax, W the last layer's weights; the paper's score is the norm: more ID.
 
-    The gradient is (p - u) z^T, so its norm is ||p - u||_1 ||z||_1 (the paper, 5.1).
+    The gradient is (p - u) z^T, so its norm is ||p - u||_1 ||z||_1.
     """
 
     kinds = ("network",)

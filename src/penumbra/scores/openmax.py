@@ -39,7 +39,8 @@ class OpenMax(Asked):
 
     The distance of an image's logits to the mean logits of a class, over the ID training images that are rightly called so, has the
     tail F of the `tail` farthest of these. Of the `alpha` largest logits, the i-th loses its share (alpha + 1 - i) / alpha F to v_0.
-    A class that no image is rightly called has F = 1. Distance: euclidean, or eucos, which is a 200th of it and the cosine distance.
+    A class without such an image has F = 1. Distance: euclidean, or eucos, which is a 200th of it and the cosine distance. `images`:
+    right, or all of a class.
     """
 
     kinds = ("network",)
@@ -49,24 +50,29 @@ class OpenMax(Asked):
         tail: Count
         alpha: Count
         distance: Literal["eucos", "euclidean"]
+        images: Literal["right", "all"]
 
     def fit(self, bank: Bank) -> None:
         """Fit the tails."""
         from penumbra.gaussians import class_means
 
         logits = bank.train.logits
-        right = logits.argmax(1) == bank.labels
-        means, counts = class_means(logits[right], bank.labels[right], logits.shape[1])
-        self.means, self.tails = means, [None] * len(means)
+        labels = bank.labels
+        if self.parameters.images == "right":
+            right = logits.argmax(1) == labels
+            logits, labels = logits[right], labels[right]
+        means, counts = class_means(logits, labels, logits.shape[1])
+        self.means = means
+        self.tails: list[Weibull | None] = [None] * len(means)
         for label in counts.nonzero()[:, 0].tolist():
-            own = self._distances(logits[right & (bank.labels == label)])[:, label]
+            own = self._distances(logits[labels == label], means[label : label + 1])[:, 0]
             self.tails[label] = fitted(own.sort().values[-self.parameters.tail :].numpy())
 
     def __call__(self, outputs: "Outputs") -> "Tensor":
         import torch
 
         logits = outputs.logits
-        distances = self._distances(logits).numpy()
+        distances = self._distances(logits, self.means).numpy()
         found = [
             torch.ones(len(logits)) if tail is None else torch.from_numpy(tail.probability(distances[:, label]))
             for label, tail in enumerate(self.tails)
@@ -78,15 +84,15 @@ class OpenMax(Asked):
         lost = logits * shares * torch.stack(found, 1)
         return lost.sum(1) - (logits - lost).logsumexp(1)
 
-    def _distances(self, logits: "Tensor") -> "Tensor":
-        """Of logits [N, C] to the mean of each class [N, C]."""
+    def _distances(self, logits: "Tensor", means: "Tensor") -> "Tensor":
+        """Of logits [N, C] to mean logits [K, C]: [N, K]."""
         import torch
         import torch.nn.functional as F
 
-        euclidean = torch.stack([(logits - mean).norm(dim=1) for mean in self.means], 1)
+        euclidean = torch.cdist(logits, means, compute_mode="donot_use_mm_for_euclid_dist")
         if self.parameters.distance == "euclidean":
             return euclidean
-        return EUCLIDEAN * euclidean + 1 - F.normalize(logits, dim=1) @ F.normalize(self.means, dim=1).T
+        return EUCLIDEAN * euclidean + 1 - F.normalize(logits, dim=1) @ F.normalize(means, dim=1).T
 
 
 def fitted(tail: "np.ndarray") -> Weibull:

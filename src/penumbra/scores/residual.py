@@ -1,4 +1,4 @@
-"""Norm of what principal directions leave of a feature (Wang et al. 2022, 3.2, "Residual")."""
+"""Norm of what principal directions leave of a feature (Wang et al. 2022)."""
 
 from typing import TYPE_CHECKING, Literal
 

@@ -17,7 +17,7 @@ NOTHING = 1e-9  # of the length of features: what rounding leaves
 class Vim(Residual):
     """alpha ||R^T (z - o)|| - log sum_n exp f_n: the log-odds of the probability that the paper scores by; higher = more OOD, as there.
 
-    R and o as of `residual`; alpha makes the mean virtual logit of ID training images their mean maximum logit (eq. 7).
+    R and o as of `residual`; alpha makes the mean virtual logit of ID training images their mean maximum logit.
     """
 
     class Parameters(Section):
