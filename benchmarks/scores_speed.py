@@ -21,7 +21,7 @@ from penumbra.scores.base import Bank
 from penumbra.scores.knn import distances
 
 QUERIES, BANK, WIDTH, KS, SCORES = 10_000, 50_000, 128, [50, 10, 100, 200], 1_000_000
-IMAGES, FEATURES, CLASSES = 10_000, 2048, 1000  # of the scores: as a ResNet-50 on ImageNet has them
+IMAGES, FEATURES, CLASSES = 5_000, 2048, 1000  # of the scores: as a ResNet-50 on ImageNet has them
 REPEATS = 3  # the least time counts: a busy machine is slower
 OUTPUT = Path(__file__).with_suffix(".csv")
 OVERLAY = Path(__file__).parents[1] / "conf/ablations/scores.yaml"
