@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from penumbra.benchmark import params as benchmark
 from penumbra.experiment.schema import Experiment
 from penumbra.extract import params as extract
 from penumbra.prepare import params as prepare
 from penumbra.pretrain import params as pretrain
+from penumbra.score import params as score
 from penumbra.synthesize.badood import params as badood
 from penumbra.synthesize.good import params as good
 from penumbra.synthesize.sona import params as sona
@@ -150,5 +152,7 @@ RULES = (
     network.faults,
     losses.faults,
     _judges,
+    score.faults,
+    benchmark.faults,
     _ablations,
 )
