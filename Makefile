@@ -1,6 +1,7 @@
-# make        set up, run the experiment, print the headline table
-# make test   set up, run the tests
-# make study  set up, run the experiment for five generator seeds with five training seeds each (hours), and merge what they say
+# make          set up, run the experiment, print the headline table
+# make test     set up, run the tests
+# make cluster  set up, run the experiment on a Slurm that is started for it (as root, with Debian's slurm-wlm and munge)
+# make study    set up, run the experiment for five generator seeds with five training seeds each (hours), and merge what they say
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONPATH
@@ -9,7 +10,7 @@ READY := .venv/ready
 INSTALL := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes
 
 .DELETE_ON_ERROR:
-.PHONY: run setup test study lint lock clean
+.PHONY: run setup test cluster study lint lock clean
 
 run: $(READY)
 	@penumbra repro
@@ -29,6 +30,10 @@ $(READY): requirements.lock requirements-torch.lock requirements-torch-cpu.lock 
 
 test: $(READY)
 	@pytest -n 2 --dist worksteal
+
+cluster: $(READY)
+	-@$(INSTALL) -r requirements-slurm.lock
+	@pytest tests/cluster -rs
 
 study: $(READY)
 	@penumbra study

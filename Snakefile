@@ -26,8 +26,18 @@ seeds = min(shards, len(dag.experiment.train.seeds))
 jobs = []
 
 
-def job(stage, threads=1, gpu=0, mem_mb=2000, runtime=60, priority=0, parts=1):
-    jobs.append((stage, threads, gpu, mem_mb, runtime, priority, parts))
+def job(
+    stage, threads=1, gpu=0, mem_mb=2000, runtime=60, priority=0, parts=1, local=False
+):
+    """Have a stage done by jobs; `local` says that it only moves files, which needs no queue."""
+    resources = {"gpu": gpu, "runtime": runtime}
+    if gpu:
+        mem_mb = max(mem_mb, int(config.get("gpu_mem_mb", 0)))
+        resources |= {"gpu_model": config["gpu_model"]} if "gpu_model" in config else {}
+    resources["mem_mb"] = (
+        lambda wildcards, attempt: mem_mb * attempt
+    )  # it may be what the last attempt died of
+    jobs.append((stage, threads, resources, priority, parts, local))
 
 
 rule all:

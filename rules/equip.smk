@@ -1,2 +1,2 @@
 for stage in dag.of_step("equip"):
-    job(stage)
+    job(stage, local=True)

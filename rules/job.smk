@@ -1,6 +1,6 @@
 # The one shape of a job, for what the other files have asked for. A stage in parts has a job for each part, which leaves finished units
 # in the scratch folder of the stage, and a last one, which puts them together; a marker says that a part is done.
-for stage, threads, gpu, mem_mb, runtime, priority, parts in jobs:
+for stage, threads, resources, priority, parts, local in jobs:
     marker = f".penumbra/parts/{stage.label}/{{part}}"
     if parts > 1:
 
@@ -18,9 +18,7 @@ for stage, threads, gpu, mem_mb, runtime, priority, parts in jobs:
             priority: priority
             threads: threads
             resources:
-                gpu=gpu,
-                mem_mb=mem_mb,
-                runtime=runtime,
+                **resources,
             params:
                 declared=declared[stage.name],
                 command=f"{execute.command(stage)} --part",
@@ -43,11 +41,10 @@ for stage, threads, gpu, mem_mb, runtime, priority, parts in jobs:
         benchmark:
             f".penumbra/benchmarks/{stage.label}.tsv"
         priority: priority
+        localrule: local
         threads: threads
         resources:
-            gpu=gpu,
-            mem_mb=mem_mb,
-            runtime=runtime,
+            **resources,
         params:
             declared=declared[stage.name],
             command=execute.command(stage),

@@ -1,2 +1,2 @@
 for stage in dag.of_step("code") + dag.of_step("prepare"):
-    job(stage)
+    job(stage, local=True)

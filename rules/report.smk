@@ -1,2 +1,2 @@
 for stage in dag.of_step("report"):
-    job(stage)
+    job(stage, local=True)

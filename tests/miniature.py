@@ -155,7 +155,7 @@ class Miniature:
             command.chmod(0o755)
 
     @classmethod
-    def create(cls, root: Path, experiment: str | None = None) -> "Miniature":
+    def create(cls, root: Path, experiment: str | None = None, *overrides: str) -> "Miniature":
         """Copy the repository's own files and commit them; the parameters are those of an experiment of conf/, if one is named."""
         root.mkdir(parents=True, exist_ok=True)
         for name in FILES:
@@ -170,11 +170,16 @@ class Miniature:
             shutil.copy(ROOT / ".dvc" / name, root / ".dvc" / name)
         if experiment:
             with (root / "params.yaml").open("w") as file:
-                YAML().dump(compose(ROOT / "conf", [f"experiment={experiment}"]), file)
+                YAML().dump(compose(ROOT / "conf", [f"experiment={experiment}", *overrides]), file)
         made = cls(root)
         made.run("git", "init", "-q", "-b", "main")
         made.commit("start")
         return made
+
+    def with_real_steps(self) -> "Miniature":
+        """This one, with the steps of the project in place of those that write digests; only in commands, not in `reproduce`."""
+        (self._bin / "penumbra").write_text(f"#!{sys.executable}\nfrom penumbra.cli import main\n\nmain()\n")
+        return self
 
     def copy(self, root: Path) -> "Miniature":
         """An independent copy, cache and all."""

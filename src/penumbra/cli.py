@@ -82,6 +82,10 @@ def parser() -> argparse.ArgumentParser:
     configure = add("configure", "compose params.yaml without running anything", "penumbra configure 'filter.badood.mid=[0.35,0.55]'")
     configure.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="also +KEY=VALUE, ~KEY, GROUP=OPTION; none: list the groups")
     configure.add_argument("--output", type=Path, default=Path("params.yaml"), metavar="FILE", help="instead of params.yaml")
+    init = add("init", "write an experiment that fits your own images", "penumbra init birds --images photos/ --ood not-birds/")
+    init.add_argument("name", metavar="NAME", help="of the experiment: conf/experiment/NAME.yaml")
+    init.add_argument("--images", type=Path, required=True, metavar="DIR", help="a sub-folder of images for each ID class")
+    init.add_argument("--ood", type=Path, metavar="DIR", help="images of none of these classes, as near OOD (default: printed letters)")
     study = add("study", "run the experiment for several generator seeds, and merge the results (hours; resumable)", "penumbra study 5 6")
     study.add_argument("seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4], metavar="SEED", help="of common.seed (default: 0 to 4)")
     predict = add("predict", "ask a trained detector about pictures", "penumbra predict sona-all photos/ 'more/*.png' --out answers.csv")
@@ -168,6 +172,10 @@ def _dispatch(options: argparse.Namespace) -> None:
         from penumbra.workflow.configure import configure
 
         return print(configure(options.overrides, options.output))
+    if options.command == "init":
+        from penumbra.workflow.init import init
+
+        return print(init(options.name, options.images, options.ood))
     if options.command == "study":
         from penumbra.workflow.study import study
 

@@ -6,7 +6,7 @@ import pytest
 
 from penumbra.benchmark import ablations, step
 from penumbra.errors import PenumbraError
-from synthetic_results import ABLATIONS, benchmark_stage, benchmarked
+from synthetic_results import ABLATIONS, benchmark_stage, benchmarked, experiment, scores
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +61,14 @@ def test_a_score_that_a_detector_lacks_is_named(results_data, tmp_path):
     family = {"title": "Words", "source": "SONA", "scores": ["mcm"], "variants": {"none": "none"}}
     with pytest.raises(PenumbraError, match=r"benchmark\.ablations\.words\.scores names mcm, but the detector none has only energy, "):
         step.main(benchmark_stage(results_data, tmp_path / "reports", {"benchmark.ablations": {"words": family}}))
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_a_score_that_is_asked_for_is_measured_beside_the_others(clip):
+    more = {"vim": {"score": "vim", "share": 0.5}, "ash-s": {"score": "ash", "variant": "s", "pruned": 0.9}}
+    asked = experiment({"score.more": more})
+    frame = scores(np.random.default_rng(0), clip=clip)
+    before = ablations.measured("none", frame, clip, experiment({}).score, asked.benchmark.unified)
+    found = ablations.measured("none", frame.assign(vim=2 * frame.energy), clip, asked.score, asked.benchmark.unified)
+    assert list(found) == [*before, "vim"] and found["vim"] == pytest.approx(found["energy"])
+    assert {name: found[name] for name in before} == before

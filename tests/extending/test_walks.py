@@ -77,8 +77,8 @@ def test_another_loss_is_a_file_and_a_section(workspace):
 def test_another_score_is_a_file_and_a_section_and_no_network_runs(workspace):
     outputs = {path: path.read_bytes() for path in (workspace.root / "data/outputs").rglob("*.safetensors")}
     began = {path: path.stat().st_mtime_ns for path in outputs}
-    assert workspace.walk("score") == ["params.yaml", "src/penumbra/scores/gen.py"]
-    assert "gen" in {row["score"] for row in workspace.table("scores")}
+    assert workspace.walk("score") == ["params.yaml", "src/penumbra/scores/entropy.py"]
+    assert "entropy" in {row["score"] for row in workspace.table("scores")}
     assert {path: path.stat().st_mtime_ns for path in outputs} == began and outputs
 
 

@@ -30,7 +30,9 @@ def unset_paths(content: dict) -> list[str]:
     sources = {"id": prepare["id"]} | {
         f"{group}.{name}": source for group in ("near", "far", "calibration", "world") for name, source in prepare[group].items()
     }
-    return [f"prepare.{key}.path" for key, source in sources.items() if source["source"] == "folder" and source["path"] is None]
+    unset = [f"prepare.{key}.path" for key, source in sources.items() if source["source"] == "folder" and source["path"] is None]
+    networks = [(kind, name) for kind in ("encoder", "rdm", "mage") for name in content["pretrain"][kind]]
+    return unset + [f"pretrain.{kind}.{name}.checkpoint" for kind, name in networks if content["pretrain"][kind][name]["checkpoint"] == "???"]
 
 
 def test_every_experiment_has_a_test():
@@ -79,7 +81,8 @@ def test_literal_adm_changes_how_the_gradient_enters_and_nothing_else(tmp_path, 
 
 
 def test_sizes_and_recipes_can_be_exchanged_on_top_of_params(tmp_path):
-    content = composed(tmp_path, "pretrain=published", "train/recipes/energy=paper", "common.image_size=256")
+    scratch = [f"pretrain.{name}.checkpoint=null" for name in ("encoder.moco", "rdm.rcg", "mage.rcg")]
+    content = composed(tmp_path, "pretrain=published", "train/recipes/energy=paper", "common.image_size=256", *scratch)
     validate(tmp_path / "params.yaml")
     assert content["pretrain"]["encoder"]["moco"]["width"] == 1024
     assert content["train"]["recipes"]["scratch"]["energy"]["epochs"] == 100

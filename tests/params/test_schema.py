@@ -136,6 +136,12 @@ def test_a_misspelt_key_is_one_line_with_the_right_spelling(tmp_path):
     assert lines == ["params.yaml: pretrain.rdm.rcg.epoch: unknown key; did you mean epochs?"]
 
 
+def test_a_misspelt_score_is_one_line_with_the_nearest_and_all(tmp_path):
+    (line,) = refusal(tmp_path, changed({"score.more.mine": {"score": "reakt", "quantile": 0.9, "images": "train"}}))
+    assert line.startswith("params.yaml: score.more.mine.score = \"reakt\": must be one of 'ash', 'dice', 'gen', ")
+    assert line.endswith("'vim'; did you mean react?")
+
+
 def test_every_problem_has_its_own_line(tmp_path):
     lines = refusal(tmp_path, changed({"common.seed": -1, "score.calibrator": "spline", "train.recipes.scratch.energy.flip": "no"}))
     assert lines == [
@@ -150,6 +156,7 @@ DETECTOR = CONTENT["train"]["detectors"]["badood-all"]
 GOOD, SYNOOD, CONTROL = (CONTENT["synthesize"][kind][name] for kind, name in (("good",) * 2, ("synood",) * 2, ("control", "repainting")))
 CLIP_CONTROL = CONTENT["train"]["recipes"]["clip"]["synood"] | {"control": True}
 ABLATION = {"title": "Words", "source": "SONA", "scores": ["energy"], "variants": {"dream-all": "dream"}}
+REACT = {"score": "react", "quantile": 0.9, "images": "train"}
 IMPOSSIBLE = [
     ({"common.seed": 0.5}, "common.seed = 0.5: must be a whole number"),
     ({"synthesize.badood.badood.t": 1200}, "synthesize.badood.badood.t = 1200: must be in 1..999"),
@@ -201,6 +208,24 @@ IMPOSSIBLE = [
     ({"filter.badood.mid": [0.5, 0.3]}, "filter.badood.mid = [0.5, 0.3]: must be [lo, hi] with 0 <= lo < hi <= 1"),
     ({"filter.badood.mid": [0.5, 1.3]}, "filter.badood.mid[1] = 1.3: must be at most 1"),
     ({"filter.badood.mid": [0.5]}, "filter.badood.mid = [0.5]: must be [lo, hi]"),
+    # scores
+    ({"score.more.mine": {"quantile": 0.9}}, "score.more.mine.score: is missing; there are no defaults"),
+    ({"score.more.mine": REACT | {"quantil": 0.9}}, "score.more.mine.quantil: unknown key; did you mean quantile?"),
+    ({"score.more.mine": {"score": "react", "images": "val"}}, "score.more.mine.quantile: is missing; there are no defaults"),
+    ({"score.more.mine": REACT | {"quantile": 90}}, "score.more.mine.quantile = 90: must be at most 1"),
+    ({"score.more.mine": {"score": "ash", "variant": "s", "pruned": 1.0}}, "score.more.mine.pruned = 1.0: must be below 1"),
+    ({"score.more": {"mine": REACT, "other": {"like": "mine", "images": "test"}}}, "score.more.other.images = \"test\": must be 'train'"),
+    ({"score.more": {"mine": REACT, "other": {"like": "mind"}}}, 'score.more.other.like = "mind": must be one of mine'),
+    ({"score.more.energy": REACT}, "score.more.energy: must have a name of its own: a column is named so already"),
+    ({"score.more.fixed": REACT}, "score.more.fixed: must have a name of its own: a mode of the unified score has it"),
+    ({"score.more.My_score": REACT}, "score.more.My_score: must be named with small letters, digits and - only"),
+    ({"benchmark.score": "mcm"}, 'benchmark.score = "mcm": must be one of msp, max_logit, energy, knn, confidence'),
+    ({"benchmark.score": "mine"}, 'benchmark.score = "mine": must be one of msp, max_logit, energy, knn, confidence'),
+    ({"score.more.mine": REACT, "benchmark.clip_score": "mine"}, 'benchmark.clip_score = "mine": must be one of msp, '),
+    (
+        {"benchmark.ablations.words": ABLATION | {"scores": ["energy", "mine"], "variants": {"none": "none"}}},
+        'benchmark.ablations.words.scores = ["energy", "mine"]: must be of msp, max_logit, ',
+    ),
     # judges
     ({"filter.dream": FILTER}, "filter.dream: must be named as a method of synthesize: badood, badood-gaussian, good, sona, synood"),
     ({"filter.none": FILTER}, "filter.none: must be named as a method of synthesize"),

@@ -34,8 +34,9 @@ SIZE, CLASSES = 16, ["3", "cat", "dog"]
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
 COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
 COUNTS = {"train": 12, "val": 60, "calibration": 20, "test": 7, "ood": 5, "shifted": 6}
-SCORES = {"none": ["msp", "max_logit", "energy", "knn", "knn_1", "confidence"]}
-SCORES["clip"] = [*SCORES["none"], "mcm", "neglabel"]
+MORE = "{far: {score: mahalanobis, ridge: 0.001}, cut: {score: react, quantile: 0.9, images: train}, cool: {score: temperature}}"
+EVERY = ["msp", "max_logit", "energy", "knn", "knn_1", "confidence", "far", "cool"]
+SCORES = {"none": [*EVERY, "cut"], "clip": [*EVERY, "mcm", "neglabel"]}
 
 
 def write_images(data: Path) -> None:
@@ -67,6 +68,7 @@ def root(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("predict")
     text = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
     text = text.replace("knn_k: 50\n", "knn_k: 3\n").replace("knn_more: [10, 100, 200]", "knn_more: [1]")
+    text = text.replace("  more: {} ", f"  more: {MORE} ")
     (root / "params.yaml").write_text(text, encoding="utf-8")
     data = root / "data"
     write_images(data)

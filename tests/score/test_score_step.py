@@ -16,7 +16,7 @@ from penumbra.artifacts.outputs import Outputs, Pass, saved_passes, write_keys, 
 from penumbra.calibrators import fit
 from penumbra.errors import PenumbraError
 from penumbra.score import step
-from penumbra.score.params import Score
+from penumbra.score.params import TAKEN, Score
 from penumbra.scores import SCORES
 from penumbra.scores import base as scores
 from penumbra.stage import Params, Stage
@@ -49,7 +49,7 @@ def stage_of(folder, kind):
     for seed in (10, 2):
         write_pass(folder / f"outputs/none/seed-{seed}.safetensors", made(seed, kind), {})
     write_keys(folder / "outputs/none/images.parquet", folder / "images", {})
-    params = Params({"score": Score(knn_k=3, knn_more=[12, 1], calibrator="platt")})
+    params = Params({"score": Score(knn_k=3, knn_more=[12, 1], calibrator="platt", more={})})
     reads, writes = {"outputs/none": folder / "outputs/none"}, {"scores/none": folder / "scores/none.parquet"}
     return Stage("score", "none", params, {}, reads, writes, folder / "scratch")
 
@@ -117,7 +117,7 @@ def test_validation_images_are_no_id_test_images(network):
 
 
 def test_more_neighbours_than_training_images_name_the_parameter(network):
-    params = Params({"score": Score(knn_k=3, knn_more=[1, 13], calibrator="platt")})
+    params = Params({"score": Score(knn_k=3, knn_more=[1, 13], calibrator="platt", more={})})
     with pytest.raises(PenumbraError, match=r"score\.knn_more = 13: must be at most 12"):
         step.main(replace(network, params=params))
 
@@ -146,6 +146,28 @@ def test_a_score_more_is_a_column_more(stage, kind, monkeypatch):
         train, test = (made(2, kind).outputs[name] for name in ("train", "test"))
         first = train.features[int(test.logits[0].argmax()) :: 3].mean(0)
         assert after.residual[0] == pytest.approx((test.features[0] - first).norm().item(), rel=1e-5)
+
+
+def test_scores_that_are_asked_for_come_last_and_change_no_other_column(stage, kind):
+    step.main(stage)
+    before = pd.read_parquet(stage.write())
+    more = {"mine": {"score": "react", "quantile": 0.5, "images": "val"}, "gen-1": {"score": "gen", "gamma": 1.0, "classes": None}}
+    more |= {"kl": {"score": "kl-matching", "by": "label"}}
+    params = Params({"score": Score(knn_k=3, knn_more=[12, 1], calibrator="platt", more=more)})
+    step.main(replace(stage, params=params))
+    after = pd.read_parquet(stage.write())
+    assert list(after.columns) == [*before.columns, *(["mine"] if kind == "network" else []), "gen-1", "kl"]
+    pd.testing.assert_frame_equal(after[before.columns], before)
+    mine, outputs = after[(after.seed == 10) & (after.group == "far")], made(10, kind).outputs
+    p = {name: each.logits.double().softmax(1).numpy() for name, each in outputs.items()}
+    np.testing.assert_allclose(mine["gen-1"], (p["ood"] * (1 - p["ood"])).sum(1))
+    means = np.stack([p["val"][label::3].mean(0) for label in range(3)])  # labels of the images are i % 3
+    np.testing.assert_allclose(mine.kl, [min((row * np.log(row / mean)).sum() for mean in means) for row in p["ood"]])
+
+
+def test_no_score_may_be_asked_for_under_the_name_of_a_column(stage):
+    step.main(stage)
+    assert set(read_table(stage.write()).column_names) - {"sample_id", "knn_12", "knn_1"} <= set(TAKEN)
 
 
 def test_it_imports_no_network_and_assembling_no_torch(network):

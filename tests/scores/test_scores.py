@@ -12,10 +12,12 @@ from penumbra.artifacts.outputs import Outputs
 from penumbra.calibrators import fit
 from penumbra.errors import PenumbraError
 from penumbra.score.params import Score as Parameters
-from penumbra.scores import SCORES, names
+from penumbra.scores import ASKED, SCORES, names
 from penumbra.scores.base import Bank
 
-PARAMETERS = Parameters(knn_k=3, knn_more=[7, 1], calibrator="platt")
+PARAMETERS = Parameters(knn_k=3, knn_more=[7, 1], calibrator="platt", more={})
+
+GEN = {"score": "gen", "gamma": 0.1, "classes": None}
 
 
 def outputs_of(count, seed=0, clip=False):
@@ -28,13 +30,19 @@ def outputs_of(count, seed=0, clip=False):
 def fitted(name, clip=False):
     score = SCORES[name](PARAMETERS)
     train, val, calibration = (outputs_of(count, seed, clip) for seed, count in enumerate((10, 8, 9), start=1))
-    score.fit(Bank(train, torch.zeros(10), val, calibration, torch.zeros(6, 4), torch.zeros(6), mcm_temperature=0.5 if clip else None))
+    last_layer = torch.zeros(6, 4), torch.zeros(6)
+    score.fit(Bank(train, torch.zeros(10), val, torch.zeros(8), calibration, *last_layer, mcm_temperature=0.5 if clip else None))
     return score
 
 
 def test_names_are_those_of_the_columns_and_each_kind_of_detector_has_its_own():
     assert names("network") == ("msp", "max_logit", "energy", "knn", "confidence")
     assert names("clip") == names() == (*names("network"), "mcm", "neglabel")
+
+
+def test_a_score_that_is_asked_for_comes_last_under_the_name_that_it_is_given():
+    more = {"mine": ASKED["react"].Parameters(score="react", quantile=0.9, images="val"), "other": ASKED["gen"].Parameters(**GEN)}
+    assert names("network", more) == (*names("network"), "mine", "other") and names("clip", more) == (*names("clip"), "other")
 
 
 def test_the_names_are_read_without_torch():
@@ -94,4 +102,4 @@ def test_more_neighbours_than_training_images_name_the_parameter(key, values):
     score = SCORES["knn"](PARAMETERS.model_copy(update=values))
     bank = outputs_of(10)
     with pytest.raises(PenumbraError, match=rf"score\.{key} = 11: must be at most 10"):
-        score.fit(Bank(bank, torch.zeros(10), bank, bank, torch.zeros(6, 4), torch.zeros(6), None))
+        score.fit(Bank(bank, torch.zeros(10), bank, torch.zeros(10), bank, torch.zeros(6, 4), torch.zeros(6), None))

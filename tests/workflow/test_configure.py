@@ -16,6 +16,7 @@ from penumbra.workflow.configure import configure
 
 ROOT = Path(__file__).parents[2]
 PARAMS = (ROOT / "params.yaml").read_text()
+FILES = [f"pretrain.{name}.checkpoint=/data/{name}.pth" for name in ("encoder.moco", "rdm.rcg", "mage.rcg")]
 
 
 @pytest.fixture
@@ -54,8 +55,8 @@ def test_one_changed_value_is_one_changed_line(folder):
         ["train.recipes.scratch.energy.crop_padding=3"],
         ["experiment=miniature"],
         ["experiment=folder", "prepare.id.path=/my images/birds"],
-        ["experiment=cifar100"],
-        ["synthesize/badood=literal-adm", "pretrain=published"],
+        ["experiment=cifar100", *FILES],
+        ["synthesize/badood=literal-adm", "pretrain=published", *FILES],
         ["experiment=digits", "synthesize/good=official"],
         ["synthesize/sona=official", "train/recipes/good=small"],
     ],

@@ -35,20 +35,30 @@ def printed(source: str, detector: str, score: str) -> dict[str, float]:
     return {column: numbers.get(key, np.nan) for column, key in PAPER.items()}
 
 
-def measured(detector: str, scores: pd.DataFrame, clip: bool, knn_k: int, p: Params) -> dict[str, dict[str, float]]:
+def measured(detector: str, scores: pd.DataFrame, clip: bool, section: Params, p: Params) -> dict[str, dict[str, float]]:
     """Metrics of one detector by score, mean and std over seeds.
 
-    The scores of a classifier are energy, knn and the modes of the unified score; a CLIP detector has all of `evaluation.scores_of`.
+    The scores of a classifier are energy, knn and the modes of the unified score; a CLIP detector has all that there are without
+    `score.more`. Both have the entries of this.
+
+    Args:
+        detector: its name.
+        scores: columns of data/scores/DETECTOR.parquet.
+        clip: whether it is one of CLIP.
+        section: `score` of params.yaml.
+        p: `benchmark.unified`.
 
     Returns:
         score -> GROUP_METRIC_mean, GROUP_METRIC_std of near and far OOD, id_acc_mean, id_acc_std.
     """
-    if clip:
-        sets = evaluation.evaluate_detector(detector, scores).rename(columns={"score": "mode"})
-        by_seed = sets[sets.set == sets.group]
-    else:
+    asked = [name for name in section.more if name in scores]
+    if clip or asked:
+        sets = evaluation.evaluate_detector(detector, scores, section.more).rename(columns={"score": "mode"})
+        by_seed = sets[(sets.set == sets.group) & (clip | sets["mode"].isin(asked))]
+    if not clip:
         setting = unified.Setting(p.mode, p.a, p.bins, p.weight)
-        by_seed = unified.by_seed(detector, scores, [knn_k], setting, [], curves=False)
+        of_unified = unified.by_seed(detector, scores, [section.knn_k], setting, [], curves=False)
+        by_seed = pd.concat([of_unified, by_seed]) if asked else of_unified
     spread = evaluation.spread(by_seed, ["mode", "set"], list(NUMBERS))
     accuracy = evaluation.spread(evaluation.id_accuracy(detector, scores), ["detector"], ["id_acc"]).iloc[0]
     found: dict[str, dict[str, float]] = {}
@@ -72,8 +82,8 @@ def table(stage: Stage, found: Found) -> pd.DataFrame:
     """
     families = dict(stage.params.benchmark.ablations.items())
     detectors = dict.fromkeys(detector for family in families.values() for detector in family.variants)
-    p, k = stage.params.benchmark.unified, stage.params.score.knn_k
-    numbers = {detector: measured(detector, found.scores[detector], is_clip(stage, detector), k, p) for detector in detectors}
+    p, section = stage.params.benchmark.unified, stage.params.score
+    numbers = {detector: measured(detector, found.scores[detector], is_clip(stage, detector), section, p) for detector in detectors}
     far = {detector: distance(found.outliers.get(stage.params.train.detectors[detector].method)) for detector in detectors}
     rows = []
     for name, family in families.items():

@@ -1,5 +1,7 @@
 """Scores of test images -> metrics of every detector, score, test set and seed, and their spread over seeds."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -10,9 +12,9 @@ from penumbra.scores import SCORES
 HEADLINE = {"near_auroc": ("near", "auroc"), "far_auroc": ("far", "auroc"), "near_fpr95": ("near", "fpr95_id_tpr")}
 
 
-def scores_of(scores: pd.DataFrame) -> list[str]:
-    """The scores that a detector is evaluated by: those that it has."""
-    return [name for name in SCORES if name in scores]
+def scores_of(scores: pd.DataFrame, more: Iterable[str] = ()) -> list[str]:
+    """The scores that a detector is evaluated by: those that it has, of all and of `more`, the names in score.more."""
+    return [name for name in (*SCORES, *more) if name in scores]
 
 
 def check_finite(detector: str, scores: pd.DataFrame) -> None:
@@ -32,17 +34,18 @@ def check_finite(detector: str, scores: pd.DataFrame) -> None:
             )
 
 
-def evaluate_detector(detector: str, scores: pd.DataFrame) -> pd.DataFrame:
+def evaluate_detector(detector: str, scores: pd.DataFrame, more: Iterable[str] = ()) -> pd.DataFrame:
     """Metrics of one detector against ID test images.
 
     Args:
         detector: its name.
         scores: columns of data/scores/DETECTOR.parquet.
+        more: names of the scores in score.more.
 
     Returns:
         Rows detector, score, set, group, seed, *METRICS: one for each OOD set; near and far are means over their sets.
     """
-    rows, names = [], scores_of(scores)
+    rows, names = [], scores_of(scores, more)
     for seed, of_seed in scores.groupby("seed"):
         inside = of_seed[of_seed.group == "id"]
         ood = of_seed[of_seed.group.isin(["near", "far"])]

@@ -1,12 +1,16 @@
 """Parameters of benchmark."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, MinLen
 from pydantic import AfterValidator
 
 from penumbra.scores import names
-from penumbra.values import Count, Item, NotNegative, Section, Share, ShareAboveZero, Text, distinct
+from penumbra.values import Count, Fault, Item, NotNegative, Section, Share, ShareAboveZero, Text, distinct
+
+if TYPE_CHECKING:
+    from penumbra.experiment.schema import Experiment
 
 MODES = ("per-set", "mixture", "id-only", "fixed")  # of the unified score
 
@@ -24,7 +28,7 @@ class Ablation(Section):
 
     title: Text
     source: Text
-    scores: Annotated[list[Literal[(*names(), *MODES)]], MinLen(1), AfterValidator(distinct)]
+    scores: Annotated[list[Text], MinLen(1), AfterValidator(distinct)]
     variants: Annotated[dict[Item, Text], MinLen(1)]
 
 
@@ -35,10 +39,25 @@ class Recognition(Section):
 
 
 class Benchmark(Section):
-    score: Literal[names("network")]
-    clip_score: Literal[names("clip")]
+    score: Text
+    clip_score: Text
     bins: Count
     distance_samples: Count
     recognition: Recognition
     unified: Unified
     ablations: dict[Item, Ablation]
+
+
+def faults(experiment: "Experiment") -> Iterator[Fault]:
+    """Scores that there are none of, here and in score.more."""
+    p, more = experiment.benchmark, experiment.score.more
+    for key, kind in (("score", "network"), ("clip_score", "clip")):
+        if p[key] not in names(kind, more):
+            yield f"benchmark.{key}", f"must be one of {', '.join(names(kind, more))}"
+    known = (*names(more=more), *MODES)
+    for mode in MODES:
+        if mode in more:
+            yield f"score.more.{mode}", "must have a name of its own: a mode of the unified score has it"
+    for family, section in p.ablations.items():
+        if unknown := [score for score in section.scores if score not in known]:
+            yield f"benchmark.ablations.{family}.scores", f"must be of {', '.join(known)}; there is no {', '.join(unknown)}"

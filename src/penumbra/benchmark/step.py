@@ -21,7 +21,8 @@ def main(stage: Stage) -> None:
     """Write reports/headline.json, reports/metrics.json, reports/tables/ and reports/plots/."""
     modules = rooms(methods, stage.params)
     found = find(stage, modules)
-    metrics = pd.concat(evaluation.evaluate_detector(name, frame) for name, frame in found.scores.items())
+    more = list(stage.params.score.more)
+    metrics = pd.concat(evaluation.evaluate_detector(name, frame, more) for name, frame in found.scores.items())
     all_scores = evaluation.spread(metrics, ["detector", "score", "set", "group"], list(METRICS))
     chosen = {name: headline(stage, name) for name in found.scores}
     first = all_scores[all_scores.score == all_scores.detector.map(chosen)]

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from penumbra.benchmark import params as benchmark
 from penumbra.experiment.schema import Experiment
 from penumbra.extract import params as extract
 from penumbra.prepare import params as prepare
 from penumbra.pretrain import params as pretrain
+from penumbra.score import params as score
 from penumbra.synthesize.badood import params as badood
 from penumbra.synthesize.good import params as good
 from penumbra.synthesize.sona import params as sona
@@ -131,6 +133,7 @@ def _ablations(experiment: Experiment) -> Iterator[Fault]:
 RULES = (
     prepare.source_faults,
     prepare.disjoint_faults,
+    pretrain.checkpoint_faults,
     pretrain.encoder_faults,
     pretrain.rdm_faults,
     pretrain.mage_faults,
@@ -149,5 +152,7 @@ RULES = (
     network.faults,
     losses.faults,
     _judges,
+    score.faults,
+    benchmark.faults,
     _ablations,
 )

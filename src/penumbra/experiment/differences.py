@@ -6,6 +6,7 @@ from typing import Any
 PLACES = (
     *(("synthesize", method) for method in ("badood", "good", "sona", "synood", "negatives", "images")),
     *(("train", "recipes", kind) for kind in ("scratch", "classifier", "reconstruction", "clip", "repainting")),
+    ("score", "more"),
 )  # the sections whose entries may be like one another
 
 

@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ DEEPEST, MOST = 20, 100_000  # levels of sections, and values, that a file may h
 TOO_DEEP = f"nests sections more than {DEEPEST} levels deep, or an alias (*NAME) stands inside what it stands for"
 SHOWN = 80  # characters of a value in a message
 OF_IMAGES = tuple(("train", "recipes", kind) for kind in ("scratch", "classifier", "reconstruction"))
-ALTERNATIVES = (("pretrain", "classifier"), *OF_IMAGES)  # entries of several types
+ALTERNATIVES = (("pretrain", "classifier"), *OF_IMAGES, ("score", "more"))  # entries of several types
 
 
 def validate(path: str | os.PathLike) -> Experiment:
@@ -142,8 +143,9 @@ def _lines(error: ValidationError, content: dict, given: dict) -> Iterator[str]:
         if kind == "union_tag_not_found":
             yield f"{_dotted(loc)}.{context['discriminator'].strip(chr(39))}: is missing; there are no defaults"
         elif kind == "union_tag_invalid":
-            key = context["discriminator"].strip("'")
-            yield _line((*loc, key), content, f"must be one of {context['expected_tags']}")
+            key, tags = context["discriminator"].strip("'"), context["expected_tags"]
+            near = difflib.get_close_matches(str(context["tag"]), re.findall("'([^']*)'", tags), n=1)
+            yield _line((*loc, key), content, f"must be one of {tags}" + (f"; did you mean {near[0]}?" if near else ""))
         elif kind == "missing":
             if loc not in guesses.values():
                 yield f"{_dotted(loc)}: is missing; there are no defaults"

@@ -137,8 +137,8 @@ def load_detector(detector: str | os.PathLike) -> TrainedDetector:
             f"Run `penumbra repro infer@{place.name}`."
         )
     keys = read_keys(place.data(f"outputs/{place.name}/{IMAGES}"))
-    labels = torch.from_numpy(keys["train"]["label"].to_numpy().copy())
-    scorers = [Scorer(place.experiment.score, of_seed, labels) for of_seed in made]
+    labels = [torch.from_numpy(keys[file]["label"].to_numpy().copy()) for file in ("train", "val")]
+    scorers = [Scorer(place.experiment.score, of_seed, *labels) for of_seed in made]
     benchmark = place.experiment.benchmark
     score = benchmark.clip_score if made[0].kind == "clip" else benchmark.score
     return TrainedDetector(place.name, asked, scorers, classes, size, score)

@@ -14,8 +14,9 @@ from penumbra.noise import SampleNoise
 from penumbra.pretrain.autoencoder import INFERENCE_BATCH, train_autoencoder
 from penumbra.pretrain.captions import build_tokenizer
 from penumbra.pretrain.denoiser import Captioned, build_text_encoder, build_unet, train_denoiser
+from penumbra.pretrain.images import read_images
 from penumbra.pretrain.output import write_model
-from penumbra.pretrain.pictures import draw, png, read_images
+from penumbra.pretrain.pictures import draw, png
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Params, Stage
 from penumbra.training import History
@@ -52,7 +53,7 @@ def train(stage: Stage, device: torch.device) -> tuple[LatentDiffusion, History]
     """Train on the ID train images and the world; validation looks at ID alone, and does not reach the weights."""
     p, seed, history = stage.params.pretrain.diffusion, stage.params.common.seed, History()
     train_file, val_file, world_file = (stage.read(f"images/{name}") for name in ("train", "val", "world"))
-    images, val = torch.cat([read_images(train_file), read_images(world_file)]).to(device), read_images(val_file).to(device)
+    images, val = read_images(train_file, world_file).to(device), read_images(val_file).to(device)
     captions = read_captions(train_file) + read_captions(world_file)
     vae = train_autoencoder(images, val, p, seed, stage.scratch, history)
     torch.manual_seed(seed)

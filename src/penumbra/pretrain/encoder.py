@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from penumbra.artifacts.images import read_pixels, read_table
+from penumbra.artifacts.images import read_table
 from penumbra.models.moco import MoCoEncoder, normalise, projector
 from penumbra.models.published import load_strict, moco_state
 from penumbra.noise import generator
+from penumbra.pretrain.images import read_images
 from penumbra.pretrain.output import write_model
 from penumbra.pretrain.views import random_view
 from penumbra.runtime import setup
@@ -96,9 +97,9 @@ def build(p: Params) -> MoCoEncoder:
 
 def _pixels(stage: Stage, names: list[str], device: torch.device) -> tuple[Tensor, Tensor]:
     """uint8 images [N, 3, S, S] and labels [N] of some image files."""
-    pixels = [torch.from_numpy(read_pixels(stage.read(name))).permute(0, 3, 1, 2) for name in names]
-    labels = [torch.tensor(read_table(stage.read(name), ["label"])["label"].to_pylist()) for name in names]
-    return torch.cat(pixels).to(device), torch.cat(labels).to(device)
+    files = [stage.read(name) for name in names]
+    labels = [label for file in files for label in read_table(file, ["label"])["label"].to_pylist()]
+    return read_images(*files).to(device), torch.tensor(labels).to(device)
 
 
 def train(stage: Stage, device: torch.device) -> tuple[MoCoEncoder, History]:

@@ -15,9 +15,10 @@ from penumbra.models.inpainting import GREY, InpaintingDiffusion
 from penumbra.models.latent import LatentDiffusion
 from penumbra.noise import SampleNoise
 from penumbra.pretrain.autoencoder import INFERENCE_BATCH
+from penumbra.pretrain.images import read_images
 from penumbra.pretrain.output import write_model
 from penumbra.pretrain.painter import Pictures, train_painter, untrained
-from penumbra.pretrain.pictures import draw, png, read_images
+from penumbra.pretrain.pictures import draw, png
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Stage
 from penumbra.training import History
@@ -43,19 +44,19 @@ def train(stage: Stage, device: torch.device) -> tuple[InpaintingDiffusion, Hist
     """
     p, seed, history = stage.params.pretrain.inpainting, stage.params.common.seed, History()
     files = {name: stage.read(f"images/{name}") for name in ("train", "val", "world")}
-    images = {name: read_images(file).to(device) for name, file in files.items()}
+    images, val = read_images(files["train"], files["world"]).to(device), read_images(files["val"]).to(device)
     start = LatentDiffusion.load(stage.read("models/diffusion")).to(device)
-    if images["train"].shape[2:] != start.image_size:
+    if images.shape[2:] != start.image_size:
         height, width = start.image_size
         raise PenumbraError(
-            f"{start.name}: draws images of {height} x {width} pixels, and those of common.image_size have {images['train'].shape[-1]}. "
+            f"{start.name}: draws images of {height} x {width} pixels, and those of common.image_size have {images.shape[-1]}. "
             "Name an in-painting pipeline in pretrain.inpainting.sd.pipeline; a pipeline of another size is not trained here."
         )
     model = untrained(start)
     captions, names = read_captions(files["train"]) + read_captions(files["world"]), concepts(files["train"])
     val_captions = [names[label] for label in read_table(files["val"], ["label"])["label"].to_pylist()]
-    data = gather(model, torch.cat([images["train"], images["world"]]), captions, p.templates)
-    train_painter(model, data, gather(model, images["val"], val_captions, p.templates), p, seed, stage.scratch, history)
+    data = gather(model, images, captions, p.templates)
+    train_painter(model, data, gather(model, val, val_captions, p.templates), p, seed, stage.scratch, history)
     return model, history
 
 

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from penumbra.artifacts.images import read_pixels
 from penumbra.models.mage import MAGE
 from penumbra.models.moco import MoCoEncoder
 from penumbra.models.published import check_encoder, load_strict, mage_state, vqgan_state
 from penumbra.noise import generator
+from penumbra.pretrain.images import read_images
 from penumbra.pretrain.output import write_model
 from penumbra.pretrain.tokenizer import train_tokenizer
 from penumbra.runtime import setup
@@ -72,10 +72,6 @@ def build(p: Params, representation: int) -> MAGE:
     return MAGE(**{key: p[key] for key in sizes}, representation=representation, vqgan=vqgan)
 
 
-def _images(stage: Stage, names: list[str]) -> Tensor:
-    return torch.cat([torch.from_numpy(read_pixels(stage.read(name))).permute(0, 3, 1, 2) for name in names])
-
-
 def _resized(images: Tensor, size: int) -> Tensor:
     """uint8 images at the size that MAGE paints."""
     if images.shape[-1] == size:
@@ -91,7 +87,8 @@ def _represent(encoder: MoCoEncoder, images: Tensor) -> Tensor:
 def train(stage: Stage, mage: MAGE, encoder: MoCoEncoder, device: torch.device) -> History:
     """Train in place on ID train images and the world; the perplexity and error on ID validation images are only reported."""
     p, seed = stage.params.pretrain.mage, stage.params.common.seed
-    images, val = _images(stage, ["images/train", "images/world"]).to(device), _images(stage, ["images/val"]).to(device)
+    files = (stage.read(f"images/{name}") for name in ("train", "world"))
+    images, val = read_images(*files).to(device), read_images(stage.read("images/val")).to(device)
     z, val_z = _represent(encoder, images), _represent(encoder, val)
     images, val = _resized(images, p.image_size), _resized(val, p.image_size)
     history = History()

@@ -214,7 +214,16 @@ class Pretrain(Section):
     inpainting: Annotated[dict[Item, Inpainting], MaxLen(1)]
 
 
+UNNAMED = "???"  # what conf/ leaves to the user; OmegaConf's word for it
 GROUPS = 32  # of the VQGAN's GroupNorm; fewer where a group would hold less than four channels
+
+
+def checkpoint_faults(experiment: "Experiment") -> Iterator[Fault]:
+    """Published networks are not trained from scratch unless somebody says so."""
+    for kind in ("encoder", "rdm", "mage"):
+        for key, network in presets(experiment, "pretrain", kind):
+            if network.checkpoint == UNNAMED:
+                yield f"{key}.checkpoint", "must be the path of the published file; null trains the network here, from scratch"
 
 
 def encoder_faults(experiment: "Experiment") -> Iterator[Fault]:

@@ -1,20 +1,14 @@
-"""Images of a file as a tensor, and those that a trained pipeline draws."""
+"""Images that a trained pipeline draws."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from penumbra.artifacts.images import encode, read_pixels
+from penumbra.artifacts.images import encode
 from penumbra.guidance.diffusion import classifier_free, ddim_sample
 from penumbra.models.latent import LatentDiffusion
-
-
-def read_images(path: str | os.PathLike) -> Tensor:
-    """uint8 [N, 3, S, S] of the N images of a file."""
-    return torch.from_numpy(read_pixels(path)).permute(0, 3, 1, 2)
 
 
 @torch.no_grad()

@@ -9,8 +9,8 @@ import pyarrow as pa
 import torch
 
 from penumbra.artifacts.outputs import Outputs, Pass
-from penumbra.scores import SCORES, names
-from penumbra.scores.base import Bank, Score
+from penumbra.scores import scores_of
+from penumbra.scores.base import Asked, Bank, Score
 
 if TYPE_CHECKING:
     from penumbra.score.params import Score as Parameters
@@ -27,11 +27,10 @@ def score_frame(parameters: "Parameters", made: Pass, keys: Mapping[str, pa.Tabl
         keys: columns KEYS of the images of each file.
     """
     outputs = {file: _exact(made, found) for file, found in made.outputs.items()}
-    labels = torch.from_numpy(keys["train"]["label"].to_numpy().copy())
-    bank = Bank(
-        outputs["train"], labels, outputs["val"], outputs["calibration"], made.weight, made.bias, mcm_temperature=made.mcm_temperature
-    )
-    scores = [SCORES[name](parameters) for name in names(made.kind)]
+    labels, val_labels = (torch.from_numpy(keys[file]["label"].to_numpy().copy()) for file in ("train", "val"))
+    train, val, calibration = (outputs[file] for file in ("train", "val", "calibration"))
+    bank = Bank(train, labels, val, val_labels, calibration, made.weight, made.bias, mcm_temperature=made.mcm_temperature)
+    scores = list(scores_of(parameters, made.kind).values())
     for score in scores:
         score.fit(bank)
     parts = [(keys[file].to_pandas(), outputs[file]) for file in TESTS]
@@ -47,7 +46,11 @@ def _exact(made: Pass, outputs: Outputs) -> Outputs:
 
 
 def _columns(scores: list[Score], outputs: Outputs) -> dict[str, np.ndarray]:
-    """Columns of N images: scores of any detector, what they give beside their own, then scores of this kind of detector alone."""
+    """Columns of N images: scores of any detector, what they give beside their own, scores of this kind of detector alone, then `more`."""
     found = {(score, column): values for score in scores for column, values in score.columns(outputs).items()}
-    order = sorted(found, key=lambda key: (key[0].kinds != Score.kinds, key[1] != key[0].name))
+    order = sorted(found, key=lambda key: _place(*key))
     return {column: found[score, column].numpy() for score, column in order}
+
+
+def _place(score: Score, column: str) -> tuple[bool, ...]:
+    return (True,) if isinstance(score, Asked) else (False, score.kinds != Score.kinds, column != score.name)

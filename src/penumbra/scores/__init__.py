@@ -1,26 +1,68 @@
 """OOD scores, one file each; what a score is: `base.py`.
 
-A new score is a file here. Then data/scores has its column, benchmark and report its rows, and params.yaml may name it. Reading this
+A new score is a file here. A score that derives from `Asked` is there when an entry of score.more asks for it; every other one every
+detector of its kind has. Then data/scores has its column, benchmark and report its rows, and params.yaml may name it. Reading this
 module imports no torch.
 """
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, get_args
 
 from penumbra import scores
 from penumbra.registry import load
 from penumbra.registry import names as modules
-from penumbra.scores.base import Score
+from penumbra.scores.base import Asked, Score
+
+if TYPE_CHECKING:
+    from penumbra.artifacts.outputs import Kind
 
 FIRST = ("msp", "max_logit", "energy", "knn", "confidence", "mcm", "neglabel")  # in tables; others follow by name
 
 
-def _found() -> list[type[Score]]:
+def _found() -> set[type[Score]]:
     values = [value for module in modules(scores) for value in vars(load(scores, module)).values()]
-    found = {value for value in values if isinstance(value, type) and issubclass(value, Score) and value is not Score}
-    return sorted(found, key=lambda score: (FIRST.index(score.name) if score.name in FIRST else len(FIRST), score.name))
+    return {value for value in values if isinstance(value, type) and issubclass(value, Score)}
 
 
-SCORES: dict[str, type[Score]] = {score.name: score for score in _found()}
+def _of_all() -> dict[str, type[Score]]:
+    found = [score for score in _found() if not issubclass(score, Asked) and score is not Score]
+    return {score.name: score for score in sorted(found, key=lambda score: (_place(score.name), score.name))}
 
 
-def names(kind: str | None = None) -> tuple[str, ...]:
-    """The scores of a kind of detector; None: of any."""
-    return tuple(name for name, score in SCORES.items() if kind is None or kind in score.kinds)
+def _asked() -> dict[str, type[Asked]]:
+    """Those of `Asked` that have parameters; without, a class is what several have in common."""
+    found = [score for score in _found() if issubclass(score, Asked) and score.Parameters]
+    words = {get_args(score.Parameters.model_fields["score"].annotation)[0]: score for score in found}
+    return dict(sorted(words.items()))
+
+
+def _place(name: str) -> int:
+    return FIRST.index(name) if name in FIRST else len(FIRST)
+
+
+SCORES: dict[str, type[Score]] = _of_all()
+ASKED: dict[str, type[Asked]] = _asked()
+
+
+def names(kind: "Kind | None" = None, more: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+    """The scores of a kind of detector; None: of any.
+
+    Args:
+        kind: network | clip.
+        more: score.more, whose entries come last.
+    """
+    found = SCORES | {name: ASKED[entry.score] for name, entry in (more or {}).items()}
+    return tuple(name for name, score in found.items() if kind is None or kind in score.kinds)
+
+
+def scores_of(parameters: Any, kind: "Kind") -> dict[str, Score]:
+    """Every score that a kind of detector has, not fitted.
+
+    Args:
+        parameters: the section `score`.
+        kind: network | clip.
+    """
+    entries = {name: entry for name, entry in parameters.more.items() if kind in ASKED[entry.score].kinds}
+    return {name: SCORES[name](parameters) for name in names(kind)} | {
+        name: ASKED[entry.score](entry, name) for name, entry in entries.items()
+    }

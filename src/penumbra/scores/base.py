@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from penumbra.errors import PenumbraError
 from penumbra.values import Section
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ class Bank:
     Attributes:
         train: ID training images [N].
         labels: their classes [N].
-        val: ID validation images.
+        val: ID validation images [M].
+        val_labels: their classes [M].
         calibration: calibration OOD images.
         weight, bias: of the last layer, see `Pass`; like the labels, for scores that want them.
         mcm_temperature: T of MCM; of CLIP detectors.
@@ -27,6 +29,7 @@ class Bank:
     train: "Outputs"
     labels: "Tensor"
     val: "Outputs"
+    val_labels: "Tensor"
     calibration: "Outputs"
     weight: "Tensor"
     bias: "Tensor"
@@ -44,7 +47,7 @@ class Score:
         parameters: the section `score`.
     """
 
-    name: ClassVar[str]
+    name: str
     kinds: "ClassVar[tuple[Kind, ...]]" = ("network", "clip")
     Parameters: ClassVar[type[Section] | None] = None
 
@@ -61,3 +64,29 @@ class Score:
     def columns(self, outputs: "Outputs") -> dict[str, "Tensor"]:
         """The score by its name, and what else it gives, [N] each."""
         return {self.name: self(outputs)}
+
+
+class Asked(Score):
+    """A score that a detector has where params.yaml asks for it, as an entry of score.more.
+
+    A subclass's `Parameters` has a key `score`, whose only value is the word by which it is asked for. Features are float64, those of
+    CLIP float32.
+
+    Args:
+        parameters: the entry.
+        name: of the entry, and of the column in data/scores.
+    """
+
+    def __init__(self, parameters: Any, name: str):
+        super().__init__(parameters)
+        self.name = name
+
+    def refused(self, reason: str, key: str = "") -> PenumbraError:
+        """That the score cannot be fitted.
+
+        Args:
+            reason: what is wrong and what to do, as a sentence.
+            key: of the entry, whose value is to blame.
+        """
+        where = f"score.more.{self.name}"
+        return PenumbraError(f"params.yaml: {where}.{key} = {self.parameters[key]}: {reason}" if key else f"params.yaml: {where}: {reason}")

@@ -10,6 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,26 @@ def profile() -> Path:
     return folder
 
 
+def _settings() -> dict[str, Any]:
+    """What the profile of this machine says."""
+    with (profile() / "config.yaml").open(encoding="utf-8") as file:
+        return YAML(typ="safe").load(file) or {}
+
+
 def snakemake(*arguments: str) -> list[str]:
-    """Command line of Snakemake with the profiles of this machine."""
+    """Command line of Snakemake with the profiles of this machine.
+
+    It says nothing where the jobs write to the same terminal, and elsewhere what it submits and why a job failed.
+
+    Raises:
+        PenumbraError: there is no such profile, or it needs a plugin that is not installed.
+    """
+    executor = _settings().get("executor", "local")
+    if executor != "local" and not find_spec(f"snakemake_executor_plugin_{executor.replace('-', '_')}"):
+        raise PenumbraError(f"{profile()}: snakemake-executor-plugin-{executor} is not installed. `pip install` it beside penumbra.")
+    quiet = ["all"] if executor == "local" else ["progress", "host", "reason"]
     profiles = ["--profile", str(profile()), "--workflow-profile", str(WORKFLOW_PROFILE)]
-    return [sys.executable, "-m", "snakemake", *profiles, "--nolock", "--quiet", "all", *arguments]
+    return [sys.executable, "-m", "snakemake", *profiles, "--nolock", "--quiet", *quiet, *arguments]
 
 
 def shards(stage: str) -> list[str]:
@@ -72,8 +89,7 @@ def shards(stage: str) -> list[str]:
 
     A profile without `cores` is of a cluster, and says.
     """
-    with (profile() / "config.yaml").open(encoding="utf-8") as file:
-        settings = YAML(typ="safe").load(file) or {}
+    settings = _settings()
     given = settings.get("config", [])
     cores = os.cpu_count() if settings.get("cores") == "all" else settings.get("cores", 1)
     known = cost.measured(stage) or cost.recorded().get(stage)
@@ -177,13 +193,15 @@ def _failure(entries: Sequence[Entry]) -> str:
     """The stages that failed, and the end of the log of each of their jobs that left no receipt; empty if no job did."""
     failed = {entry.name: [log for log in sorted(_logs([entry])) if not _receipt(entry, log).exists()] for entry in entries}
     names = [name for name, logs in failed.items() if logs]
-    lines = [f"The end of {log}:\n{_tail(log)}" for name in names for log in failed[name]]
+    logs = [log for name in names for log in failed[name]]
+    lines = [f"The end of {log}:\n{_tail(log)}" if log.stat().st_size else f"{log} is empty." for log in logs]
     return "\n".join([f"{', '.join(names)}: failed.", *lines]) if names else ""
 
 
 def _refusal(arguments: Sequence[str]) -> str:
     """What Snakemake says of a call that it refuses: quiet as it is told to be, it says nothing."""
-    command = [word for word in snakemake("--dry-run", *arguments) if word not in ("--quiet", "all")]
+    command = snakemake("--dry-run", *arguments)
+    del command[command.index("--quiet") : command.index("--dry-run")]
     said = subprocess.run(command, capture_output=True, text=True)
     return "\n".join(["Snakemake refused to run:", *(said.stderr or said.stdout).strip().splitlines()[-TAIL:]])
 

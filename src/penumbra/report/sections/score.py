@@ -1,5 +1,7 @@
 """The scores."""
 
+import pandas as pd
+
 from penumbra.report import unified
 from penumbra.report.content import Block, Results, Section
 from penumbra.report.format import Table, count, percent
@@ -8,13 +10,14 @@ from penumbra.report.words import headline_score
 
 def section(results: Results) -> Section:
     """The distribution of the headline score, and every other score."""
-    table = results.tables["scores"]
-    rows = [[detector] for detector in table.detector.unique()]
+    table, more = results.tables["scores"], list(results.params.score.more)
+    usual = table[~table.score.isin(more)]
+    rows = [[detector] for detector in usual.detector.unique()]
     header = ["detector"]
     for group in ("near", "far"):
-        for name in table.score.unique():
+        for name in usual.score.unique():
             header.append(f"{group} {name}")
-            part = table[(table.set == group) & (table.score == name)].set_index("detector")
+            part = usual[(usual.set == group) & (usual.score == name)].set_index("detector")
             for row in rows:
                 row.append(percent(part.auroc_mean.get(row[0], float("nan"))))
     caption = (
@@ -28,10 +31,24 @@ def section(results: Results) -> Section:
     blocks = [
         Block(caption, figure="energy"),
         Block(aurocs, table=Table(header, rows)),
+        *asked(table[table.score.isin(more)]),
         *unified.histograms(results),
         *probe(results),
     ]
     return Section("score", "The scores", blocks)
+
+
+def asked(table: pd.DataFrame) -> list[Block]:
+    """Near and far AUROC by the scores of score.more, a row for each of them: they may be many."""
+    blocks = []
+    for group in ("near", "far") if len(table) else ():
+        part = table[table.set == group]
+        wide = part.pivot(index="score", columns="detector", values="auroc_mean")
+        wide = wide.loc[list(part.score.unique()), list(part.detector.unique())]
+        rows = [[score, *(percent(value) for value in values)] for score, values in zip(wide.index, wide.to_numpy(), strict=True)]
+        caption = f"AUROC in percent on {group} OOD by the scores of score.more, mean over seeds. A dash: it is of other detectors."
+        blocks.append(Block(caption, table=Table(["score", *wide.columns], rows)))
+    return blocks
 
 
 def probe(results: Results) -> list[Block]:

@@ -1,0 +1,81 @@
+"""docs/published.md, walked: each command composes to valid parameters, and no published model is left to be trained unasked."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from penumbra.experiment.load import typed
+from penumbra.workflow.composition import compose
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/published.md").read_text()
+COMMANDS = re.findall(r"tested: tests/params/test_published.py -->\n((?:    .*\n)+)", PAGE)
+PREAMBLE = PAGE[: PAGE.index("## Licences")]
+NAMES = {
+    "n01440764": "tench",
+    "n01443537": "goldfish",
+    "n03773504": "missile",
+    "n04008634": "missile",
+    "n04133789": "jack-o'-lantern (lamp)",
+}
+LISTS = {"imagenet/train_imagenet": list(NAMES), "imagenet200/train_imagenet200": ["n01443537", "n04133789"]}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> tuple[Path, str]:
+    """A folder with the files that the page starts from, where its preparations have run; and the lines that set its variables."""
+    folder = tmp_path_factory.mktemp("published")
+    (folder / "data").mkdir()
+    (folder / "data/in100.txt").write_text("n01443537\n")
+    (folder / "SONA/generator/utils").mkdir(parents=True)
+    (folder / "SONA/generator/utils/classnames.txt").write_bytes("\r\n".join(map(" ".join, NAMES.items())).encode())
+    for name, ids in LISTS.items():
+        file = folder / f"openood/benchmark_imglist/{name}.txt"
+        file.parent.mkdir(parents=True)
+        lines = [f"imagenet_1k/train/{wnid}/{wnid}_{image}.JPEG {label}\n" for label, wnid in enumerate(ids) for image in (10, 7)]
+        file.write_text("".join(reversed(lines)))
+    blocks = ["".join(line[4:] for line in block.splitlines(True)) for block in re.findall(r"(?:^    .*\n)+", PREAMBLE, re.MULTILINE)]
+    script = "\n".join(blocks).replace("/path/to", str(folder))
+    subprocess.run(["bash", "-euc", script], cwd=folder, check=True)
+    return folder, blocks[0].replace("/path/to", str(folder))
+
+
+def overrides(command: str, place: tuple[Path, str]) -> list[str]:
+    """What bash makes of a command of the page."""
+    folder, variables = place
+    script = f"{variables}\npenumbra() {{ shift; printf '%s\\0' \"$@\"; }}\n{command}"
+    done = subprocess.run(["bash", "-euc", script], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.split("\0")[:-1]
+
+
+def test_the_names_of_a_list_stand_in_the_order_of_its_labels_and_are_distinct(place):
+    data = place[0] / "data"
+    assert (data / "names1000.txt").read_text().splitlines() == ["tench", "goldfish", "missile", "projectile", "jack-o'-lantern (lamp)"]
+    assert (data / "names200.txt").read_text().splitlines() == ["goldfish", "jack-o'-lantern (lamp)"]
+    assert (data / "names800.txt").read_text().splitlines() == ["tench", "missile", "projectile"]
+    assert (data / "imagenet100/goldfish").is_symlink()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: re.search(r"experiment=(\w+)", command)[1])
+def test_a_command_is_accepted_and_names_every_published_model_that_it_keeps(place, monkeypatch, command):
+    monkeypatch.setenv("OPENOOD", str(place[0] / "openood"))
+    experiment = typed(compose(ROOT / "conf", overrides(command, place)), "docs/published.md")
+    kinds = {
+        "encoder": "checkpoint",
+        "rdm": "checkpoint",
+        "mage": "checkpoint",
+        "diffusion": "pipeline",
+        "inpainting": "pipeline",
+        "clip": "model",
+    }
+    kept = {f"{kind}.{name}": preset[key] for kind, key in kinds.items() for name, preset in experiment.pretrain[kind].items()}
+    assert kept
+    assert all(value and Path(value).is_relative_to(place[0] / "weights") for value in kept.values()), kept
+    assert not [name for name in experiment.methods if name not in {detector.method for detector in experiment.train.detectors.values()}]
+
+
+def test_there_is_a_command_for_each_of_the_tables():
+    assert len(COMMANDS) == 7
+    assert len(re.findall(r"penumbra configure experiment", PAGE)) == 7

@@ -1,0 +1,21 @@
+"""The section of the scores: those that are asked for have tables of their own."""
+
+import pandas as pd
+
+from penumbra.report.sections.score import asked
+
+
+def test_a_score_that_is_asked_for_is_a_row_and_a_detector_a_column():
+    rows = [("none", "vim", 0.9), ("clip", "vim", 0.8), ("none", "ash-s", 0.75)]
+    table = pd.DataFrame(
+        [
+            {"detector": detector, "score": score, "set": group, "group": group, "auroc_mean": value - shift}
+            for detector, score, value in rows
+            for group, shift in {"near": 0, "far": 0.1, "letters": 0.2}.items()
+        ]
+    )
+    near, far = asked(table)
+    assert near.table.header == ["score", "none", "clip"] and near.caption.startswith("AUROC in percent on near OOD")
+    assert near.table.rows == [["vim", "90.0", "80.0"], ["ash-s", "75.0", "–"]]
+    assert far.table.rows == [["vim", "80.0", "70.0"], ["ash-s", "65.0", "–"]]
+    assert asked(table[:0]) == []

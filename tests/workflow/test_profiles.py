@@ -1,0 +1,33 @@
+"""The profile of the machine: found by name or path, refused in one line where it cannot work."""
+
+import pytest
+
+from penumbra.errors import PenumbraError
+from penumbra.workflow import execute
+
+
+@pytest.fixture
+def profiles(tmp_path, monkeypatch):
+    """Writes a profile and chooses it."""
+    monkeypatch.chdir(tmp_path)
+
+    def choose(text):
+        (tmp_path / "profiles/mine").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "profiles/mine/config.yaml").write_text(text)
+        monkeypatch.setenv("PENUMBRA_PROFILE", "mine")
+
+    return choose
+
+
+def test_a_profile_without_its_plugin_is_refused_with_the_name_of_what_to_install(profiles):
+    profiles("executor: no-such-cluster\n")
+    with pytest.raises(PenumbraError, match="profiles/mine: snakemake-executor-plugin-no-such-cluster is not installed"):
+        execute.snakemake()
+
+
+def test_snakemake_is_silent_only_where_the_jobs_write_to_the_same_terminal(profiles, monkeypatch):
+    profiles("cores: 2\n")
+    assert "all" in execute.snakemake("--touch")
+    profiles("executor: cluster\n")
+    monkeypatch.setattr(execute, "find_spec", lambda name: name == "snakemake_executor_plugin_cluster")
+    assert not {"all", "rules"} & set(execute.snakemake("--touch"))  # with `rules` it would not say why a job failed
