@@ -21,8 +21,8 @@ class Table:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A plain number; a dash where there is none."""
-    return MISSING if pd.isna(value) else f"{value:.{digits}f}"
+    """A plain number; a dash where there is none; no zero has a sign."""
+    return MISSING if pd.isna(value) else f"{value:z.{digits}f}"
 
 
 def count(value: float) -> str:
