@@ -103,3 +103,6 @@ def _write(path: Path, detector: str, name: str, onnx: bool, torch: bool) -> Non
         graphs = {file: write(path / file, on_cpu, made) for file, (asked, write) in wanted.items() if asked}
     (path / folder.CARD).write_text(card.card(found, name, graphs), encoding="utf-8")
     folder.seal(path, found.config)
+    for file in path.rglob("*"):
+        if file.is_file():
+            file.chmod(0o644)  # safetensors writes for its owner alone
