@@ -156,7 +156,7 @@ def test_another_classifier_becomes_a_graph_too(root, tmp_path, files):
     made_of = opened(root / "data/detectors/none")
     for seed in made_of.networks:
         torch.manual_seed(seed)
-        classifier = LibraryClassifier.create("torchvision/shufflenet_v2_x0_5", len(CLASSES), 40)
+        classifier = LibraryClassifier.create("torchvision/resnet18", len(CLASSES), 40)
         ClassifierDetector.of(classifier, phi_hidden=None).save_pretrained(tmp_path / f"seed-{seed}")
         made_of.networks[seed] = tmp_path / f"seed-{seed}"
     detector = TrainedDetector(made_of, torch.device("cpu"))

@@ -82,9 +82,7 @@ def test_what_made_it_is_recorded(recorded):
     assert lock.made("clip") is None
 
 
-@pytest.mark.parametrize(
-    "changed", ["data/detectors/none/seed-2/config.json", "data/outputs/none/images.parquet", "data/detectors/none/more"]
-)
+@pytest.mark.parametrize("changed", ["detectors/none/seed-2/config.json", "outputs/none/images.parquet", "detectors/none/more"])
 def test_files_that_dvc_does_not_know_are_not_vouched_for(recorded, changed):
     with open(recorded / "data" / changed, "ab") as file:
         file.write(b" ")

@@ -80,9 +80,9 @@ def test_a_picture_is_the_same_in_every_form_and_of_any_size(loaded, tmp_path):
     pixels = np.random.default_rng(1).integers(0, 255, (30, 41, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     picture, tensor = Image.open(tmp_path / "a.png"), torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-    forms = [str(tmp_path / "a.png"), tmp_path / "a.png", picture, pixels, tensor]
+    forms = [str(tmp_path / "a.png"), tmp_path / "a.png", picture, pixels, tensor, tensor.half()]
     answers = loaded["none"].predict(forms)
-    assert answers.image.tolist() == [str(tmp_path / "a.png")] * 2 + ["2", "3", "4"]
+    assert answers.image.tolist() == [str(tmp_path / "a.png")] * 2 + ["2", "3", "4", "5"]
     assert (answers.drop(columns="image") == answers.drop(columns="image").iloc[0]).all(axis=None)
     assert picture.getpixel((0, 0)) == tuple(pixels[0, 0])  # it is still open
     assert len(loaded["none"].predict(tensor)) == len(loaded["none"].predict(picture)) == 1
@@ -94,6 +94,7 @@ def test_a_picture_is_the_same_in_every_form_and_of_any_size(loaded, tmp_path):
     ("image", "reason"),
     [
         (np.zeros((4, 4, 3)), r"is an array of float64 \[4, 4, 3\]"),
+        (np.zeros((4, 4), np.float16), r"is an array of float16 \[4, 4\]. Give uint8"),
         (np.zeros((3, 4, 4), np.uint8), r"is an array of uint8 \[3, 4, 4\]"),
         (torch.zeros(4, 4, 3), r"is a tensor of float32 \[4, 4, 3\]"),
         (torch.full((3, 4, 4), 2.0), r"values outside \[0, 1\]"),

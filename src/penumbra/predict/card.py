@@ -8,7 +8,7 @@ from typing import Any
 from penumbra.predict.contents import Contents
 from penumbra.predict.program import LARGEST
 
-TEMPLATE = Path(__file__).with_name("card.md")
+TEMPLATE = Path(__file__).with_name("card.jinja")
 TAGS = ("out-of-distribution-detection", "ood-detection", "image-classification")
 NAMES = {"fpr95": "FPR95", "auroc": "AUROC", "aupr_in": "AUPR-in", "aupr_out": "AUPR-out"}
 

@@ -21,20 +21,20 @@ def export(detector: str, target: Path, onnx: bool, torch: bool) -> None:
         PenumbraError: the directory holds something; a package is missing; the disk is full; see also `load_detector`, and `program` for
             what no graph can say.
     """
-    target = _free(target)
-    place = locate(detector)
+    whole, place = _free(target), locate(detector)
     kernels.use(place.kernels)  # before numpy or torch is imported
 
     if onnx:
         from penumbra.predict.program import require_onnx
 
         require_onnx()
-    with replace(target) as temporary, _room(target):
+    with replace(whole) as temporary, _room(whole):
         temporary.mkdir()
-        _write(temporary, detector, target.name, onnx, torch)
-    size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
-    graphs = "".join(f", {name}" for name in (folder.ONNX, folder.TORCH) if (target / name).exists())
-    print(f"{target}: {size / 2**20:.1f} MiB; {folder.CARD} says what is in it{graphs}. Ask it: penumbra predict {target} IMAGE...")
+        _write(temporary, detector, whole.name, onnx, torch)
+    size = sum(file.stat().st_size for file in whole.rglob("*") if file.is_file())
+    graphs = " and ".join(name for name in (folder.ONNX, folder.TORCH) if (whole / name).exists())
+    with_graphs = f" with {graphs}" if graphs else ""
+    print(f"{target}: {size / 2**20:.1f} MiB{with_graphs}; {folder.CARD} is its card. Ask it: penumbra predict {target} IMAGE...")
 
 
 def _free(target: Path) -> Path:

@@ -101,7 +101,7 @@ class Shown(nn.Module):
         self.resized = Resized(size, _side(processor.size), processor.resample) if processor.do_resize else nn.Identity()
         side = _side(processor.size) if processor.do_resize else size
         cropped = processor.crop_size["height"] if processor.do_center_crop else side
-        self.start, self.side = round((side - cropped) / 2), cropped
+        self.start, self.side = (side - cropped) // 2, cropped
         scale = processor.rescale_factor if processor.do_rescale else 1.0
         mean, std = (processor.image_mean, processor.image_std) if processor.do_normalize else ([0.0] * 3, [1.0] * 3)
         for name, values in {"factor": [scale / s for s in std], "shift": [m / s for m, s in zip(mean, std, strict=True)]}.items():

@@ -1,5 +1,6 @@
 """A detector as a file that opens without Penumbra: ONNX, or a program of torch.export."""
 
+import io
 import json
 import logging
 import warnings
@@ -67,7 +68,9 @@ def write_torch(path: Path, detector: TrainedDetector, written: ExportedProgram)
         PenumbraError: it says something else.
     """
     with _quiet():
-        torch.export.save(written, path, extra_files={"penumbra.json": json.dumps(_meaning(detector))})
+        content = io.BytesIO()  # torch's own writer aborts the process where the disk is full
+        torch.export.save(written, content, extra_files={"penumbra.json": json.dumps(_meaning(detector))})
+        path.write_bytes(content.getbuffer())
         module = torch.export.load(path).module()
     return _compared(detector, "--torch", lambda pixels: {name: out.numpy() for name, out in module(torch.from_numpy(pixels)).items()})
 
