@@ -37,6 +37,7 @@ Penumbra synthesises outliers, keeps the ones that teach, trains detectors on th
   penumbra configure KEY=V   only change params.yaml, comments and all
   penumbra compare A B    two runs side by side
   penumbra predict D IMG  ask the trained detector D about pictures
+  penumbra export D DIR   write it as a directory that opens anywhere, with ONNX or torch.export
 """
 PREDICT = """\
 A picture is taken as prepare takes it: upright, RGB, its central square resized to common.image_size. Of each the table says
@@ -46,7 +47,15 @@ A picture is taken as prepare takes it: upright, RGB, its central square resized
   ood        whether the score is above the threshold: the quantile of the mean score over ID validation that accepts the share --accept
 
 A file that cannot be read is named with the reason on stderr and skipped; the exit status is 3 then. Run it where params.yaml is, or give
-the path ROOT/data/detectors/NAME from anywhere.
+from anywhere the path of ROOT/data/detectors/NAME or of a directory that `penumbra export` wrote.
+"""
+EXPORT = """\
+The directory needs no repository around it, and may be moved, copied to another machine or uploaded to the Hugging Face hub:
+  penumbra predict sona-all-v1 photos/         wherever Penumbra is installed
+  penumbra.load_detector("sona-all-v1")        the same in Python
+It holds the networks of all training seeds, what their scores are fitted on, the thresholds, hashes of all files and of the data behind
+them, and README.md, a model card with the results. --onnx and --torch add the whole detector as one file that opens without Penumbra; the
+card says how, and what goes in and comes out. Such a file is kept only if it answers as Penumbra does.
 """
 
 
@@ -90,11 +99,17 @@ def parser() -> argparse.ArgumentParser:
     study.add_argument("seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4], metavar="SEED", help="of common.seed (default: 0 to 4)")
     predict = add("predict", "ask a trained detector about pictures", "penumbra predict sona-all photos/ 'more/*.png' --out answers.csv")
     predict.epilog = PREDICT
-    predict.add_argument("detector", metavar="DETECTOR", help="a name in train.detectors, or the path of its folder")
+    predict.add_argument("detector", metavar="DETECTOR", help="a name in train.detectors, or the path of its folder or of an exported one")
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="file, folder or pattern; - for names on standard input, one a line")
     predict.add_argument("--out", type=Path, metavar="FILE", help=".csv, .jsonl or .parquet (default: a table on standard output)")
     predict.add_argument("--accept", type=float, default=0.95, metavar="SHARE", help="of ID validation that is not flagged (default: 0.95)")
     predict.add_argument("--scores", action="store_true", help="also every score that detectors of its kind have")
+    export = add("export", "write a trained detector as a directory that opens anywhere", "penumbra export sona-all sona-all-v1 --onnx")
+    export.epilog = EXPORT
+    export.add_argument("detector", metavar="DETECTOR", help="a name in train.detectors, or the path of its folder")
+    export.add_argument("directory", type=Path, metavar="DIR", help="a new one, or an empty one")
+    export.add_argument("--onnx", action="store_true", help="also detector.onnx (needs `pip install penumbra[export]`)")
+    export.add_argument("--torch", action="store_true", help="also detector.pt2, a program of torch.export")
     for name, text in STEPS.items():
         step = add(name, text, f"penumbra {name}   (`dvc repro` does this when it is due)")
         step.add_argument("item", nargs="?", metavar="ITEM", help="item of the step in dvc.yaml")
@@ -182,6 +197,10 @@ def _dispatch(options: argparse.Namespace) -> None:
         return study(options.seeds)
     if options.command == "predict":
         return _predict(options)
+    if options.command == "export":
+        from penumbra.predict.export import export
+
+        return export(options.detector, options.directory, options.onnx, options.torch)
     if options.command == "doctor":
         from penumbra.workflow.doctor import doctor
 

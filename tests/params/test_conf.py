@@ -32,7 +32,9 @@ def unset_paths(content: dict) -> list[str]:
     }
     unset = [f"prepare.{key}.path" for key, source in sources.items() if source["source"] == "folder" and source["path"] is None]
     networks = [(kind, name) for kind in ("encoder", "rdm", "mage") for name in content["pretrain"][kind]]
-    return unset + [f"pretrain.{kind}.{name}.checkpoint" for kind, name in networks if content["pretrain"][kind][name]["checkpoint"] == "???"]
+    return unset + [
+        f"pretrain.{kind}.{name}.checkpoint" for kind, name in networks if content["pretrain"][kind][name]["checkpoint"] == "???"
+    ]
 
 
 def test_every_experiment_has_a_test():

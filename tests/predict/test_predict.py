@@ -2,85 +2,24 @@
 
 import io
 import json
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 import torch
+from asked_repository import CLASSES, COUNTS
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import penumbra
-from clip_features import label_features
-from penumbra import cli
-from penumbra.artifacts.features import write_features
-from penumbra.artifacts.images import ImageWriter, encode, read_pixels, read_provenance
-from penumbra.artifacts.outputs import FILES
+from penumbra.artifacts.images import encode, read_pixels, read_provenance
 from penumbra.errors import PenumbraError
-from penumbra.experiment.load import validate
-from penumbra.infer import clip, network
-from penumbra.labels import grouped
-from penumbra.models.clip import Clip
-from penumbra.models.clip_detector import ClipDetector
-from penumbra.models.resnet import Detector
-from penumbra.score import step
-from penumbra.stage import Params, Stage
-from tiny_clip import write_tiny_clip
 
-SIZE, CLASSES = 16, ["3", "cat", "dog"]
-SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
-COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
-COUNTS = {"train": 12, "val": 60, "calibration": 20, "test": 7, "ood": 5, "shifted": 6}
-MORE = "{far: {score: mahalanobis, ridge: 0.001}, cut: {score: react, quantile: 0.9, images: train}, cool: {score: temperature}}"
 EVERY = ["msp", "max_logit", "energy", "knn", "knn_1", "confidence", "far", "cool"]
 SCORES = {"none": [*EVERY, "cut"], "clip": [*EVERY, "mcm", "neglabel"]}
-
-
-def write_images(data: Path) -> None:
-    rng = np.random.default_rng(0)
-    (data / "images").mkdir(parents=True)
-    for name, count in COUNTS.items():
-        with ImageWriter(data / f"images/{name}.parquet", COLUMNS, {"classes": CLASSES, "params": {"common": {"image_size": SIZE}}}) as out:
-            for i in range(count):
-                pixels = rng.integers(0, 100 if name == "val" else 255, (SIZE, SIZE, 3)).astype(np.uint8)
-                out.add(encode(pixels), sample_id=f"{name}/{i:06d}", label=i % 3, set=name, group=name, strength=0)
-
-
-def write_detectors(data: Path) -> None:
-    of_clip = Clip.load(write_tiny_clip(data / "recipes/zero-shot/models/clip"))
-    pixels = {name: torch.from_numpy(read_pixels(data / f"images/{name}.parquet")) for name in FILES}
-    features = {name: of_clip.embed_images(images.permute(0, 3, 1, 2).float() / 255) for name, images in pixels.items()}
-    write_features(data / "recipes/zero-shot/features/clip.safetensors", features, [], {})
-    for seed in (10, 2):
-        torch.manual_seed(seed)
-        Detector(**SIZES).save_pretrained(data / f"detectors/none/seed-{seed}")
-        order = grouped(17, 4, torch.Generator().manual_seed(seed))
-        made = ClipDetector.zero_shot(label_features(), order, temperature=None, mcm_temperature=0.7, project=True, residual=True)
-        made.save_pretrained(data / f"detectors/clip/seed-{seed}")
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    """A repository with two detectors, what they said of its images, and their scores; read-only by convention."""
-    root = tmp_path_factory.mktemp("predict")
-    text = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
-    text = text.replace("knn_k: 50\n", "knn_k: 3\n").replace("knn_more: [10, 100, 200]", "knn_more: [1]")
-    text = text.replace("  more: {} ", f"  more: {MORE} ")
-    (root / "params.yaml").write_text(text, encoding="utf-8")
-    data = root / "data"
-    write_images(data)
-    write_detectors(data)
-    for name, room in {"none": network, "clip": clip}.items():
-        reads = {"images": data / "images", f"detectors/{name}": data / f"detectors/{name}"}
-        reads |= {"features/clip": data / "recipes/zero-shot/features/clip.safetensors"}
-        outputs, scratch = {f"outputs/{name}": data / f"outputs/{name}"}, root / "scratch"
-        room.main(Stage("infer", name, Params({"common": {"kernels": "portable"}}), {}, reads, outputs, scratch))
-        params, scores = Params({"score": validate(root / "params.yaml").score}), {f"scores/{name}": data / f"scores/{name}.parquet"}
-        step.main(Stage("score", name, params, {}, outputs, scores, scratch))
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -89,24 +28,14 @@ def loaded(root) -> dict:
 
 
 @pytest.fixture
-def here(root, tmp_path, monkeypatch, capsys) -> SimpleNamespace:
+def here(root, tmp_path, monkeypatch, run) -> SimpleNamespace:
     """The repository as working directory, pictures elsewhere, and the command."""
     monkeypatch.chdir(root)
     pixels = read_pixels(root / "data/images/test.parquet")
     for index in range(3):
         (tmp_path / f"{index}.png").write_bytes(encode(pixels[index]))
 
-    def run(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        try:
-            cli.main(["predict", *map(str, arguments)])
-            status = 0
-        except SystemExit as end:
-            status = end.code
-        out, err = capsys.readouterr()
-        return (1, out, status) if isinstance(status, str) else (status, out, err)
-
-    return SimpleNamespace(run=run, pictures=tmp_path)
+    return SimpleNamespace(run=partial(run, "predict"), pictures=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["none", "clip"])
@@ -151,9 +80,9 @@ def test_a_picture_is_the_same_in_every_form_and_of_any_size(loaded, tmp_path):
     pixels = np.random.default_rng(1).integers(0, 255, (30, 41, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     picture, tensor = Image.open(tmp_path / "a.png"), torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-    forms = [str(tmp_path / "a.png"), tmp_path / "a.png", picture, pixels, tensor]
+    forms = [str(tmp_path / "a.png"), tmp_path / "a.png", picture, pixels, tensor, tensor.half()]
     answers = loaded["none"].predict(forms)
-    assert answers.image.tolist() == [str(tmp_path / "a.png")] * 2 + ["2", "3", "4"]
+    assert answers.image.tolist() == [str(tmp_path / "a.png")] * 2 + ["2", "3", "4", "5"]
     assert (answers.drop(columns="image") == answers.drop(columns="image").iloc[0]).all(axis=None)
     assert picture.getpixel((0, 0)) == tuple(pixels[0, 0])  # it is still open
     assert len(loaded["none"].predict(tensor)) == len(loaded["none"].predict(picture)) == 1
@@ -165,6 +94,7 @@ def test_a_picture_is_the_same_in_every_form_and_of_any_size(loaded, tmp_path):
     ("image", "reason"),
     [
         (np.zeros((4, 4, 3)), r"is an array of float64 \[4, 4, 3\]"),
+        (np.zeros((4, 4), np.float16), r"is an array of float16 \[4, 4\]. Give uint8"),
         (np.zeros((3, 4, 4), np.uint8), r"is an array of uint8 \[3, 4, 4\]"),
         (torch.zeros(4, 4, 3), r"is a tensor of float32 \[4, 4, 3\]"),
         (torch.full((3, 4, 4), 2.0), r"values outside \[0, 1\]"),
@@ -225,7 +155,7 @@ def test_one_line_says_what_is_wrong(here):
         ("none", here.pictures / "text.png"): "penumbra: predict: none of 1 files could be read as an image.",
         ("none", picture, "--accept", "95"): "penumbra: accept = 95: must be a share",
         ("none", picture, "--out", "a.txt"): "penumbra: a.txt: ends in none of .csv, .jsonl, .parquet",
-        ("./none", picture): "penumbra: ./none: is no folder of a detector.",
+        ("./none", picture): "penumbra: ./none: is no folder of a detector: it does not exist.",
     }.items():
         status, out, message = here.run(*arguments)
         assert (status, out) == (1, "") and message.startswith(line) and "\n" not in message

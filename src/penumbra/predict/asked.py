@@ -9,13 +9,14 @@ from torch import Tensor
 
 from penumbra.artifacts.outputs import Outputs
 from penumbra.errors import PenumbraError
-from penumbra.models.classifiers.detector import load_detector
+from penumbra.models.classifiers.detector import AnyDetector, load_detector
 
 
 class Asked(Protocol):
     """All training seeds of a detector.
 
     Attributes:
+        networks: of each seed, by DETECTOR/seed-K.
         weights: of the last layer of each seed [C, D], as in `Pass`, on the CPU.
     """
 
@@ -33,18 +34,19 @@ class Networks:
     """Those of a network; see `Asked`.
 
     Args:
+        name: of the detector.
         seeds: the folder of each.
         device: where to compute.
     """
 
-    def __init__(self, seeds: Mapping[int, Path], device: torch.device):
+    def __init__(self, name: str, seeds: Mapping[int, Path], device: torch.device):
         self.device = device
-        self.networks = {_called(path): load_detector(path).to(device) for path in seeds.values()}
+        self.networks: dict[str, AnyDetector] = {f"{name}/seed-{seed}": load_detector(path).to(device) for seed, path in seeds.items()}
         self.weights = [network.last_layer.weight.cpu() for network in self.networks.values()]
 
     @torch.no_grad()
     def __call__(self, pixels: Tensor, names: list[str]) -> list[Outputs]:
-        images, found = _scaled(pixels, self.device), []
+        images, found = scaled(pixels.to(self.device)), []
         for name, network in self.networks.items():
             logits, features = (output.float().cpu() for output in network.forward_with_features(images))
             finite = logits.isfinite().all(1) & features.isfinite().all(1)
@@ -56,34 +58,30 @@ class Networks:
 
 
 class Clips:
-    """Those of a CLIP detector, behind one CLIP model; see `Asked`.
+    """Those of a CLIP detector, behind one CLIP image tower; see `Asked`.
 
     Args:
+        name: of the detector.
         seeds: the folder of each.
-        model: the folder of the CLIP model.
+        model: the folder of the CLIP model, or of its image tower.
         device: where to compute.
     """
 
-    def __init__(self, seeds: Mapping[int, Path], model: Path, device: torch.device):
-        from penumbra.models.clip import Clip  # transformers is slow to import, and networks need none
+    def __init__(self, name: str, seeds: Mapping[int, Path], model: Path, device: torch.device):
         from penumbra.models.clip_detector import ClipDetector
+        from penumbra.predict.tower import Tower  # transformers is slow to import, and networks need none
 
-        self.device, self.clip = device, Clip.load(model, device)
-        self.detectors = {_called(path): ClipDetector.from_pretrained(path).to(device) for path in seeds.values()}
-        self.weights = [detector.last_layer()[0].cpu() for detector in self.detectors.values()]
+        self.device, self.clip = device, Tower.load(model, device)
+        self.networks = {f"{name}/seed-{seed}": ClipDetector.from_pretrained(path).to(device) for seed, path in seeds.items()}
+        self.weights = [detector.last_layer()[0].cpu() for detector in self.networks.values()]
 
     def __call__(self, pixels: Tensor, names: list[str]) -> list[Outputs]:
         from penumbra.models.clip_detector import outputs_of
 
-        features = self.clip.embed_images(_scaled(pixels, self.device))
-        return [outputs_of(detector, features, name, names) for name, detector in self.detectors.items()]
+        features = self.clip.embed_images(scaled(pixels.to(self.device)))
+        return [outputs_of(detector, features, name, names) for name, detector in self.networks.items()]
 
 
-def _called(directory: Path) -> str:
-    """DETECTOR/seed-K."""
-    return "/".join(directory.parts[-2:])
-
-
-def _scaled(pixels: Tensor, device: torch.device) -> Tensor:
+def scaled(pixels: Tensor) -> Tensor:
     """Images [B, 3, S, S] in [0, 1] of uint8 ones [B, S, S, 3]."""
-    return pixels.to(device).permute(0, 3, 1, 2).float() / 255
+    return pixels.permute(0, 3, 1, 2).float() / 255

@@ -22,7 +22,7 @@ def predict(detector: str, images: list[str], out: Path | None, accept: float, s
     paths = list(found(images))
     if not paths:
         raise PenumbraError(f"predict: there is no image in {', '.join(images)}. Name files, folders or patterns such as 'photos/*.png'.")
-    kernels.use(locate(detector).experiment.common.kernels)  # before numpy or torch is imported
+    kernels.use(locate(detector).kernels)  # before numpy or torch is imported
 
     from penumbra.predict import table
     from penumbra.predict.detector import load_detector

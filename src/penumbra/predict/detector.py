@@ -1,43 +1,49 @@
 """`penumbra.load_detector`: a trained detector with all its training seeds, ready to be asked about pictures."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from penumbra.artifacts.detectors import saved_seeds
-from penumbra.artifacts.images import read_provenance
-from penumbra.artifacts.outputs import IMAGES, Pass, read_keys, read_pass, saved_passes
+from penumbra.calibrators import Calibrator
 from penumbra.errors import PenumbraError
+from penumbra.predict import contents, repository
 from penumbra.predict.asked import Asked, Clips, Networks
+from penumbra.predict.contents import Contents, mean
+from penumbra.predict.folder import Folder
 from penumbra.predict.pictures import each, prepared
-from penumbra.predict.place import Place, locate
+from penumbra.predict.place import locate
 from penumbra.predict.scoring import Scorer
 from penumbra.prepare.record import Unusable
 from penumbra.runtime import inference_batch, progress, setup
+from penumbra.stage import Params
 
 ACCEPT, BATCH = 0.95, 256
 COLUMNS = ("image", "predicted", "p_ood", "score", "ood")
 
 
 class TrainedDetector:
-    """A detector of the experiment; `load_detector` makes it.
+    """A detector with all its training seeds; `load_detector` makes it.
 
     Attributes:
         name: in params.yaml.
         classes: names of the ID classes, by label.
         score: name of its headline score, benchmark.score or, of CLIP detectors, benchmark.clip_score.
+        image_size: pixels of a side of the squares that its networks are shown.
+        contents: what it is made of.
+        asked: its networks.
+        scorers: the scores of each seed.
     """
 
-    def __init__(self, name: str, asked: Asked, scorers: Sequence[Scorer], classes: Sequence[str], size: int, score: str):
-        self.name, self.classes, self.score = name, list(classes), score
-        self._asked, self._scorers, self._size = asked, scorers, size
-        self._of_validation = np.mean([scorer(score, scorer.bank.val) for scorer in scorers], axis=0)
+    def __init__(self, made_of: Contents, device: torch.device):
+        config = made_of.config
+        self.contents, self.asked = made_of, _asked(made_of, device)
+        self.name, self.classes, self.score, self.image_size = (config[key] for key in ("name", "classes", "score", "image_size"))
+        self.scorers = [_scorer(made_of, seed) for seed in made_of.networks]
 
     def threshold(self, accept: float = ACCEPT) -> float:
         """The score above which an image is flagged: the quantile `accept` of the mean score over the ID validation images.
@@ -48,9 +54,7 @@ class TrainedDetector:
         Raises:
             PenumbraError: it is no such share.
         """
-        if not 0 < accept <= 1:
-            raise PenumbraError(f"accept = {accept:g}: must be a share above 0 and at most 1, such as 0.95.")
-        return float(np.quantile(self._of_validation, accept))
+        return contents.threshold(self.contents.validation, accept)
 
     def predict(
         self,
@@ -90,7 +94,7 @@ class TrainedDetector:
 
     def _usable(self, images: Iterable, unusable: Callable[[str, str], None] | None) -> Iterator[tuple[str, np.ndarray]]:
         total = len(images) if isinstance(images, Sized) else None
-        for name, pixels in progress(prepared(images, self._size), "predict", total):
+        for name, pixels in progress(prepared(images, self.image_size), "predict", total):
             if not isinstance(pixels, Unusable):
                 yield name, pixels
             elif unusable is None:
@@ -100,16 +104,16 @@ class TrainedDetector:
 
     def _answers(self, batch: list[tuple[str, np.ndarray]], threshold: float, scores: bool) -> pd.DataFrame:
         names = [name for name, _ in batch]
-        outputs = self._asked(torch.from_numpy(np.stack([pixels for _, pixels in batch])), names)
+        outputs = self.asked(torch.from_numpy(np.stack([pixels for _, pixels in batch])), names)
         labels = torch.stack([of_seed.logits.double().softmax(1) for of_seed in outputs]).mean(0).argmax(1)
-        asked = list(zip(self._scorers, outputs, strict=True))
-        score, p_ood = (np.mean([scorer(name, out) for scorer, out in asked], axis=0) for name in (self.score, "confidence"))
+        asked = list(zip(self.scorers, outputs, strict=True))
+        score, p_ood = (mean(scorer(name, out) for scorer, out in asked) for name in (self.score, "confidence"))
         predicted = [self.classes[label] for label in labels.tolist()]
         frame = pd.DataFrame(dict(zip(COLUMNS, (names, predicted, p_ood, score, score > threshold), strict=True)))
         if not scores:
             return frame
-        columns = [scorer.columns(out) for scorer, out in asked]
-        return frame.assign(**{name: np.mean([of_seed[name] for of_seed in columns], axis=0) for name in columns[0]})
+        columns = [scorer.columns(self.contents.config["scores"], out) for scorer, out in asked]
+        return frame.assign(**{name: mean(of_seed[name] for of_seed in columns) for name in columns[0]})
 
 
 def load_detector(detector: str | os.PathLike) -> TrainedDetector:
@@ -119,39 +123,29 @@ def load_detector(detector: str | os.PathLike) -> TrainedDetector:
     deterministic. For the very bytes of data/scores call `penumbra.kernels.use("portable")` before numpy and torch are imported.
 
     Args:
-        detector: its name in params.yaml of the working directory; or the path of its folder, ROOT/data/detectors/NAME, from anywhere.
+        detector: its name in params.yaml of the working directory; or the path of its folder, from anywhere: ROOT/data/detectors/NAME,
+            or what `penumbra export` wrote.
 
     Raises:
         PenumbraError: there is no such detector; it has not been trained or asked about the images of the experiment yet, or was
-            trained anew since: names the command that does it.
+            trained anew since (names the command that does it); a file of an exported one is missing or changed.
     """
+    return TrainedDetector(opened(detector), setup())
+
+
+def opened(detector: str | os.PathLike) -> Contents:
+    """What a detector is made of; see `load_detector`."""
     place = locate(detector)
-    seeds, passes = saved_seeds(place.data(f"detectors/{place.name}")), saved_passes(place.data(f"outputs/{place.name}"))
-    images = read_provenance(place.data("images/train.parquet"))  # params.yaml may have been edited since
-    classes, size = images["classes"], images["params"]["common"]["image_size"]
-    made = [read_pass(path) for path in passes.values()]
-    asked = _asked(place, seeds, made[0])
-    if seeds.keys() != passes.keys() or len(classes) != len(made[0].weight) or not all(map(_same, asked.weights, made)):
-        raise PenumbraError(
-            f"data/outputs/{place.name}: is of another training than data/detectors/{place.name} or data/images. "
-            f"Run `penumbra repro infer@{place.name}`."
-        )
-    keys = read_keys(place.data(f"outputs/{place.name}/{IMAGES}"))
-    labels = [torch.from_numpy(keys[file]["label"].to_numpy().copy()) for file in ("train", "val")]
-    scorers = [Scorer(place.experiment.score, of_seed, *labels) for of_seed in made]
-    benchmark = place.experiment.benchmark
-    score = benchmark.clip_score if made[0].kind == "clip" else benchmark.score
-    return TrainedDetector(place.name, asked, scorers, classes, size, score)
+    return contents.read(place) if isinstance(place, Folder) else repository.gather(place)
 
 
-def _asked(place: Place, seeds: dict[int, Path], made: Pass) -> Asked:
-    device = setup()
-    if made.kind == "network":
-        return Networks(seeds, device)
-    recipe = place.experiment.train.detectors[place.name].recipe
-    return Clips(seeds, place.data(f"recipes/{recipe}/models/clip"), device)
+def _asked(made_of: Contents, device: torch.device) -> Asked:
+    name = made_of.config["name"]
+    return Clips(name, made_of.networks, made_of.clip, device) if made_of.clip else Networks(name, made_of.networks, device)
 
 
-def _same(weight: torch.Tensor, made: Pass) -> bool:
-    """Whether outputs are those of the network with this last layer: scores are fitted on them."""
-    return weight.shape == made.weight.shape and torch.allclose(weight, made.weight)
+def _scorer(made_of: Contents, seed: int) -> Scorer:
+    config = made_of.config
+    fitted = config["calibrators"][str(seed)]
+    calibrator = Calibrator.from_json(fitted["name"], fitted["parameters"])
+    return Scorer(Params(config["parameters"]), config["kind"], lambda: made_of.bank(seed), calibrator)

@@ -1,16 +1,17 @@
 """The scores of one training seed, fitted on its outputs as `score` fits them, of any images."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from penumbra.artifacts.outputs import Outputs, Pass
+from penumbra.artifacts.outputs import Kind, Outputs
+from penumbra.calibrators import Calibrator
+from penumbra.errors import PenumbraError
 from penumbra.scores import scores_of
 from penumbra.scores.base import Bank, Score
-
-if TYPE_CHECKING:
-    from penumbra.score.params import Score as Parameters
 
 
 class Scorer:
@@ -18,34 +19,55 @@ class Scorer:
 
     Args:
         parameters: the section `score`.
-        made: what the seed says of the images of the experiment.
-        labels: classes of the ID training images [N].
-        val_labels: those of the ID validation images [M].
+        kind: of the detector.
+        bank: gives what the scores are fitted on, in the precision of the network; asked for once, when a score wants it.
+        calibrator: of `confidence`, where it is fitted already.
     """
 
-    def __init__(self, parameters: "Parameters", made: Pass, labels: Tensor, val_labels: Tensor):
-        self.kind, self._scores = made.kind, scores_of(parameters, made.kind)
-        train, val, calibration = (self._exact(made.outputs[file]) for file in ("train", "val", "calibration"))
-        self.bank = Bank(train, labels, val, val_labels, calibration, made.weight, made.bias, mcm_temperature=made.mcm_temperature)
+    def __init__(self, parameters: Any, kind: Kind, bank: Callable[[], Bank], calibrator: Calibrator | None = None):
+        self.kind, self._given, self._scores = kind, bank, scores_of(parameters, kind)
         self._fitted: set[str] = set()
+        if calibrator is not None:
+            self._scores["confidence"].calibrator = calibrator
+            self._fitted.add("confidence")
+
+    @cached_property
+    def bank(self) -> Bank:
+        """What scores are fitted on, in the precision that `score` computes with."""
+        given = self._given()
+        train, val, calibration = map(self.exact, (given.train, given.val, given.calibration))
+        return replace(given, train=train, val=val, calibration=calibration)
+
+    @property
+    def calibrator(self) -> Calibrator:
+        """The map from log-odds to P(OOD)."""
+        return self.score("confidence").calibrator
 
     def __call__(self, name: str, outputs: Outputs) -> np.ndarray:
         """The score of this name [N] of N images."""
-        return self._score(name)(self._exact(outputs)).numpy()
+        return self.score(name)(self.exact(outputs)).numpy()
 
-    def columns(self, outputs: Outputs) -> dict[str, np.ndarray]:
-        """Every score of this kind of detector and what it gives beside its own, by the names of the columns of data/scores; [N] each."""
-        exact = self._exact(outputs)
-        found = (self._score(name).columns(exact) for name in self._scores)
+    def columns(self, names: Sequence[str], outputs: Outputs) -> dict[str, np.ndarray]:
+        """The scores of these names and what they give beside their own, by the names of the columns of data/scores; [N] each."""
+        exact = self.exact(outputs)
+        found = (self.score(name).columns(exact) for name in names)
         return {column: values.numpy() for columns in found for column, values in columns.items()}
 
-    def _score(self, name: str) -> Score:
+    def score(self, name: str) -> Score:
+        """The fitted score.
+
+        Raises:
+            PenumbraError: this Penumbra has none of this name.
+        """
         if name not in self._fitted:
+            if name not in self._scores:
+                known = ", ".join(self._scores)
+                raise PenumbraError(f"the score {name} is unknown here; there are {known}. Take the version that exported it.")
             self._scores[name].fit(self.bank)
             self._fitted.add(name)
         return self._scores[name]
 
-    def _exact(self, outputs: Outputs) -> Outputs:
+    def exact(self, outputs: Outputs) -> Outputs:
         """In the precision that `score` computes with: float64, but for the features of CLIP."""
         features = outputs.features.double() if self.kind == "network" else outputs.features
         return Outputs(outputs.logits.double(), features, outputs.concepts, outputs.log_odds)
