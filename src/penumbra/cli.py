@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+from penumbra.artifacts.files import FULL
 from penumbra.errors import PenumbraError
 from penumbra.terminal import reader_may_leave
 
@@ -27,7 +28,6 @@ STEPS = {
     "benchmark": "all scores -> reports/metrics.json, reports/tables, reports/plots",
     "report": "tables, plots and outliers -> reports/report.html, reports/figures, reports/paper",
 }
-FULL = 2**20  # bytes of free space below which a disk counts as full
 OVERVIEW = """\
 Penumbra synthesises outliers, keeps the ones that teach, trains detectors on them and scores the result.
 

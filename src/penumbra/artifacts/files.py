@@ -9,6 +9,8 @@ from pathlib import Path
 
 from penumbra.errors import PenumbraError
 
+FULL = 2**20  # bytes of free space below which a disk counts as full
+
 
 @contextmanager
 def replace(path: str | os.PathLike) -> Iterator[Path]:

@@ -6,12 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from penumbra import kernels
-from penumbra.artifacts.files import replace
+from penumbra.artifacts.files import FULL, replace
 from penumbra.errors import PenumbraError
 from penumbra.predict import folder
 from penumbra.predict.place import locate
-
-FULL = 2**20  # bytes of free space below which a disk counts as full
 
 
 def export(detector: str, target: Path, onnx: bool, torch: bool) -> None:

@@ -11,7 +11,7 @@ from penumbra.artifacts.outputs import Kind, Outputs
 from penumbra.calibrators import Calibrator
 from penumbra.errors import PenumbraError
 from penumbra.scores import scores_of
-from penumbra.scores.base import Bank, Score
+from penumbra.scores.base import Bank, Score, exact
 
 
 class Scorer:
@@ -49,8 +49,8 @@ class Scorer:
 
     def columns(self, names: Sequence[str], outputs: Outputs) -> dict[str, np.ndarray]:
         """The scores of these names and what they give beside their own, by the names of the columns of data/scores; [N] each."""
-        exact = self.exact(outputs)
-        found = (self.score(name).columns(exact) for name in names)
+        taken = self.exact(outputs)
+        found = (self.score(name).columns(taken) for name in names)
         return {column: values.numpy() for columns in found for column, values in columns.items()}
 
     def score(self, name: str) -> Score:
@@ -68,6 +68,5 @@ class Scorer:
         return self._scores[name]
 
     def exact(self, outputs: Outputs) -> Outputs:
-        """In the precision that `score` computes with: float64, but for the features of CLIP."""
-        features = outputs.features.double() if self.kind == "network" else outputs.features
-        return Outputs(outputs.logits.double(), features, outputs.concepts, outputs.log_odds)
+        """As scores take them; see `scores.base.exact`."""
+        return exact(outputs, self.kind)

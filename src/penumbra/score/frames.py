@@ -10,7 +10,7 @@ import torch
 
 from penumbra.artifacts.outputs import Outputs, Pass
 from penumbra.scores import scores_of
-from penumbra.scores.base import Asked, Bank, Score
+from penumbra.scores.base import Asked, Bank, Score, exact
 
 if TYPE_CHECKING:
     from penumbra.score.params import Score as Parameters
@@ -26,7 +26,7 @@ def score_frame(parameters: "Parameters", made: Pass, keys: Mapping[str, pa.Tabl
         made: what the detector says of the images.
         keys: columns KEYS of the images of each file.
     """
-    outputs = {file: _exact(made, found) for file, found in made.outputs.items()}
+    outputs = {file: exact(found, made.kind) for file, found in made.outputs.items()}
     labels, val_labels = (torch.from_numpy(keys[file]["label"].to_numpy().copy()) for file in ("train", "val"))
     train, val, calibration = (outputs[file] for file in ("train", "val", "calibration"))
     bank = Bank(train, labels, val, val_labels, calibration, made.weight, made.bias, mcm_temperature=made.mcm_temperature)
@@ -37,12 +37,6 @@ def score_frame(parameters: "Parameters", made: Pass, keys: Mapping[str, pa.Tabl
     parts.append((keys["val"].to_pandas().assign(group="val", set="id-val"), outputs["val"]))
     frames = [keys_of.assign(predicted=found.logits.argmax(dim=1).numpy(), **_columns(scores, found)) for keys_of, found in parts]
     return pd.concat(frames, ignore_index=True)
-
-
-def _exact(made: Pass, outputs: Outputs) -> Outputs:
-    """Logits, and the features of networks, in float64; those of CLIP, of length 1, as they are."""
-    features = outputs.features.double() if made.kind == "network" else outputs.features
-    return Outputs(outputs.logits.double(), features, outputs.concepts, outputs.log_odds)
 
 
 def _columns(scores: list[Score], outputs: Outputs) -> dict[str, np.ndarray]:

@@ -1,6 +1,6 @@
 """What a score is: a number for each image, higher = more OOD, from what a detector says of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from penumbra.errors import PenumbraError
@@ -34,6 +34,12 @@ class Bank:
     weight: "Tensor"
     bias: "Tensor"
     mcm_temperature: float | None
+
+
+def exact(outputs: "Outputs", kind: "Kind") -> "Outputs":
+    """Outputs as scores take them: logits, and the features of networks, in float64; those of CLIP, of length 1, as they are."""
+    features = outputs.features.double() if kind == "network" else outputs.features
+    return replace(outputs, logits=outputs.logits.double(), features=features)
 
 
 class Score:
