@@ -52,14 +52,19 @@ def ready(prepared, tmp_path) -> Miniature:
 
 @pytest.fixture
 def started(cluster, tmp_path):
-    """Starts a command whose jobs wait at each unit until `gate` is there, and writes to `said`; ends it if the test does not."""
+    """Starts a command whose jobs wait at each unit until `gate` is there, and writes to `said`; ends it if the test does not.
+
+    A command in the background of a script ignores SIGINT.
+    """
     running = []
 
-    def start(miniature, *command, **env):
+    def start(miniature, *command, in_background=False, **env):
         gate, said = tmp_path / "gate", tmp_path / "said"
         with said.open("w") as out:
             environment = miniature.env | env | {"MINIATURE_GATE": str(gate)}
-            process = subprocess.Popen(command, cwd=miniature.root, env=environment, stdout=out, stderr=out, start_new_session=True)
+            options = {"cwd": miniature.root, "env": environment, "stdout": out, "stderr": out, "start_new_session": True}
+            interrupts = signal.SIG_IGN if in_background else signal.SIG_DFL
+            process = subprocess.Popen(command, **options, preexec_fn=lambda: signal.signal(signal.SIGINT, interrupts))
         running.append(process)
         return process, gate, said
 
@@ -144,7 +149,7 @@ def test_a_job_whose_node_dies_goes_back_into_the_queue_and_dvc_repro_waits_for_
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_end_of_penumbra_repro_is_the_end_of_its_jobs(cluster, ready, on, started, new_jobs, number):
     on(ready)
-    process, _, said = started(ready, "penumbra", "repro", STAGE)
+    process, _, said = started(ready, "penumbra", "repro", STAGE, in_background=number == signal.SIGTERM)
     until(lambda: "RUNNING" in cluster.states().values(), "a job to run", PATIENCE)
     if number == signal.SIGINT:
         os.killpg(process.pid, number)  # as a terminal does

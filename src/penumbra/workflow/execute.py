@@ -142,8 +142,12 @@ def clear(contract: Contract) -> None:
 
 
 def _called(command: Sequence[str], meanwhile: Callable[[], object]) -> int:
-    """The exit status of a command of Snakemake, which is ended with its jobs if this process is."""
-    process = subprocess.Popen(command, close_fds=False)  # it holds the lock of `penumbra repro`, too
+    """The exit status of a command of Snakemake, which is ended with its jobs if this process is.
+
+    Only SIGINT has Snakemake cancel what it has submitted, so it heeds that also where this process does not, as in the background of
+    a script.
+    """
+    process = subprocess.Popen(command, close_fds=False, preexec_fn=_heed_interrupts)  # it holds the lock of `penumbra repro`, too
     try:
         while process.returncode is None:
             try:
@@ -160,6 +164,10 @@ def _called(command: Sequence[str], meanwhile: Callable[[], object]) -> int:
     return process.returncode
 
 
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _end(process: subprocess.Popen) -> None:
     """Have Snakemake start nothing more, and its jobs end now: it waits for them."""
     import psutil
@@ -167,7 +175,6 @@ def _end(process: subprocess.Popen) -> None:
     with suppress(psutil.NoSuchProcess):
         jobs = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
-        process.terminate()  # for where SIGINT is ignored, as in the background of a script
         for job in jobs:
             with suppress(psutil.NoSuchProcess):
                 job.terminate()
