@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from penumbra.artifacts.files import FULL
@@ -66,6 +67,9 @@ def _part(text: str) -> tuple[int, int]:
     return int(index), int(count)
 
 
+Add = Callable[[str, str, str], argparse.ArgumentParser]  # of a command: its name, what it does, an example
+
+
 def parser() -> argparse.ArgumentParser:
     """The argument parser; imports nothing heavy."""
     top = argparse.ArgumentParser("penumbra", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -76,6 +80,17 @@ def parser() -> argparse.ArgumentParser:
             name, help=text, description=f"{text}\n\nExample: {example}", formatter_class=argparse.RawDescriptionHelpFormatter
         )
 
+    _add_engines(add)
+    _add_experiments(add)
+    _add_detectors(add)
+    for name, text in STEPS.items():
+        step = add(name, text, f"penumbra {name}   (`dvc repro` does this when it is due)")
+        step.add_argument("item", nargs="?", metavar="ITEM", help="item of the step in dvc.yaml")
+        step.add_argument("--part", type=_part, metavar="I/N", help="do one part of the units, and assemble nothing")
+    return top
+
+
+def _add_engines(add: Add) -> None:
     run = add("run", "run stages alone through Snakemake, as dvc.yaml's commands do", "penumbra run train@badood-mid")
     run.add_argument("stages", nargs="*", metavar="STAGE", help="names in dvc.yaml (default: the one whose command this is, in DVC)")
     repro = add("repro", "run what changed in parallel, and record it with DVC", "penumbra repro --dry benchmark")
@@ -84,6 +99,9 @@ def parser() -> argparse.ArgumentParser:
     doctor = add("doctor", "find and mend what killed runs and a failing disk leave behind", "penumbra doctor --verify")
     doctor.add_argument("--verify", action="store_true", help="hash every object of DVC's cache again, and move the damaged away")
     doctor.add_argument("--mend", action="store_true", help="bring back the last good dvc.lock where one was cut")
+
+
+def _add_experiments(add: Add) -> None:
     add("headline", "print the headline table of reports/metrics.json", "penumbra headline")
     compare = add("compare", "compare the parameters and results of two runs, one row a detector", "penumbra compare HEAD~1 HEAD")
     compare.add_argument("first", nargs="?", default="HEAD", metavar="A", help="git revision, DVC experiment or workspace (default: HEAD)")
@@ -97,6 +115,9 @@ def parser() -> argparse.ArgumentParser:
     init.add_argument("--ood", type=Path, metavar="DIR", help="images of none of these classes, as near OOD (default: printed letters)")
     study = add("study", "run the experiment for several generator seeds, and merge the results (hours; resumable)", "penumbra study 5 6")
     study.add_argument("seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4], metavar="SEED", help="of common.seed (default: 0 to 4)")
+
+
+def _add_detectors(add: Add) -> None:
     predict = add("predict", "ask a trained detector about pictures", "penumbra predict sona-all photos/ 'more/*.png' --out answers.csv")
     predict.epilog = PREDICT
     predict.add_argument("detector", metavar="DETECTOR", help="a name in train.detectors, or the path of its folder or of an exported one")
@@ -110,11 +131,6 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("directory", type=Path, metavar="DIR", help="a new one, or an empty one")
     export.add_argument("--onnx", action="store_true", help="also detector.onnx (needs `pip install penumbra[export]`)")
     export.add_argument("--torch", action="store_true", help="also detector.pt2, a program of torch.export")
-    for name, text in STEPS.items():
-        step = add(name, text, f"penumbra {name}   (`dvc repro` does this when it is due)")
-        step.add_argument("item", nargs="?", metavar="ITEM", help="item of the step in dvc.yaml")
-        step.add_argument("--part", type=_part, metavar="I/N", help="do one part of the units, and assemble nothing")
-    return top
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -174,6 +190,8 @@ def _use_checkout() -> None:
 def _dispatch(options: argparse.Namespace) -> None:
     if options.command in STEPS:
         return step(options.command, options.item, options.part)
+    if options.command in ("run", "repro"):
+        return _engine(options)
     # imported here: each command loads only what it needs
     if options.command == "headline":
         from penumbra.workflow.headline import headline
@@ -201,10 +219,13 @@ def _dispatch(options: argparse.Namespace) -> None:
         from penumbra.predict.export import export
 
         return export(options.detector, options.directory, options.onnx, options.torch)
-    if options.command == "doctor":
-        from penumbra.workflow.doctor import doctor
+    from penumbra.workflow.doctor import doctor
 
-        return doctor(options.verify, options.mend)
+    return doctor(options.verify, options.mend)
+
+
+def _engine(options: argparse.Namespace) -> None:
+    """Run stages of dvc.yaml."""
     from penumbra.workflow import contract, lockfiles
 
     mend = options.command == "repro" and not options.dry

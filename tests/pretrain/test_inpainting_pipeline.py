@@ -19,7 +19,8 @@ from penumbra.models.inpainting import InpaintingDiffusion
 from penumbra.models.latent import LatentDiffusion
 from penumbra.noise import SampleNoise, generator
 from penumbra.pretrain import inpainting, painter
-from penumbra.pretrain.pictures import draw, read_images
+from penumbra.pretrain.images import read_images
+from penumbra.pretrain.pictures import draw
 from penumbra.stage import Params, Stage
 from penumbra.training import History
 from tiny_pipeline import write_tiny_inpainting, write_tiny_pipeline

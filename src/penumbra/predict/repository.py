@@ -40,15 +40,10 @@ def gather(place: Place) -> Contents:
             command that does it.
     """
     data, experiment = place.data, place.experiment
-    seeds, passes = saved_seeds(data(f"detectors/{place.name}")), saved_passes(data(f"outputs/{place.name}"))
+    seeds = saved_seeds(data(f"detectors/{place.name}"))
     images = read_provenance(data("images/train.parquet"))  # params.yaml may have been edited since
-    made = {seed: read_pass(path) for seed, path in passes.items()}
+    made = _made(place, seeds, len(images["classes"]))
     kind = next(iter(made.values())).kind
-    if seeds.keys() != made.keys() or not all(_same(seeds[seed], of_seed, len(images["classes"])) for seed, of_seed in made.items()):
-        raise PenumbraError(
-            f"data/outputs/{place.name}: is of another training than data/detectors/{place.name} or data/images. "
-            f"Run `penumbra repro infer@{place.name}`."
-        )
     keys = read_keys(data(f"outputs/{place.name}/{IMAGES}"))
     labels = {name: torch.from_numpy(keys[file]["label"].to_numpy().copy()) for name, file in LABELS.items()}
     banks = {seed: _bank(of_seed, labels) for seed, of_seed in made.items()}
@@ -80,6 +75,17 @@ def gather(place: Place) -> Contents:
     if recorded is not None and lock.measured(place.name):
         config["results"] = _results(place.root / TABLES, place.name, score)
     return Contents(config, seeds, banks.__getitem__, validation, clip, recorded)
+
+
+def _made(place: Place, seeds: dict[int, Path], classes: int) -> dict[int, Pass]:
+    """What each seed says of the images of the experiment."""
+    made = {seed: read_pass(path) for seed, path in saved_passes(place.data(f"outputs/{place.name}")).items()}
+    if seeds.keys() != made.keys() or not all(_same(seeds[seed], of_seed, classes) for seed, of_seed in made.items()):
+        raise PenumbraError(
+            f"data/outputs/{place.name}: is of another training than data/detectors/{place.name} or data/images. "
+            f"Run `penumbra repro infer@{place.name}`."
+        )
+    return made
 
 
 def _same(directory: Path, made: Pass, classes: int) -> bool:

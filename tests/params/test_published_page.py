@@ -11,7 +11,7 @@ from penumbra.workflow.composition import compose
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/published.md").read_text()
-COMMANDS = re.findall(r"tested: tests/params/test_published.py -->\n((?:    .*\n)+)", PAGE)
+COMMANDS = re.findall(r"tested: tests/params/test_published_page.py -->\n((?:    .*\n)+)", PAGE)
 PREAMBLE = PAGE[: PAGE.index("## Licences")]
 NAMES = {
     "n01440764": "tench",
