@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from penumbra.artifacts.outputs import Outputs
 from penumbra.errors import PenumbraError
@@ -16,11 +16,10 @@ class Asked(Protocol):
     """All training seeds of a detector.
 
     Attributes:
-        networks: of each seed, by DETECTOR/seed-K.
-        weights: of the last layer of each seed [C, D], as in `Pass`, on the CPU.
+        networks: that of each seed, by DETECTOR/seed-K.
     """
 
-    weights: list[Tensor]
+    networks: dict[str, nn.Module]
 
     def __call__(self, pixels: Tensor, names: list[str]) -> list[Outputs]:
         """What each seed says of uint8 images [B, S, S, 3], on the CPU.
@@ -42,7 +41,6 @@ class Networks:
     def __init__(self, name: str, seeds: Mapping[int, Path], device: torch.device):
         self.device = device
         self.networks: dict[str, AnyDetector] = {f"{name}/seed-{seed}": load_detector(path).to(device) for seed, path in seeds.items()}
-        self.weights = [network.last_layer.weight.cpu() for network in self.networks.values()]
 
     @torch.no_grad()
     def __call__(self, pixels: Tensor, names: list[str]) -> list[Outputs]:
@@ -73,7 +71,6 @@ class Clips:
 
         self.device, self.clip = device, Tower.load(model, device)
         self.networks = {f"{name}/seed-{seed}": ClipDetector.from_pretrained(path).to(device) for seed, path in seeds.items()}
-        self.weights = [detector.last_layer()[0].cpu() for detector in self.networks.values()]
 
     def __call__(self, pixels: Tensor, names: list[str]) -> list[Outputs]:
         from penumbra.models.clip_detector import outputs_of

@@ -57,7 +57,7 @@ class Lock:
         if infer is None or score is None or benchmark is None:
             return False
         links = [score["deps"].get(path) == md5 for path, md5 in infer["outs"].items()]
-        links += [self._recorded(path, benchmark["deps"].get(path, "")) is True for path in ("data/scores",)]
+        links.append(self._recorded("data/scores", benchmark["deps"].get("data/scores", "")) is True)
         return all(links) and self._same(TABLES, benchmark["outs"].get(TABLES, ""))
 
     def _recorded(self, path: str, md5: str) -> bool | None:
