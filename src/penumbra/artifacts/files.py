@@ -1,6 +1,8 @@
 """Atomic writes: a reader sees the whole file or the old one, never half."""
 
 import errno
+import functools
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -39,6 +41,16 @@ def replace(path: str | os.PathLike) -> Iterator[Path]:
         raise
     finally:
         _remove(temporary)
+
+
+def hash_of(path: str | os.PathLike, algorithm: str) -> str:
+    """The hash of a file's bytes in hexadecimal digits: for telling files apart, not for secrets.
+
+    Args:
+        algorithm: as hashlib names it: md5 (DVC's), sha256 (model cards'), blake2b.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, functools.partial(hashlib.new, algorithm, usedforsecurity=False)).hexdigest()
 
 
 def _flush(file: Path) -> None:

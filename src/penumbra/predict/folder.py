@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from penumbra.artifacts.files import hash_of
 from penumbra.errors import PenumbraError
 
 FORMAT, VERSION = "penumbra detector", 1
@@ -103,8 +104,7 @@ def seal(path: Path, config: dict[str, Any]) -> None:
 
 
 def _described(path: Path) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return {"size": path.stat().st_size, "sha256": hash_of(path, "sha256")}
 
 
 def _digest(config: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from penumbra.artifacts.files import hash_of
 from penumbra.errors import PenumbraError
 
 LOCK, TABLES = "dvc.lock", "reports/tables"
@@ -73,9 +74,9 @@ class Lock:
         """Whether what lies on disk has this MD5, as DVC counts it."""
         place = self.root / path
         if not place.is_dir():
-            return place.is_file() and _md5(place) == md5
+            return place.is_file() and hash_of(place, "md5") == md5
         files = (file for file in place.rglob("*") if file.is_file() and file.name not in MARKERS)
-        return _of_directory({file.relative_to(place).as_posix(): _md5(file) for file in files}) == md5
+        return _of_directory({file.relative_to(place).as_posix(): hash_of(file, "md5") for file in files}) == md5
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -98,8 +99,3 @@ def _of_directory(files: Mapping[str, str]) -> str:
     """DVC's MD5 of a folder with these MD5 by path."""
     listed = [{"md5": files[path], "relpath": path} for path in sorted(files)]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
-
-
-def _md5(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()

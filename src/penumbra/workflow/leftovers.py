@@ -4,11 +4,11 @@ Stages leave it that are no more, and experiments whose parameters were put back
 that comes back has it from there.
 """
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from penumbra.artifacts.files import hash_of
 from penumbra.workflow.alone import remove
 from penumbra.workflow.contract import Contract
 from penumbra.workflow.repository import opened
@@ -45,5 +45,4 @@ def _files(path: Path) -> list[Path]:
 
 
 def _in_cache(cache: Any, file: Path) -> bool:
-    with file.open("rb") as handle:
-        return Path(cache.oid_to_path(hashlib.file_digest(handle, "md5").hexdigest())).exists()
+    return Path(cache.oid_to_path(hash_of(file, "md5"))).exists()

@@ -4,7 +4,6 @@ DVC hashes what a stage depends on after it has run, and would record an edit th
 job fails if something changed under it, and a stage without a receipt that holds is not recorded.
 """
 
-import hashlib
 import json
 import os
 import time
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from penumbra.artifacts.files import replace
+from penumbra.artifacts.files import hash_of, replace
 from penumbra.artifacts.tables import read_json
 from penumbra.errors import PenumbraError
 from penumbra.experiment.load import load
@@ -126,8 +125,7 @@ def _stat(file: str) -> list[int]:
 def _digest(file: str) -> str | None:
     if os.path.getsize(file) > DIGESTED:
         return None
-    with open(file, "rb") as handle:
-        return hashlib.file_digest(handle, "blake2b").hexdigest()[:32]
+    return hash_of(file, "blake2b")[:32]
 
 
 def _same(file: str, old: list[Any]) -> bool:

@@ -1,6 +1,5 @@
 """Hashing DVC's cache again: DVC trusts a read-only object of it, a flipped byte too."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -8,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from penumbra.artifacts.files import replace
+from penumbra.artifacts.files import hash_of, replace
 from penumbra.workflow.lockfiles import DAMAGED, LOCKS
 from penumbra.workflow.repository import opened
 
@@ -44,7 +43,7 @@ def verify() -> tuple[list[str], list[str]]:
         with tqdm(total=total, unit="B", unit_scale=True, desc="verifying DVC's cache", leave=False) as bar:
             for oid, path in present.items():
                 bar.update(path.stat().st_size)
-                if _md5(path) != oid.removesuffix(FOLDER):
+                if hash_of(path, "md5") != oid.removesuffix(FOLDER):
                     again = _replaced(oid, path, objects[oid])
                     line = f"{path}, of {', '.join(sorted(objects[oid].stages))}, was damaged and is now in {DAMAGED}"
                     (mended if again else open_).append(f"{line}; {again or '`penumbra repro` makes it again'}.")
@@ -65,7 +64,7 @@ def _objects(place: Callable[[str], Path]) -> dict[str, Object]:
     for stage, path, oid in _outputs():
         add(oid, stage, path)
         listed = place(oid)
-        if oid.endswith(FOLDER) and listed.exists() and _md5(listed) == oid.removesuffix(FOLDER):
+        if oid.endswith(FOLDER) and listed.exists() and hash_of(listed, "md5") == oid.removesuffix(FOLDER):
             for file in json.loads(listed.read_bytes()):
                 add(file["md5"], stage, path / file["relpath"])
     return found
@@ -84,7 +83,7 @@ def _outputs() -> Iterator[tuple[str, Path, str]]:
 def _replaced(oid: str, path: Path, each: Object) -> str | None:
     """Move a damaged object away; where the working directory has the right file put it in its place, and say so."""
     DAMAGED.mkdir(parents=True, exist_ok=True)
-    good = next((file for file in each.places if file.is_file() and not file.samefile(path) and _md5(file) == oid), None)
+    good = next((file for file in each.places if file.is_file() and not file.samefile(path) and hash_of(file, "md5") == oid), None)
     shutil.move(path, DAMAGED / oid)
     if good is None:
         return None
@@ -92,8 +91,3 @@ def _replaced(oid: str, path: Path, each: Object) -> str | None:
         shutil.copyfile(good, temporary)
         os.chmod(temporary, 0o444)
     return f"{good} has taken its place"
-
-
-def _md5(path: Path) -> str:
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
