@@ -75,3 +75,11 @@ def test_merged_tables_hold_the_mean_over_generator_seeds_and_its_interval(tmp_p
     assert table.loc[("an aggregate", "NLL")].training_seeds == 1
     detectors = study.read_rows(tmp_path, "detectors").set_index("detector")
     assert detectors.near_auroc["none"] == pytest.approx(0.91) and detectors.near_auroc_low["none"] < 0.91
+
+
+def test_the_interval_of_a_share_ends_where_shares_end():
+    rows = pd.DataFrame({"common_seed": [0, 1], "detector": "none", "score": "energy", "seed": 0, "far_auroc": [0.6, 0.99]})
+    (row,) = study.detectors_table(rows).to_dict("records")
+    assert (row["far_auroc_low"], row["far_auroc_high"]) == (0, 1) and row["far_auroc"] == pytest.approx(0.795)
+    (alone,) = study.detectors_table(rows[:1]).to_dict("records")
+    assert np.isnan(alone["far_auroc_low"]) and np.isnan(alone["far_auroc_high"])

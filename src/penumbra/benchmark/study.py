@@ -51,14 +51,18 @@ def merge(folder: Path) -> None:
 
 
 def detectors_table(seeds: pd.DataFrame) -> pd.DataFrame:
-    """Rows detector, score, then MEASURE, MEASURE_low and MEASURE_high: the mean and its 95% interval over generator and training seeds."""
+    """Rows detector, score, then MEASURE, MEASURE_low and MEASURE_high: the mean and its 95% interval over generator and training seeds.
+
+    All measures are shares: an interval ends at 0 and at 1.
+    """
     measures = [column for column in seeds.columns if column not in ("common_seed", "detector", "score", "seed")]
     rows = []
     for (detector, score), part in seeds.groupby(["detector", "score"], sort=False):
         row = {"detector": detector, "score": score}
         for measure in measures:
             found = effect(_groups(part, measure))
-            row |= {measure: found.value, f"{measure}_low": found.low, f"{measure}_high": found.high}
+            low, high = np.clip([found.low, found.high], 0, 1)
+            row |= {measure: found.value, f"{measure}_low": low, f"{measure}_high": high}
         rows.append(row)
     return pd.DataFrame(rows)
 
