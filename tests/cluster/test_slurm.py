@@ -114,6 +114,7 @@ def test_a_killed_job_one_at_its_time_limit_and_a_lost_controller_cost_no_finish
 
     cluster.ask("scontrol", "update", f"JobId={part[1]}", "TimeLimit=1")
     cluster.stop("slurmctld")
+    until(lambda: "Asking again" in said.read_text(), "Snakemake to have no answer", PATIENCE)
     cluster.start_controller()
     until(lambda: len(cluster.states()) == 2, "the controller to know its jobs again", PATIENCE)
     cluster.ask("scancel", "--signal=KILL", part[0])
