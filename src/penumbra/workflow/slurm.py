@@ -21,10 +21,11 @@ class LosesNone:
         async for job in super().check_active_jobs(active_jobs):  # type: ignore[misc]
             answered.add(job.external_jobid)
             yield job
-        if lost := self._asked.keys() - answered:
-            self.logger.warning(f"Slurm does not say how its jobs {', '.join(sorted(lost))} are. Asking again.")  # type: ignore[attr-defined]
-        for number in lost:
-            yield self._asked[number]
+        lost = {number: job for number, job in self._asked.items() if number not in answered}
+        if lost:
+            self.logger.warning(f"Slurm does not say how its jobs {', '.join(lost)} are. Asking again.")  # type: ignore[attr-defined]
+        for job in lost.values():
+            yield job
 
     def report_job_success(self, job: Any) -> None:
         """Tell Snakemake that a job is done."""
