@@ -1,6 +1,6 @@
 # make          set up, run the experiment, print the headline table
 # make test     set up, run the tests
-# make cluster  set up, run the experiment on a Slurm that is started for it (as root, with Debian's slurm-wlm and munge)
+# make cluster  set up, run experiments on a Slurm that is started for it (as root, with Debian's slurm-wlm, munge and openssh-server)
 # make study    set up, run the experiment for six generator seeds with five training seeds each (hours), and merge what they say
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)

@@ -12,8 +12,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )  # in the jobs too
 
 from penumbra.errors import PenumbraError
-from penumbra.workflow import code, contract, execute
+from penumbra.workflow import code, contract, execute, slurm
 
+slurm.mend()
 try:
     dag = contract.load()
     if not contract.CODE.exists():  # of which the rules are made

@@ -1,13 +1,23 @@
 """One Slurm for all tests of this folder."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 import slurm
-from ruamel.yaml import YAML
+from login_node import configure
 
 from miniature import Miniature
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows what Slurm has to say."""
+    report = yield
+    running = getattr(item, "funcargs", {}).get("cluster")
+    if report.failed and report.when == "call" and running:
+        report.sections.append(("Slurm", running.situation()))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -27,15 +37,10 @@ def cluster(tmp_path_factory) -> Iterator[slurm.Slurm]:
 
 @pytest.fixture
 def on(cluster, monkeypatch) -> Callable[..., Path]:
-    """Has the commands of a miniature use a copy of profiles/slurm with other settings, as a user has for a cluster of one's own."""
+    """Has the commands of a miniature use the cluster, by a profile with other settings."""
 
     def choose(miniature: Miniature, shards: int = 1, **settings: object) -> Path:
-        yaml, folder = YAML(), miniature.root / "profiles/slurm"
-        profile = yaml.load(folder / "config.yaml")
-        profile |= {"slurm-init-seconds-before-status-checks": 3, "latency-wait": 10, **settings}
-        profile["config"] = [f"shards={shards}", "gpu_model=fake", "gpu_mem_mb=5000"]
-        yaml.dump(profile, folder / "config.yaml")
         monkeypatch.setenv("PENUMBRA_PROFILE", "slurm")
-        return folder
+        return configure(miniature, shards, **settings)
 
     return choose

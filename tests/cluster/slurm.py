@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 
 GPUS = 2
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
+LINES = 40  # of the controller's log that a failure shows
+PROGRAMS = ("setpriv", "munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
 CONFIGURATION = """\
 ClusterName=penumbra
 SlurmctldHost={host}(127.0.0.1)
@@ -23,7 +24,7 @@ SlurmdPort={ports[1]}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=30
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -58,11 +59,11 @@ def missing() -> str:
     return ""
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Wait for a condition; fail with what was waited for."""
+def until(condition: Callable[[], object], what: str, seconds: float = 60, said: Path | None = None) -> None:
+    """Wait for a condition; fail with what was waited for, and with what a file holds, if one is given."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}\n{said.read_text() if said else ''}"
         time.sleep(0.1)
 
 
@@ -79,7 +80,7 @@ class Slurm:
         for device in devices:
             os.mknod(device, 0o666 | stat.S_IFCHR, os.stat(os.devnull).st_rdev)
         (folder / "gres.conf").write_text("".join(f"NodeName=node Name=gpu Type=fake File={device}\n" for device in devices))
-        settings = {"host": socket.gethostname().partition(".")[0], "ports": _free_ports(2), "folder": folder, "gpus": GPUS}
+        settings = {"host": socket.gethostname().partition(".")[0], "ports": free_ports(2), "folder": folder, "gpus": GPUS}
         (folder / "slurm.conf").write_text(CONFIGURATION.format(**settings))
         (folder / "munge.key").write_bytes(os.urandom(128))
         (folder / "munge.key").chmod(0o400)
@@ -156,6 +157,11 @@ class Slurm:
         found = self.ask("scontrol", "--oneliner", "show", "job").splitlines()
         return [dict(field.split("=", 1) for field in line.split() if "=" in field) for line in found if line.startswith("JobId=")]
 
+    def situation(self) -> str:
+        """What to look at when something went wrong."""
+        log = (self.folder / "slurmctld.log").read_text().splitlines()[-LINES:]
+        return "\n".join([self.ask("squeue"), self.ask("sinfo"), *log])
+
     def _has(self, step: psutil.Process) -> bool:
         """Whether a slurmstepd is of this Slurm, and of no other on this machine; the jobs know, it has lost its environment."""
         for child in step.children():
@@ -165,12 +171,13 @@ class Slurm:
         return False
 
     def _start(self, name: str, *arguments: str) -> None:
-        program = [str(shutil.which(name)), *arguments]
+        program = ["setpriv", "--pdeathsig", "KILL", str(shutil.which(name)), *arguments]  # they do not outlive killed tests
         with (self.folder / f"{name}.out").open("a") as out:
             self._daemons[name] = subprocess.Popen(program, env=os.environ | self.env, stdout=out, stderr=out)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens at."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:

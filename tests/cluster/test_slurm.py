@@ -13,7 +13,7 @@ from slurm import until
 from miniature import UNITS, Miniature
 
 STAGE, RULE = "synthesize-sona@sona", "synthesize_sona_sona"
-PATIENCE = 600  # seconds; on two idle cores nothing takes two minutes
+PATIENCE = 600  # seconds, for machines at work on other things: on two idle cores nothing takes two minutes
 
 
 def locked(miniature):
@@ -25,6 +25,12 @@ def locked(miniature):
 def of_rule(jobs, rule):
     """Of the jobs of Slurm, those of a rule of Snakemake, of a part by its number."""
     return [job for job in jobs if job["Comment"].removeprefix("rule_").replace("_wildcards_", ":") == rule]
+
+
+def ended(process, said):
+    """The exit status of a command, which writes to `said`."""
+    until(lambda: process.poll() is not None, f"{process.args} to end; it said:", PATIENCE, said)
+    return process.returncode
 
 
 @pytest.fixture
@@ -114,13 +120,14 @@ def test_a_killed_job_one_at_its_time_limit_and_a_lost_controller_cost_no_finish
 
     cluster.ask("scontrol", "update", f"JobId={part[1]}", "TimeLimit=1")
     cluster.stop("slurmctld")
+    until(lambda: "Asking again" in said.read_text(), "Snakemake to have no answer", PATIENCE)
     cluster.start_controller()
     until(lambda: len(cluster.states()) == 2, "the controller to know its jobs again", PATIENCE)
     cluster.ask("scancel", "--signal=KILL", part[0])
     until(lambda: len(of_rule(new_jobs(), f"{RULE}_part:0")) == 2, "the killed part to be submitted again", PATIENCE)
     until(lambda: of_rule(new_jobs(), f"{RULE}_part:1")[0]["JobState"] == "TIMEOUT", "the time limit", PATIENCE)
     gate.touch()
-    assert process.wait(PATIENCE) == 0, said.read_text()
+    assert ended(process, said) == 0, said.read_text()
 
     states = {name: [job["JobState"] for job in of_rule(new_jobs(), name)] for name in (f"{RULE}_part:0", f"{RULE}_part:1", RULE)}
     assert states == {f"{RULE}_part:0": ["CANCELLED", "COMPLETED"], f"{RULE}_part:1": ["TIMEOUT", "COMPLETED"], RULE: ["COMPLETED"]}
@@ -140,7 +147,7 @@ def test_a_job_whose_node_dies_goes_back_into_the_queue_and_dvc_repro_waits_for_
     until(lambda: {job["JobState"] for job in new_jobs()} == {"PENDING"}, "the job to be queued again", PATIENCE)
     gate.touch()
     cluster.start_node()
-    assert process.wait(PATIENCE) == 0, said.read_text()
+    assert ended(process, said) == 0, said.read_text()
     assert [(job["Comment"], job["JobState"], job["Restarts"]) for job in new_jobs()] == [(f"rule_{RULE}", "COMPLETED", "1")]
     assert ready.counters("units") == Counter(f"{STAGE}/{unit}" for unit in UNITS) and ready.counters() == {STAGE: 1}
     assert locked(ready)[STAGE]
@@ -155,7 +162,7 @@ def test_the_end_of_penumbra_repro_is_the_end_of_its_jobs(cluster, ready, on, st
         os.killpg(process.pid, number)  # as a terminal does
     else:
         process.send_signal(number)
-    assert process.wait(PATIENCE), said.read_text()
+    assert ended(process, said), said.read_text()
     until(lambda: not cluster.states(), "the job to be cancelled", PATIENCE)
     assert [job["JobState"] for job in new_jobs()] == ["CANCELLED"] and not ready.counters()
 
