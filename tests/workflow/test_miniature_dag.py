@@ -1,13 +1,16 @@
 """Exactly downstream: what reruns in a miniature of the real DAG after a change, by DVC's decisions."""
 
 import hashlib
+import os
 
 import pytest
 from ruamel.yaml import YAML
 
 from miniature import followers
 from penumbra.artifacts.tables import read_json
+from penumbra.errors import PenumbraError
 from penumbra.workflow import contract
+from penumbra.workflow.code import checked
 
 
 def recorded(miniature):
@@ -125,3 +128,18 @@ def test_a_reverted_change_is_restored_from_the_run_cache(here, monkeypatch):
     here.run("git", "checkout", "-q", "params.yaml")
     here.reproduce(monkeypatch)
     assert not here.counters() and here.outputs() == before
+
+
+def test_an_edited_checkpoint_reruns_its_model_and_what_follows_and_a_touch_nothing(here, planned, monkeypatch, tmp_path):
+    file = tmp_path / "vitl.pth.tar"
+    file.write_text("weights")
+    here.change_param("pretrain.encoder.moco.checkpoint", str(file))
+    here.reproduce(monkeypatch)
+    os.utime(file, (1, 1))
+    assert planned(here) == (set(), set())
+    file.write_text("Weights")
+    code = planned(here)[0]
+    assert code == {"code", "pretrain-encoder@moco"}
+    assert planned(here)[1] == followers({"pretrain-encoder@moco"}) - code
+    with pytest.raises(PenumbraError, match=f"pretrain-encoder@moco: {file} has changed since code.json was written"):
+        checked(contract.load(), contract.load().entry("pretrain-encoder@moco"))
