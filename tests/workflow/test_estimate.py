@@ -67,3 +67,11 @@ def test_the_table_sums_and_names_what_is_unknown(counted, monkeypatch):
     lines = estimate.table(contract.load()).splitlines()
     assert next(line for line in lines if line.startswith("report")).split()[1] == "unknown"
     assert "CPU hours, without report; at most" in next(line for line in lines if line.startswith("All: "))
+
+
+def test_an_imported_model_takes_its_own_size(counted, tmp_path):
+    dag = contract.load()
+    experiment = dag.experiment.model_copy(deep=True)
+    (tmp_path / "vitl.pth.tar").write_bytes(b"x" * 1000)
+    experiment.pretrain.encoder["moco"].__dict__.update(checkpoint=str(tmp_path / "vitl.pth.tar"))
+    assert estimate._bytes(dag.entry("pretrain-encoder@moco"), work.Work(experiment, counted), counted) == 1000

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from penumbra.errors import PenumbraError
-from penumbra.workflow import cost
+from penumbra.workflow import cost, index, outside
 from penumbra.workflow.contract import Contract, Entry
 from penumbra.workflow.needs import readable
 from penumbra.workflow.work import Images, Work, images
@@ -16,7 +16,8 @@ FLOAT = 4  # bytes
 ANSWERS = 40  # columns of the scores of an image
 NOTE = """\
 CPU hours of one core of the machine that benchmarks/cost.csv was measured on; no GPU was measured. Training that stops early takes less.
-Disk is an upper bound, without DVC's second copy of each result (cache.type), and without models that are imported."""
+Disk is an upper bound, without DVC's second copy of each result (cache.type), and without models that are trained here."""
+WEIGHTS = {"resnet18": 43, "resnet34": 82, "resnet50": 98, "resnet101": 170}  # of a ResNet, in squares of 8 x its width
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,25 @@ def _bytes(entry: Entry, units: Work, its: Images) -> float:
         p = units.e.recipes[units.e.train.detectors[item].recipe]
         if p.detector == "clip":
             return seeds * its.scored * its.classes * FLOAT
-        width = 8 * (p.width or 64) * (4 if p.architecture in ("resnet50", "resnet101") else 1)  # features
-        return seeds * (its.scored * (width + its.classes) if entry.step == "infer" else 40 * width**2) * FLOAT
+        width = 8 * (p.width or 64)
+        features = width * (4 if p.architecture in ("resnet50", "resnet101") else 1)
+        weights = WEIGHTS.get(p.architecture, max(WEIGHTS.values())) * width**2
+        return seeds * (its.scored * (features + its.classes) if entry.step == "infer" else weights) * FLOAT
+    if entry.step == "pretrain":
+        preset = dict(units.model[item])
+        return float(sum(size for key in outside.PATHS if isinstance(path := preset.get(key), str) for size in _sizes(path)))
     if entry.step == "extract" and item == "clip":
         return its.scored * units.model["clip"].projection * FLOAT
     if entry.step == "extract" and item == "encoder":
         return its.train * units.model["encoder"].projection * FLOAT
     return seeds * its.scored * ANSWERS * FLOAT if entry.step == "score" else 0.0
+
+
+def _sizes(path: str) -> Iterator[int]:
+    """Bytes of each file of an imported model that lies on disk."""
+    for file in outside.files(outside.Named(path)):
+        if file.facts not in (index.MISSING, index.OTHER):
+            yield int(file.facts.split()[0])
 
 
 def _files(entry: Entry, contract: Contract) -> int:
