@@ -36,6 +36,8 @@ Penumbra synthesises outliers, keeps the ones that teach, trains detectors on th
   penumbra repro          the same with Snakemake, in parallel; `--dry` says what would run, why and for how long
   dvc exp run -S KEY=V    the same with another parameter, kept as an experiment
   penumbra configure KEY=V   only change params.yaml, comments and all
+  penumbra doctor --files    whether it can start: every file that it needs, with its licence
+  penumbra plan           CPU hours, disk and files of each stage
   penumbra compare A B    two runs side by side
   penumbra predict D IMG  ask the trained detector D about pictures
   penumbra export D DIR   write it as a directory that opens anywhere, with ONNX or torch.export

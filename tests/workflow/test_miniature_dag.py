@@ -142,3 +142,12 @@ def test_an_edited_checkpoint_reruns_its_model_and_what_follows_and_a_touch_noth
     assert will == {"pretrain-encoder@moco"} and may == followers(will) - will
     with pytest.raises(PenumbraError, match=f"pretrain-encoder@moco: {file} has changed since code.json was written"):
         checked(contract.load(), contract.load().entry("pretrain-encoder@moco"))
+
+
+@pytest.mark.parametrize("command", [["repro"], ["run", "pretrain-encoder@moco"]], ids=" ".join)
+def test_nothing_starts_while_a_file_is_missing_that_a_stage_needs(here, command):
+    here.change_param("pretrain.encoder.moco.checkpoint", "/gone/vitl.pth.tar")
+    done = here.penumbra(*command, check=False)
+    line = "penumbra: pretrain.encoder.moco.checkpoint: /gone/vitl.pth.tar does not exist. Correct the path or put the file there."
+    assert done.returncode == 1 and done.stderr.strip().splitlines()[-1] == line
+    assert not here.counters()

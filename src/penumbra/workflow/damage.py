@@ -28,10 +28,14 @@ def fault(file: Path) -> str | None:
 def _parquet(file: Path) -> None:
     import pyarrow.parquet as pq
 
+    from penumbra.artifacts.images import decode
+
     table = pq.ParquetFile(file)
     json.loads((table.schema_arrow.metadata or {}).get(b"penumbra", b"{}"))
     for batch in table.iter_batches():
         batch.validate(full=True)
+        for row in batch.column("image").to_pylist() if "image" in batch.schema.names else ():
+            decode(row["bytes"])
 
 
 def _tensors(file: Path) -> None:

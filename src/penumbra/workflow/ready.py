@@ -94,7 +94,7 @@ def _read(spec: Any, key: str, limit: float) -> list[str]:
         lost += [f"{os.fsdecode(file.name)}: missing file" for file in outside.files(listed) if file.facts == index.MISSING]
     if len(lost) > limit * total:
         what = f"{len(lost):,} of {total:,} images are unusable; prepare.quarantine_limit is {limit:g}"
-        raise PenumbraError(f"prepare.{key}: {what}. First: {'; '.join(lost[:SHOWN])}.")
+        raise PenumbraError(f"prepare.{key}: {what}. First: {'; '.join(map(_printed, lost[:SHOWN]))}.")
     found = class_order(name for name, count in images.items() if name is not None and count)
     if key == "id" and (empty := [name for name in spec.classes or [] if not images[name]]):
         raise PenumbraError(f"prepare.id: no images of class {', '.join(empty[:SHOWN])}. Add images or take it out of prepare.id.classes.")
@@ -103,6 +103,11 @@ def _read(spec: Any, key: str, limit: float) -> list[str]:
     if not total:
         raise PenumbraError(f"prepare.{key}: no image in {spec.path}. Correct its path or classes.")
     return found
+
+
+def _printed(text: str) -> str:
+    """On one line, whatever a name holds."""
+    return text if text.isprintable() else repr(text)
 
 
 def _words(contract: Contract, names: set[str], classes: list[str]) -> Iterator[str]:
