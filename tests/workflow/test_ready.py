@@ -98,10 +98,14 @@ def test_a_recipe_that_does_not_fit_the_classifier_it_starts_from_is_told():
 @pytest.mark.parametrize(
     ("content", "section", "said"),
     [
-        (b"a.png 0\nb.png 1\nc.png \xff\n", {}, "is not UTF-8 text"),
-        (b"a.png, 0\nb.png\t1\n", {}, "unusable; prepare.quarantine_limit is 0.05. First: b.png\t1: no label"),
+        (b"a.png 0\nb.png 1\nc.png \xff\n", {}, "list.txt:3 is not UTF-8 text"),
+        (
+            b"a.png, 0\nb.png\t1\n",
+            {},
+            "2 of 2 images are unusable; prepare.quarantine_limit is 0.05. First: 'list.txt:2 b.png\\t1: no label'",
+        ),
         (b"gone.png 0\na.png 1\n", {}, "1 of 2 images are unusable; prepare.quarantine_limit is 0.05. First: gone.png: missing file"),
-        (b"a.png 0\nb.png 7\n", {"classes": ["x", "y"]}, "First: b.png: label 7 is out of range: 2 classes"),
+        (b"a.png 0\nb.png 7\n", {"classes": ["x", "y"]}, "First: list.txt:2 b.png: label 7 is out of range: 2 classes"),
         (b"a.png 0\nb.png 0\n", {"classes": ["x", "y"]}, "no images of class y"),
         (b"a.png 0\nb.png 0\n", {}, "1 class in"),
         (b"a.png {'x': 1}\n", {}, "list.txt:1: the label is a dictionary"),
@@ -139,6 +143,38 @@ def test_a_checkpoint_of_another_size_is_told_and_one_that_fits_is_not(tmp_path)
     file.write_bytes(file.read_bytes()[:-100])
     (line,) = faults("pretrain-encoder@moco", pretrain__encoder__moco__checkpoint=str(file))
     assert "not a checkpoint that can be read safely" in line
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("text", "is no plain tensor (str)"),
+        (torch.eye(2).to_sparse(), "is no plain tensor (Tensor)"),
+        (torch.full((64, 128), float("nan")), "holds values that are NaN or infinite"),
+        (torch.zeros(64, 128, dtype=torch.int8), "holds torch.int8, and the network torch.float32"),
+        (torch.zeros(64, 128, dtype=torch.bool), "holds torch.bool"),
+        (torch.zeros(64, 128, dtype=torch.complex64), "holds torch.complex64"),
+    ],
+)
+def test_a_checkpoint_of_what_are_no_weights_is_told(tmp_path, value, said):
+    from penumbra.pretrain.encoder import build
+
+    file = tmp_path / "vitl.pth.tar"
+    state = build(dag().experiment.pretrain.encoder["moco"]).state_dict()
+    name = next(name for name in state if name.endswith("weight"))
+    torch.save({"state_dict": {f"module.base_encoder.{each}": value if each == name else tensor for each, tensor in state.items()}}, file)
+    (line,) = faults("pretrain-encoder@moco", pretrain__encoder__moco__checkpoint=str(file))
+    assert f"{file}: {name} " in line and said in line and "Get the file again" in line
+
+
+def test_a_link_to_a_folder_inside_a_class_is_told(tmp_path):
+    section = folder(tmp_path / "images", "elk", "owl")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "images/newt").symlink_to(tmp_path / "images/owl")  # a whole class may be a link
+    assert faults("prepare", prepare__id=section) == []
+    (tmp_path / "images/elk/more").symlink_to(tmp_path / "more")
+    (line,) = faults("prepare", prepare__id=section)
+    assert "images/elk/more is a link to a folder, and is passed over" in line
 
 
 def test_a_cut_file_of_a_pipeline_is_told(tmp_path):

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penumbra.errors import PenumbraError
 from penumbra.pretrain.params import PACKAGE
 from penumbra.values import presets
 from penumbra.workflow.contract import Contract
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def faults(contract: Contract, names: set[str], classes: int) -> Iterator[str]:
@@ -27,17 +30,14 @@ def faults(contract: Contract, names: set[str], classes: int) -> Iterator[str]:
         "inpainting": lambda p: _folder(p.pipeline),
         "clip": lambda p: _folder(p.model),
     }
-    for kind, look in looks.items():
-        for place, preset in presets(experiment, "pretrain", kind):
-            if f"pretrain-{kind}@{place.rpartition('.')[2]}" in names:
-                try:
-                    look(preset)
-                except PenumbraError as error:
-                    yield f"{place}: {error}"
-    for place, contexts in presets(experiment, "extract", "contexts"):
-        if f"extract-contexts@{place.rpartition('.')[2]}" in names:
+    places = [
+        (f"pretrain-{kind}", place, preset, look) for kind, look in looks.items() for place, preset in presets(experiment, "pretrain", kind)
+    ]
+    places += [("extract-contexts", place, preset, looks["clip"]) for place, preset in presets(experiment, "extract", "contexts")]
+    for step, place, preset, look in places:
+        if f"{step}@{place.rpartition('.')[2]}" in names:
             try:
-                _folder(contexts.model)
+                look(preset)
             except PenumbraError as error:
                 yield f"{place}: {error}"
 
@@ -48,39 +48,60 @@ def _projection(experiment: Any) -> int:
 
 def _encoder(p: Any) -> None:
     if p.checkpoint:
-        from penumbra.models.published import load_strict, moco_state
+        from penumbra.models.published import moco_state
         from penumbra.pretrain.encoder import build
 
-        load_strict(build(p), moco_state(p.checkpoint), p.checkpoint)
+        _fits(build(p), moco_state, p.checkpoint)
 
 
 def _rdm(p: Any, projection: int) -> None:
     if p.checkpoint:
-        from penumbra.models.rdm import load_published
+        from penumbra.models.rdm import rdm_state
         from penumbra.pretrain.rdm import build
 
-        load_published(build(p, projection), p.checkpoint)
+        _fits(build(p, projection), rdm_state, p.checkpoint)
 
 
 def _mage(p: Any, projection: int) -> None:
     if p.checkpoint or p.vqgan_checkpoint:
-        from penumbra.models.published import load_strict, mage_state, vqgan_state
+        from penumbra.models.published import mage_state, vqgan_state
         from penumbra.pretrain.mage import build
 
         mage = build(p, projection)
         if p.checkpoint:
-            load_strict(mage, mage_state(p.checkpoint), p.checkpoint)
+            _fits(mage, mage_state, p.checkpoint)
         else:
-            load_strict(mage.vqgan, vqgan_state(p.vqgan_checkpoint), p.vqgan_checkpoint)
+            _fits(mage.vqgan, vqgan_state, p.vqgan_checkpoint)
 
 
 def _classifier(p: Any, classes: int) -> None:
     if p.checkpoint and p.checkpoint != PACKAGE and classes:
-        from penumbra.models.published import load_checkpoint, load_strict
+        from penumbra.models.published import load_checkpoint
         from penumbra.pretrain.classifier import build
 
-        network = build(p, classes)
-        load_strict(network.published, load_checkpoint(p.checkpoint), p.checkpoint)
+        _fits(build(p, classes).published, load_checkpoint, p.checkpoint)
+
+
+def _fits(network: "nn.Module", read: Callable[[str], dict[str, Any]], path: str) -> None:
+    """Load a file into a network as its stage will.
+
+    Raises:
+        PenumbraError: it does not fit; or holds what is no plain tensor, no number, or of another kind of numbers than the network.
+    """
+    import torch
+
+    from penumbra.models.published import load_strict
+
+    state, again = read(path), "Get the file again, or set the path of another one."
+    for name, own in network.state_dict().items():
+        value = state.get(name, own)
+        if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_meta:
+            raise PenumbraError(f"{path}: {name} is no plain tensor ({type(value).__name__}). {again}")
+        if value.is_floating_point() != own.is_floating_point():
+            raise PenumbraError(f"{path}: {name} holds {value.dtype}, and the network {own.dtype}. {again}")
+        if value.is_floating_point() and not value.isfinite().all():
+            raise PenumbraError(f"{path}: {name} holds values that are NaN or infinite. {again}")
+    load_strict(network, state, path)
 
 
 def _folder(path: str | None) -> None:

@@ -70,8 +70,28 @@ def _sources(contract: Contract, names: set[str]) -> tuple[list[str], list[str]]
 
 def _reason(path: str, error: OSError | UnicodeDecodeError) -> str:
     if isinstance(error, UnicodeDecodeError):
-        return f"{path} is not UTF-8 text. Save it as UTF-8, a line `<path> <label>` for each image."
+        with open(path, "rb") as lines:
+            number = next((number for number, line in enumerate(lines, 1) if not _utf8(line)), 1)
+        return f"{path}:{number} is not UTF-8 text. Save it as UTF-8, a line `<path> <label>` for each image."
     return f"{getattr(error, 'filename', None) or path} cannot be read: {error.strerror}. Correct the path, its owner or its mode."
+
+
+def _passed_over(path: str, classes: Iterable[str]) -> str | None:
+    """A link to a folder that lies in the folder of a class: the images behind it are not read."""
+    for name in classes:
+        for folder, folders, _ in os.walk(os.path.join(path, name)):
+            for inner in folders:
+                if not inner.startswith(".") and os.path.islink(os.path.join(folder, inner)):
+                    return os.path.join(folder, inner)
+    return None
+
+
+def _utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _read(spec: Any, key: str, limit: float) -> list[str]:
@@ -88,7 +108,7 @@ def _read(spec: Any, key: str, limit: float) -> list[str]:
         total += 1
         images[record.class_name] += not record.fault
         if record.fault:
-            lost.append(f"{record.path or record.source_id}: {record.fault}")
+            lost.append(f"{' '.join(dict.fromkeys(filter(None, (record.source_id, record.path))))}: {record.fault}")
     if spec.source == "imglist":
         listed = next(outside.named({"source": "imglist", "path": spec.path, "root": spec.root}))[1]
         lost += [f"{os.fsdecode(file.name)}: missing file" for file in outside.files(listed) if file.facts == index.MISSING]
@@ -96,6 +116,8 @@ def _read(spec: Any, key: str, limit: float) -> list[str]:
         what = f"{len(lost):,} of {total:,} images are unusable; prepare.quarantine_limit is {limit:g}"
         raise PenumbraError(f"prepare.{key}: {what}. First: {'; '.join(map(_printed, lost[:SHOWN]))}.")
     found = class_order(name for name, count in images.items() if name is not None and count)
+    if spec.source == "folder" and (link := _passed_over(spec.path, spec.classes or found)):
+        raise PenumbraError(f"prepare.{key}.path: {link} is a link to a folder, and is passed over. Copy it, or link a whole class.")
     if key == "id" and (empty := [name for name in spec.classes or [] if not images[name]]):
         raise PenumbraError(f"prepare.id: no images of class {', '.join(empty[:SHOWN])}. Add images or take it out of prepare.id.classes.")
     if key == "id" and len(spec.classes or found) < 2:
