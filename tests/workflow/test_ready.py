@@ -167,6 +167,17 @@ def test_a_checkpoint_of_what_are_no_weights_is_told(tmp_path, value, said):
     assert f"{file}: {name} " in line and said in line and "Get the file again" in line
 
 
+class Foreign:
+    """A class that no checkpoint may bring along."""
+
+
+def test_the_danger_of_a_pickle_is_named_and_not_how_to_run_it(tmp_path):
+    file = tmp_path / "vitl.pth.tar"
+    torch.save({"state_dict": {"a": Foreign()}}, file)
+    (line,) = faults("pretrain-encoder@moco", pretrain__encoder__moco__checkpoint=str(file))
+    assert f"{file}: holds more than tensors" in line and "could run code" in line and "weights_only" not in line
+
+
 def test_a_link_to_a_folder_inside_a_class_is_told(tmp_path):
     section = folder(tmp_path / "images", "elk", "owl")
     (tmp_path / "more").mkdir()

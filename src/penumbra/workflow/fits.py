@@ -12,6 +12,8 @@ from penumbra.workflow.contract import Contract
 if TYPE_CHECKING:
     from torch import nn
 
+UNSAFE = "Weights only load failed"  # torch goes on with how to switch its check off
+
 
 def faults(contract: Contract, names: set[str], classes: int) -> Iterator[str]:
     """One line for each file that its stage would refuse.
@@ -92,7 +94,15 @@ def _fits(network: "nn.Module", read: Callable[[str], dict[str, Any]], path: str
 
     from penumbra.models.published import load_strict
 
-    state, again = read(path), "Get the file again, or set the path of another one."
+    again = "Get the file again, or set the path of another one."
+    try:
+        state = read(path)
+    except PenumbraError as error:
+        if UNSAFE not in str(error):
+            raise
+        raise PenumbraError(
+            f"{path}: holds more than tensors and settings, and to open it could run code that somebody put there. {again}"
+        ) from error
     for name, own in network.state_dict().items():
         value = state.get(name, own)
         if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_meta:
