@@ -36,6 +36,8 @@ Penumbra synthesises outliers, keeps the ones that teach, trains detectors on th
   penumbra repro          the same with Snakemake, in parallel; `--dry` says what would run, why and for how long
   dvc exp run -S KEY=V    the same with another parameter, kept as an experiment
   penumbra configure KEY=V   only change params.yaml, comments and all
+  penumbra doctor --files    whether it can start: every file that it needs, with its licence
+  penumbra plan           CPU hours, disk and files of each stage
   penumbra compare A B    two runs side by side
   penumbra predict D IMG  ask the trained detector D about pictures
   penumbra export D DIR   write it as a directory that opens anywhere, with ONNX or torch.export
@@ -96,7 +98,11 @@ def _add_engines(add: Add) -> None:
     repro = add("repro", "run what changed in parallel, and record it with DVC", "penumbra repro --dry benchmark")
     repro.add_argument("stages", nargs="*", metavar="STAGE", help="names in dvc.yaml; what they need is run first (default: all)")
     repro.add_argument("--dry", action="store_true", help="only say what will run and why, what may run, and the recorded seconds")
-    doctor = add("doctor", "find and mend what killed runs and a failing disk leave behind", "penumbra doctor --verify")
+    add("plan", "CPU hours, disk and files of each stage of the experiment, before any has run", "penumbra plan")
+    doctor = add("doctor", "say whether a run can start; mend what killed runs and a failing disk leave behind", "penumbra doctor --files")
+    doctor.add_argument(
+        "--files", action="store_true", help="list what the experiment needs, with licences, and check all that needs no GPU"
+    )
     doctor.add_argument("--verify", action="store_true", help="hash every object of DVC's cache again, and move the damaged away")
     doctor.add_argument("--mend", action="store_true", help="bring back the last good dvc.lock where one was cut")
 
@@ -219,9 +225,13 @@ def _dispatch(options: argparse.Namespace) -> None:
         from penumbra.predict.export import export
 
         return export(options.detector, options.directory, options.onnx, options.torch)
+    if options.command == "plan":
+        from penumbra.workflow import contract, estimate
+
+        return print(estimate.table(contract.load()))
     from penumbra.workflow.doctor import doctor
 
-    return doctor(options.verify, options.mend)
+    return doctor(options.verify, options.mend, options.files)
 
 
 def _engine(options: argparse.Namespace) -> None:
@@ -233,9 +243,11 @@ def _engine(options: argparse.Namespace) -> None:
     dag = contract.load()
     lockfiles.check(dag.stages, mend)
     if options.command == "run":
+        from penumbra.workflow import ready
         from penumbra.workflow.execute import clear, run
 
         names = options.stages or [_asked()]
+        ready.check(dag, names)
         if "DVC_STAGE" in os.environ:
             from penumbra.workflow.progress import announce
 
@@ -274,5 +286,14 @@ def step(name: str, item: str | None, part: tuple[int, int] | None) -> None:
         return write_code(dag, code.entries(dag))
     kernels.use(dag.experiment.common.kernels)  # before the step imports numpy or torch
     stage = dag.stage(entry, part, code.checked(dag, entry))
-    with receipt.kept(dag, entry, stage):
-        importlib.import_module(dag.program(entry)).main(stage)
+    try:
+        with receipt.kept(dag, entry, stage):
+            importlib.import_module(dag.program(entry)).main(stage)
+    except PenumbraError:
+        raise
+    except Exception as error:
+        from penumbra.workflow.damage import among
+
+        if found := among(stage.reads.values()):
+            raise PenumbraError(found) from error
+        raise

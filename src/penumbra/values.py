@@ -50,6 +50,10 @@ def distinct(values: list) -> list:
     return require(len(set(values)) == len(values), values, "a list without repetitions")
 
 
+def _line(value: str) -> str:
+    return require(value.isprintable() and value == value.strip(), value, "one line of printable text without blanks around it")
+
+
 def _network(value: str, *more: str) -> str:
     known = value in ("efficientnet-lite0", *more) or re.fullmatch(r"(torchvision|timm)/[A-Za-z0-9_.-]+", value) is not None
     return require(known, value, f"one of {', '.join(get_args(Architecture))}, efficientnet-lite0, torchvision/NAME or timm/NAME")
@@ -78,7 +82,8 @@ OtherArchitecture = Annotated[Text, AfterValidator(_network)]  # models/classifi
 AnyArchitecture = Annotated[Text, AfterValidator(lambda value: _network(value, *get_args(Architecture)))]
 Name = Annotated[str, named("[A-Za-z0-9][A-Za-z0-9_-]*", "letters, digits, - and _")]
 Item = Annotated[str, named("[a-z0-9][a-z0-9-]*", "small letters, digits and -")]  # a stage of dvc.yaml, a wildcard of Snakemake
-Names = Annotated[list[Text], MinLen(1), AfterValidator(distinct)]
+Line = Annotated[Text, AfterValidator(_line)]
+Names = Annotated[list[Line], MinLen(1), AfterValidator(distinct)]
 Range = Annotated[list[Positive], AfterValidator(lowest_highest)]
 Interval = Annotated[list[Share], AfterValidator(interval)]
 Bands = Annotated[list[Text], MinLen(1), AfterValidator(bands)]

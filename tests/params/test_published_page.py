@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from penumbra.experiment.load import typed
+from penumbra.workflow import needs, outside
 from penumbra.workflow.composition import compose
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +75,10 @@ def test_a_command_is_accepted_and_names_every_published_model_that_it_keeps(pla
     assert kept
     assert all(value and Path(value).is_relative_to(place[0] / "weights") for value in kept.values()), kept
     assert not [name for name in experiment.methods if name not in {detector.method for detector in experiment.train.detectors.values()}]
+
+    files = dict(outside.named(experiment.model_dump()))
+    own = ("world", "diffusion", "inpainting", str(place[0] / "data/cifar10.txt"))
+    assert not [key for key, named in files.items() if named.path not in own and not needs._published(key, named.path)[0]]
 
 
 def test_there_is_a_command_for_each_of_the_tables():

@@ -1,13 +1,16 @@
 """Exactly downstream: what reruns in a miniature of the real DAG after a change, by DVC's decisions."""
 
 import hashlib
+import os
 
 import pytest
 from ruamel.yaml import YAML
 
 from miniature import followers
 from penumbra.artifacts.tables import read_json
+from penumbra.errors import PenumbraError
 from penumbra.workflow import contract
+from penumbra.workflow.code import checked
 
 
 def recorded(miniature):
@@ -125,3 +128,26 @@ def test_a_reverted_change_is_restored_from_the_run_cache(here, monkeypatch):
     here.run("git", "checkout", "-q", "params.yaml")
     here.reproduce(monkeypatch)
     assert not here.counters() and here.outputs() == before
+
+
+def test_an_edited_checkpoint_reruns_its_model_and_what_follows_and_a_touch_nothing(here, planned, monkeypatch, tmp_path):
+    file = tmp_path / "vitl.pth.tar"
+    file.write_text("weights")
+    here.change_param("pretrain.encoder.moco.checkpoint", str(file))
+    here.reproduce(monkeypatch)
+    os.utime(file, (1, 1))
+    assert planned(here) == (set(), set())
+    file.write_text("Weights")
+    will, may = planned(here)
+    assert will == {"pretrain-encoder@moco"} and may == followers(will) - will
+    with pytest.raises(PenumbraError, match=f"pretrain-encoder@moco: {file} has changed since code.json was written"):
+        checked(contract.load(), contract.load().entry("pretrain-encoder@moco"))
+
+
+@pytest.mark.parametrize("command", [["repro"], ["run", "pretrain-encoder@moco"]], ids=" ".join)
+def test_nothing_starts_while_a_file_is_missing_that_a_stage_needs(here, command):
+    here.change_param("pretrain.encoder.moco.checkpoint", "/gone/vitl.pth.tar")
+    done = here.penumbra(*command, check=False)
+    line = "penumbra: pretrain.encoder.moco.checkpoint: /gone/vitl.pth.tar does not exist. Correct the path or put the file there."
+    assert done.returncode == 1 and done.stderr.strip().splitlines()[-1] == line
+    assert not here.counters()

@@ -8,8 +8,7 @@ or in it. Other stages name their entry as a parameter, so DVC runs again exactl
 import functools
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from penumbra.errors import PenumbraError
 from penumbra.experiment.differences import PLACES, taken_over
 from penumbra.workflow.contract import CODE, Contract, Entry, versions
 from penumbra.workflow.digest import Code, Meaning
+from penumbra.workflow.outside import digests
 
-PATHS = ("path", "checkpoint", "vqgan_checkpoint", "pipeline", "model", "word_file", "vocabulary")  # keys that may name files
-READS = ("prepare", "pretrain", "extract", "synthesize")  # steps that read them
+READS = ("prepare", "pretrain", "extract", "synthesize")  # steps whose parameters name files
 SOURCE, KEPT = Path("src"), Path(".penumbra/meanings.json")
 
 
@@ -70,6 +69,9 @@ def checked(contract: Contract, entry: Entry) -> dict[str, Any]:
     recorded_versions, found = versions(recorded), versions(now)
     if wrong := [f"{name} {found[name]} instead of {was}" for name, was in recorded_versions.items() if found.get(name, was) != was]:
         raise PenumbraError(f"{CODE}: installed is {', '.join(wrong)}. Run `make setup`, or `dvc repro --force code` to go on with these.")
+    were, files = (each.get("files", {}) for each in (recorded, now))
+    if wrong := [path for path in were.keys() | files.keys() if were.get(path) != files.get(path)]:
+        raise PenumbraError(f"{entry.name}: {min(wrong)} has changed since {CODE} was written. Run `penumbra repro`.")
     if now != recorded:
         raise PenumbraError(f"{CODE}: the code of {entry.name} has changed since it was written. Run `penumbra repro`, or `dvc repro`.")
     return recorded
@@ -118,30 +120,8 @@ def _described(meaning: Meaning, inherited: dict[str, Any], files: dict[str, str
 
 
 def _files(contract: Contract, entry: Entry) -> dict[str, str]:
-    """Digests of the files and folders that the parameters of a stage name: of a file its content, of a folder names and sizes."""
-    found = {}
-    waiting = [contract.params(entry).plain()] if entry.step in READS else []
-    while waiting:
-        for key, value in waiting.pop().items():
-            if isinstance(value, Mapping):
-                waiting.append(value)
-            elif key in PATHS and isinstance(value, str) and os.path.exists(value):
-                found[value] = _digest(value, os.stat(value).st_mtime_ns)
-    return dict(sorted(found.items()))
-
-
-@functools.lru_cache
-def _digest(path: str, changed: int) -> str:
-    if os.path.isfile(path):
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "blake2b").hexdigest()[:16]
-    listed = sorted(
-        (os.path.relpath(os.path.join(folder, name), path), os.stat(os.path.join(folder, name)).st_size)
-        for folder, _, names in os.walk(path, followlinks=True)
-        for name in names
-        if os.path.exists(os.path.join(folder, name))
-    )
-    return hashlib.blake2b(json.dumps(listed).encode()).hexdigest()[:16]
+    """Digests of the files and folders that the parameters of a stage name, by path."""
+    return digests(contract.params(entry).plain()) if entry.step in READS else {}
 
 
 def _inherited(contract: Contract, entry: Entry) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from penumbra.workflow import contract
 BENCHMARKS = Path(".penumbra/benchmarks")
 COST = Path(".penumbra/cost.csv")
 PUBLISHED = Path("benchmarks/cost.csv")  # of the measured run
+THROUGHPUT = Path("benchmarks/throughput.csv")  # and what a unit of work cost in it
 
 
 def gather(dag: contract.Contract) -> None:

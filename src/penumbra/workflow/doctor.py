@@ -17,12 +17,13 @@ STALE = 600.0  # seconds without a change: a process of that number may live on 
 SPACE = 2**30  # bytes of free space that a run needs at the least
 
 
-def doctor(verify: bool, mend: bool) -> None:
+def doctor(verify: bool, mend: bool, files: bool = False) -> None:
     """Look at everything, mend what can be mended without a choice, and print a line on each thing.
 
     Args:
         verify: hash DVC's cache again, too.
         mend: bring back the last good dvc.lock where one was cut.
+        files: look at what the experiment of params.yaml needs, too.
 
     Raises:
         PenumbraError: something is left for a person to do.
@@ -37,12 +38,32 @@ def doctor(verify: bool, mend: bool) -> None:
         mended, found = hashed()
         for line in mended:
             print(f"mended: {line}")
+    if files and not found:
+        found = experiment()
     for line in found:
         print(f"to do: {line}")
         left += 1
     if left:
         raise PenumbraError(f"{left} things are left to do." if left > 1 else "one thing is left to do.")
     print("All is well.")
+
+
+def experiment() -> list[str]:
+    """Tell what the experiment needs that no stage makes, what it will take, and return what keeps it from starting."""
+    from penumbra.workflow import estimate, ready
+    from penumbra.workflow.needs import needs
+
+    dag = contract.load()
+    needed = list(needs(dag, dag.stages))
+    for need in needed:
+        print(f"{need.key}: {need.named.path}\n  {need.found}")
+        print(f"  {need.what or 'licence'}: {need.licence}{f' ({need.origin})' if need.origin else ''}")
+    if not needed:
+        print("The experiment needs no file: it makes all its images and models.")
+    found = list(ready.faults(dag, dag.stages, needed))
+    if not found:
+        print(estimate.summary(dag))
+    return found
 
 
 def damaged() -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from penumbra.artifacts.files import replace
 from penumbra.errors import PenumbraError
-from penumbra.workflow import code, commit, cost, execute, plan, receipt
+from penumbra.workflow import code, commit, cost, execute, plan, ready, receipt
 from penumbra.workflow.alone import alone
 from penumbra.workflow.contract import CODE, CONTRACT, PARAMETERS, Contract, Entry, parts
 from penumbra.workflow.repository import opened
@@ -31,7 +31,8 @@ def repro(contract: Contract, targets: Sequence[str], dry: bool) -> None:
     that run whatever comes out, as all do after a clone, do not wait for waves: Snakemake has them in one go.
 
     Raises:
-        PenumbraError: no such stage, another process is at this, or a stage failed; what was finished is recorded.
+        PenumbraError: no such stage, another process is at this, something that a stage needs is missing, or a stage failed; what was
+            finished is recorded.
     """
     targets = [contract.entry(name).name for name in targets]
     with nullcontext() if dry else alone(), opened() as repo:
@@ -44,6 +45,7 @@ def repro(contract: Contract, targets: Sequence[str], dry: bool) -> None:
         chosen = [each for each in planned if each.name in wanted]
         if dry:
             return print(plan.table(plan.with_cached(repo, chosen)))
+        ready.check(contract, [each.name for each in plan.with_cached(repo, chosen) if not each.cached])
         _run_all(contract, repo, chosen)
         if chosen:
             cost.gather(contract)

@@ -1,0 +1,137 @@
+"""`penumbra plan`: hours, disk and files of each stage of an experiment before any of it has run."""
+
+import csv
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from penumbra.errors import PenumbraError
+from penumbra.workflow import cost, index, outside
+from penumbra.workflow.contract import Contract, Entry
+from penumbra.workflow.needs import readable
+from penumbra.workflow.work import Images, Work, images
+
+LINKS = ("code", "equip")  # steps that only write down what is there
+FLOAT = 4  # bytes
+ANSWERS = 40  # columns of the scores of an image
+NOTE = """\
+CPU hours of one core of the machine that benchmarks/cost.csv was measured on; no GPU was measured. Training that stops early takes less.
+Disk is an upper bound, without DVC's second copy of each result (cache.type), and without models that are trained here."""
+WEIGHTS = {"resnet18": 43, "resnet34": 82, "resnet50": 98, "resnet101": 170}  # of a ResNet, in squares of 8 x its width
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a stage will take.
+
+    Attributes:
+        seconds: CPU seconds; None where nothing of its kind was measured.
+        bytes: of what it writes, at most.
+        files: that it writes.
+    """
+
+    name: str
+    seconds: float | None
+    bytes: float
+    files: int
+
+
+def kind(contract: Contract, entry: Entry) -> str:
+    """What stages that cost alike have in common: step and kind, and of detectors the kind of their recipe."""
+    if entry.step in ("train", "infer") and entry.item in contract.experiment.train.detectors:
+        recipe, kinds = contract.experiment.train.detectors[entry.item].recipe, contract.experiment.train.recipes
+        of = next(each for each in type(kinds).model_fields if recipe in kinds[each])
+        return f"{entry.step}-{of}" if entry.step == "train" else f"infer-{'clip' if of in ('clip', 'repainting') else 'network'}"
+    return f"{entry.step}-{entry.kind}" if entry.kind else entry.step
+
+
+def estimates(contract: Contract) -> Iterator[Estimate]:
+    """Of every stage that computes, in the order of dvc.yaml.
+
+    Raises:
+        PenumbraError: there is no table of throughput, or the sources of images cannot be read.
+    """
+    rates = _rates()
+    its = images(contract.experiment)
+    units = Work(contract.experiment, its)
+    for entry in contract.stages.values():
+        if entry.step not in LINKS:
+            rate = rates.get(kind(contract, entry))
+            seconds = rate and rate[0] + rate[1] * units.of(entry)
+            yield Estimate(entry.name, seconds, _bytes(entry, units, its), _files(entry, contract))
+
+
+def _rates() -> dict[str, tuple[float, float]]:
+    try:
+        with cost.THROUGHPUT.open(newline="") as table:
+            return {row["kind"]: (float(row["fixed_seconds"]), float(row["seconds_per_unit"])) for row in csv.DictReader(table)}
+    except FileNotFoundError:
+        raise PenumbraError(f"{cost.THROUGHPUT}: does not exist. `git checkout {cost.THROUGHPUT}` brings it back.") from None
+
+
+def _bytes(entry: Entry, units: Work, its: Images) -> float:
+    """What a stage writes, at most: images without compression, numbers as they are."""
+    image = units.size**2 * (1 if units.e.common.grey else 3)
+    seeds, item = len(units.e.train.seeds), entry.item or ""
+    if entry.step == "prepare":
+        return (its.scored + its.world + its.clip_world) * image
+    if entry.step == "synthesize":
+        return (units.candidates(item) if item in units.e.methods else its.train + its.test) * image
+    if entry.step in ("train", "infer") and item in units.e.train.detectors:
+        p = units.e.recipes[units.e.train.detectors[item].recipe]
+        if p.detector == "clip":
+            return seeds * its.scored * its.classes * FLOAT
+        width = 8 * (p.width or 64)
+        features = width * (4 if p.architecture in ("resnet50", "resnet101") else 1)
+        weights = WEIGHTS.get(p.architecture, max(WEIGHTS.values())) * width**2
+        return seeds * (its.scored * (features + its.classes) if entry.step == "infer" else weights) * FLOAT
+    if entry.step == "pretrain":
+        preset = dict(units.model[item])
+        return float(sum(size for key in outside.PATHS if isinstance(path := preset.get(key), str) for size in _sizes(path)))
+    if entry.step == "extract" and item == "clip":
+        return its.scored * units.model["clip"].projection * FLOAT
+    if entry.step == "extract" and item == "encoder":
+        return its.train * units.model["encoder"].projection * FLOAT
+    return seeds * its.scored * ANSWERS * FLOAT if entry.step == "score" else 0.0
+
+
+def _sizes(path: str) -> Iterator[int]:
+    """Bytes of each file of an imported model that lies on disk."""
+    for file in outside.files(outside.Named(path)):
+        if file.facts not in (index.MISSING, index.OTHER):
+            yield int(file.facts.split()[0])
+
+
+def _files(entry: Entry, contract: Contract) -> int:
+    """Files that DVC will keep: of a folder of networks two for each seed and its history."""
+    seeds = len(contract.experiment.train.seeds)
+    return sum(1 if "." in path.rpartition("/")[2] else 2 * seeds + 1 for path in entry.outputs)
+
+
+def table(contract: Contract) -> str:
+    """The plan for a person: stage, CPU hours, disk, files; then the sum."""
+    found = list(estimates(contract))
+    width = max(len(each.name) for each in found)
+    lines = [f"{'stage':{width}}  {'CPU hours':>10}  {'disk':>10}  {'files':>5}"]
+    for each in found:
+        hours = "unknown" if each.seconds is None else _hours(each.seconds)
+        lines.append(f"{each.name:{width}}  {hours:>10}  {readable(each.bytes):>10}  {each.files:>5}")
+    return "\n".join([*lines, "", _sum(found), NOTE])
+
+
+def summary(contract: Contract) -> str:
+    """The sum of all stages, and the space that is left."""
+    return _sum(list(estimates(contract)))
+
+
+def _sum(found: Sequence[Estimate]) -> str:
+    hours, size, files = sum(each.seconds or 0 for each in found), sum(each.bytes for each in found), sum(each.files for each in found)
+    unknown = [each.name for each in found if each.seconds is None]
+    more = f", without {', '.join(unknown)}" if unknown else ""
+    free = readable(shutil.disk_usage(".").free)
+    return f"All: {_hours(hours)} CPU hours{more}; at most {readable(size)} in {files} files, and {free} of disk are free."
+
+
+def _hours(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:.3f}" if hours < 1 else f"{hours:,.1f}"
