@@ -19,7 +19,7 @@ def test_every_candidate_is_a_row_by_score_detector_and_seed(tmp_path):
     }
     for name, more in {"none": {SWEPT: tried}, "plain": {}, "left-over": {SWEPT: tried}}.items():
         write_parquet(tmp_path / f"scores/{name}.parquet", pd.DataFrame({"seed": [0]}), {"stage": "score"} | more)
-    params = Params({"train": {"detectors": {"none": {}, "plain": {}, "missing": {}}}})
+    params = Params({"train": {"detectors": {"none": {}, "plain": {}, "missing": {}}}, "rerun": {"detectors": []}})
     found = table(Stage("benchmark", None, params, reads={"scores": tmp_path / "scores"}))
     assert tuple(found.columns) == COLUMNS
     assert list(found[["score", "detector", "seed", "values", "taken"]].itertuples(index=False, name=None)) == [
@@ -36,7 +36,7 @@ def test_every_candidate_is_a_row_by_score_detector_and_seed(tmp_path):
 def test_without_sweeps_there_is_no_row(tmp_path):
     (tmp_path / "scores").mkdir()
     write_parquet(tmp_path / "scores/plain.parquet", pd.DataFrame({"seed": [0]}), {})
-    params = Params({"train": {"detectors": {"plain": {}}}})
+    params = Params({"train": {"detectors": {"plain": {}}}, "rerun": {"detectors": []}})
     assert table(Stage("benchmark", None, params, reads={"scores": tmp_path / "scores"})).empty
 
 

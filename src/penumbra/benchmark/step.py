@@ -21,7 +21,7 @@ def main(stage: Stage) -> None:
     """Write reports/headline.json, reports/metrics.json, reports/tables/ and reports/plots/."""
     modules = rooms(methods, stage.params)
     found = find(stage, modules)
-    more = list(stage.params.score.more)
+    more = [*stage.params.score.more, *stage.params.rerun.scores]
     metrics = pd.concat(evaluation.evaluate_detector(name, frame, more) for name, frame in found.scores.items())
     all_scores = evaluation.spread(metrics, ["detector", "score", "set", "group"], list(METRICS))
     chosen = {name: headline(stage, name) for name in found.scores}

@@ -12,7 +12,9 @@ COLUMNS = ("detector", "score", "seed", "values", "auroc", "taken")
 def table(stage: Stage) -> pd.DataFrame:
     """A row for each combination of values: auroc is that of calibration OOD against ID validation images, by which one is taken."""
     rows = []
-    for detector, path in stage.within("scores", stage.params.train.detectors).items():
+    names = [*stage.params.train.detectors, *(f"rerun/{name}" for name in stage.params.rerun.detectors)]
+    for name, path in stage.within("scores", names).items():
+        detector = name.removeprefix("rerun/")
         for seed, scores in read_provenance(path).get(SWEPT, {}).items():
             for score, candidates in scores.items():
                 key = {"detector": detector, "score": score, "seed": int(seed)}

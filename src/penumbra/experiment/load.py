@@ -16,7 +16,7 @@ from penumbra.errors import PenumbraError
 from penumbra.experiment.consistency import faults
 from penumbra.experiment.differences import expand, inherited, unlike
 from penumbra.experiment.schema import Experiment
-from penumbra.score.params import ONE, SEVERAL
+from penumbra.values import ONE, SEVERAL
 
 TYPES = {
     "int_type": "a whole number",
@@ -44,7 +44,7 @@ DEEPEST, MOST = 20, 100_000  # levels of sections, and values, that a file may h
 TOO_DEEP = f"nests sections more than {DEEPEST} levels deep, or an alias (*NAME) stands inside what it stands for"
 SHOWN = 80  # characters of a value in a message
 OF_IMAGES = tuple(("train", "recipes", kind) for kind in ("scratch", "classifier", "reconstruction"))
-ALTERNATIVES = (("pretrain", "classifier"), *OF_IMAGES, ("score", "more"))  # entries of several types
+ALTERNATIVES = (("pretrain", "classifier"), *OF_IMAGES, ("score", "more"), ("rerun", "scores"))  # entries of several types
 
 
 def validate(path: str | os.PathLike) -> Experiment:

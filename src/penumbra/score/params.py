@@ -4,36 +4,18 @@ An entry of `more` may list values of a key: they are swept (`scores/sweep.py`).
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Union
 
-from annotated_types import MinLen
-from pydantic import AfterValidator, Discriminator, Field, Tag, create_model
+from pydantic import Field, create_model
 
 from penumbra.scores import ASKED, SCORES
-from penumbra.values import Fault, Item, Section, distinct
+from penumbra.values import Fault, Item, swept
 
 if TYPE_CHECKING:
     from penumbra.experiment.schema import Experiment
 
 KEYS = ("seed", "set", "group", "strength", "label", "predicted")  # columns of data/scores
 TAKEN = (*SCORES, *KEYS, "image", "score", "ood")  # and of predict's answers
-
-T = TypeVar("T")
-ONE, SEVERAL = "one value", "a list of values"
-OneOrSeveral = Annotated[
-    Union[Annotated[T, Tag(ONE)], Annotated[list[T], MinLen(1), AfterValidator(distinct), Tag(SEVERAL)]],  # noqa: UP007
-    Discriminator(lambda value: SEVERAL if isinstance(value, list) else ONE),
-]
-
-
-def swept(parameters: type[Section]) -> type[Section]:
-    """The type of entries that may list values: each key but `score` takes one, or a list without repetitions."""
-    fields = {
-        key: (field.rebuild_annotation() if key == "score" else OneOrSeveral[field.rebuild_annotation()], ...)
-        for key, field in parameters.model_fields.items()
-    }
-    return create_model(parameters.__name__, __base__=Section, __module__=__name__, **fields)
-
 
 Entry = Annotated[Union[tuple(swept(score.Parameters) for score in ASKED.values())], Field(discriminator="score")]  # noqa: UP007
 Score = create_model(

@@ -41,6 +41,7 @@ class Swept(Asked):
 
     def __init__(self, parameters: Any, name: str, of: type[Asked]):
         super().__init__(parameters, name)
+        self.section = of.section
         self.of, self.grid = of, lists(parameters, list(of.Parameters.model_fields))
 
     def combinations(self) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from penumbra.report.words import headline_score
 
 def section(results: Results) -> Section:
     """The distribution of the headline score, and every other score."""
-    table, more = results.tables["scores"], list(results.params.score.more)
+    table, more = results.tables["scores"], [*results.params.score.more, *results.params.rerun.scores]
     usual = table[~table.score.isin(more)]
     rows = [[detector] for detector in usual.detector.unique()]
     header = ["detector"]
@@ -40,14 +40,14 @@ def section(results: Results) -> Section:
 
 
 def asked(table: pd.DataFrame) -> list[Block]:
-    """Near and far AUROC by the scores of score.more, a row for each of them: they may be many."""
+    """Near and far AUROC by the scores of score.more and rerun.scores, a row for each of them: they may be many."""
     blocks = []
     for group in ("near", "far") if len(table) else ():
         part = table[table.set == group]
         wide = part.pivot(index="score", columns="detector", values="auroc_mean")
         wide = wide.loc[list(part.score.unique()), list(part.detector.unique())]
         rows = [[score, *(percent(value) for value in values)] for score, values in zip(wide.index, wide.to_numpy(), strict=True)]
-        caption = f"AUROC in percent on {group} OOD by the scores of score.more, mean over seeds. A dash: it is of other detectors."
+        caption = f"AUROC in percent on {group} OOD by scores that are asked for, mean over seeds. A dash: it is of other detectors."
         blocks.append(Block(caption, table=Table(["score", *wide.columns], rows)))
     return blocks
 
