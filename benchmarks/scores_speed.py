@@ -133,7 +133,7 @@ def of_metrics() -> Iterator[Row]:
 
 def metrics_of_theirs(scores: torch.Tensor, labels: torch.Tensor) -> dict:
     """Those of pytorch-ood, by name."""
-    from pytorch_ood.utils import OODMetrics
+    from pytorch_ood.metrics import OODMetrics
 
     metrics = OODMetrics()
     metrics.update(scores, labels)
@@ -157,7 +157,7 @@ def remember(name: str) -> None:
     bank = Bank(train, labels[:TRAIN], few, labels[TRAIN : TRAIN + IMAGES], few, weight, bias, None)
     score = scores_of(parameters(), "network")[name]
     score.fit(bank)
-    score(few if name == "knn" else test)  # the search takes block by block
+    score(Outputs(test.logits[:ASKED], test.features[:ASKED]) if name == "knn" else test)  # the search takes block by block
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 
 
@@ -199,11 +199,14 @@ def main() -> None:
     if OUTPUT.exists():
         with OUTPUT.open(newline="") as file:
             earlier = [each for each in csv.DictReader(file) if len(each["code"]) == 7]  # a commit's
-    measured = [each for part in (of_neighbours, of_metrics, beside, of_scores, of_memory) for each in part()]
     with OUTPUT.open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(earlier + measured)
+        writer.writerows(earlier)
+        for part in (of_neighbours, of_metrics, beside, of_memory, of_scores):
+            for each in part():
+                writer.writerow(each)
+                file.flush()
 
 
 if __name__ == "__main__":

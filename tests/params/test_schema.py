@@ -156,6 +156,7 @@ DETECTOR = CONTENT["train"]["detectors"]["badood-all"]
 GOOD, SYNOOD, CONTROL = (CONTENT["synthesize"][kind][name] for kind, name in (("good",) * 2, ("synood",) * 2, ("control", "repainting")))
 CLIP_CONTROL = CONTENT["train"]["recipes"]["clip"]["synood"] | {"control": True}
 ABLATION = {"title": "Words", "source": "SONA", "scores": ["energy"], "variants": {"dream-all": "dream"}}
+ODIN = {"score": "odin", "temperature": 1000, "noise": 0.0014}
 REACT = {"score": "react", "quantile": 0.9, "images": "train"}
 IMPOSSIBLE = [
     ({"common.seed": 0.5}, "common.seed = 0.5: must be a whole number"),
@@ -223,6 +224,10 @@ IMPOSSIBLE = [
     ({"score.more.energy": REACT}, "score.more.energy: must have a name of its own: a column is named so already"),
     ({"score.more.fixed": REACT}, "score.more.fixed: must have a name of its own: a mode of the unified score has it"),
     ({"score.more.My_score": REACT}, "score.more.My_score: must be named with small letters, digits and - only"),
+    ({"rerun.detectors": ["none"]}, "rerun.scores: must have an entry, since rerun.detectors names detectors"),
+    ({"rerun": {"detectors": ["clip"], "scores": {"odin": ODIN}}}, 'rerun.detectors = ["clip"]: must be networks of train.detectors'),
+    ({"rerun.scores.energy": ODIN}, "rerun.scores.energy: must have a name of its own: a column is named so already"),
+    ({"rerun.scores.mine": ODIN | {"noise": [0, -1]}}, "rerun.scores.mine.noise[1] = -1: must be at least 0"),
     ({"benchmark.score": "mcm"}, 'benchmark.score = "mcm": must be one of msp, max_logit, energy, knn, confidence'),
     ({"benchmark.score": "mine"}, 'benchmark.score = "mine": must be one of msp, max_logit, energy, knn, confidence'),
     ({"score.more.mine": REACT, "benchmark.clip_score": "mine"}, 'benchmark.clip_score = "mine": must be one of msp, '),
