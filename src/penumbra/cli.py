@@ -26,6 +26,7 @@ STEPS = {
     "filter": "outliers, a detector and its calibration -> data/selections/METHOD.parquet: confidence and band",
     "infer": "a detector and all images -> data/outputs/DETECTOR: logits and features, from one forward pass",
     "score": "the outputs of a detector -> data/scores/DETECTOR.parquet: every OOD score of every test image",
+    "rerun": "a detector and all images -> data/scores/rerun/DETECTOR.parquet: scores for which the network runs again",
     "benchmark": "all scores -> reports/metrics.json, reports/tables, reports/plots",
     "report": "tables, plots and outliers -> reports/report.html, reports/figures, reports/paper",
 }

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Tag, create_model
 from pydantic_core import PydanticCustomError
 
 if TYPE_CHECKING:
@@ -98,6 +98,23 @@ class Section(BaseModel):
 
     def __getitem__(self, key: str) -> Any:
         return getattr(self, key)
+
+
+T = TypeVar("T")
+ONE, SEVERAL = "one value", "a list of values"
+OneOrSeveral = Annotated[
+    Union[Annotated[T, Tag(ONE)], Annotated[list[T], MinLen(1), AfterValidator(distinct), Tag(SEVERAL)]],  # noqa: UP007
+    Discriminator(lambda value: SEVERAL if isinstance(value, list) else ONE),
+]
+
+
+def swept(parameters: type[Section]) -> type[Section]:
+    """The type of entries that may list values: each key but `score` takes one, or a list without repetitions."""
+    fields = {
+        key: (field.rebuild_annotation() if key == "score" else OneOrSeveral[field.rebuild_annotation()], ...)
+        for key, field in parameters.model_fields.items()
+    }
+    return create_model(parameters.__name__, __base__=Section, __module__=__name__, **fields)
 
 
 class Optimised(Section):

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from penumbra.benchmark.metrics import METRICS, accepted, auroc, counts, evaluate, roc
+from penumbra.benchmark.metrics import METRICS, evaluate, roc
+from penumbra.ranks import accepted, auroc, counts
 
 tied = arrays(np.float64, st.integers(1, 40), elements=st.integers(-4, 4).map(float))
 distinct = arrays(np.float64, st.integers(1, 40), elements=st.floats(-1e6, 1e6))

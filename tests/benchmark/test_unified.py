@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penumbra.benchmark import unified
-from penumbra.benchmark.metrics import auroc
 from penumbra.benchmark.unified import Images, Setting
+from penumbra.ranks import auroc
 from synthetic_results import scores
 
 KS = [50, 10, 100]

@@ -156,6 +156,7 @@ DETECTOR = CONTENT["train"]["detectors"]["badood-all"]
 GOOD, SYNOOD, CONTROL = (CONTENT["synthesize"][kind][name] for kind, name in (("good",) * 2, ("synood",) * 2, ("control", "repainting")))
 CLIP_CONTROL = CONTENT["train"]["recipes"]["clip"]["synood"] | {"control": True}
 ABLATION = {"title": "Words", "source": "SONA", "scores": ["energy"], "variants": {"dream-all": "dream"}}
+ODIN = {"score": "odin", "temperature": 1000, "noise": 0.0014}
 REACT = {"score": "react", "quantile": 0.9, "images": "train"}
 IMPOSSIBLE = [
     ({"common.seed": 0.5}, "common.seed = 0.5: must be a whole number"),
@@ -213,12 +214,20 @@ IMPOSSIBLE = [
     ({"score.more.mine": REACT | {"quantil": 0.9}}, "score.more.mine.quantil: unknown key; did you mean quantile?"),
     ({"score.more.mine": {"score": "react", "images": "val"}}, "score.more.mine.quantile: is missing; there are no defaults"),
     ({"score.more.mine": REACT | {"quantile": 90}}, "score.more.mine.quantile = 90: must be at most 1"),
+    ({"score.more.mine": REACT | {"quantile": [0.5, 90]}}, "score.more.mine.quantile[1] = 90: must be at most 1"),
+    ({"score.more.mine": REACT | {"quantile": []}}, "score.more.mine.quantile = []: must be a list or section of 1 at least"),
+    ({"score.more.mine": REACT | {"quantile": [0.5, 0.5]}}, "score.more.mine.quantile = [0.5, 0.5]: must be a list without repetitions"),
+    ({"score.more.mine": REACT | {"score": ["react"]}}, 'score.more.mine.score = ["react"]: must be one of'),
     ({"score.more.mine": {"score": "ash", "variant": "s", "pruned": 1.0}}, "score.more.mine.pruned = 1.0: must be below 1"),
     ({"score.more": {"mine": REACT, "other": {"like": "mine", "images": "test"}}}, "score.more.other.images = \"test\": must be 'train'"),
     ({"score.more": {"mine": REACT, "other": {"like": "mind"}}}, 'score.more.other.like = "mind": must be one of mine'),
     ({"score.more.energy": REACT}, "score.more.energy: must have a name of its own: a column is named so already"),
     ({"score.more.fixed": REACT}, "score.more.fixed: must have a name of its own: a mode of the unified score has it"),
     ({"score.more.My_score": REACT}, "score.more.My_score: must be named with small letters, digits and - only"),
+    ({"rerun.detectors": ["none"]}, "rerun.scores: must have an entry, since rerun.detectors names detectors"),
+    ({"rerun": {"detectors": ["clip"], "scores": {"odin": ODIN}}}, 'rerun.detectors = ["clip"]: must be networks of train.detectors'),
+    ({"rerun.scores.energy": ODIN}, "rerun.scores.energy: must have a name of its own: a column is named so already"),
+    ({"rerun.scores.mine": ODIN | {"noise": [0, -1]}}, "rerun.scores.mine.noise[1] = -1: must be at least 0"),
     ({"benchmark.score": "mcm"}, 'benchmark.score = "mcm": must be one of msp, max_logit, energy, knn, confidence'),
     ({"benchmark.score": "mine"}, 'benchmark.score = "mine": must be one of msp, max_logit, energy, knn, confidence'),
     ({"score.more.mine": REACT, "benchmark.clip_score": "mine"}, 'benchmark.clip_score = "mine": must be one of msp, '),

@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.special import logsumexp
 
-from penumbra.artifacts.images import ImageWriter, read_table
+from penumbra.artifacts.images import ImageWriter, read_provenance, read_table
 from penumbra.artifacts.outputs import Outputs, Pass, saved_passes, write_keys, write_pass
 from penumbra.calibrators import fit
 from penumbra.errors import PenumbraError
@@ -163,6 +163,32 @@ def test_scores_that_are_asked_for_come_last_and_change_no_other_column(stage, k
     np.testing.assert_allclose(mine["gen-1"], (p["ood"] * (1 - p["ood"])).sum(1))
     means = np.stack([p["val"][label::3].mean(0) for label in range(3)])  # labels of the images are i % 3
     np.testing.assert_allclose(mine.kl, [min((row * np.log(row / mean)).sum() for mean in means) for row in p["ood"]])
+
+
+def test_what_a_sweep_tried_stands_beside_the_scores_of_each_seed(network, tmp_path):
+    of = {"score": "react", "images": "train"}
+    more = {"low": of | {"quantile": 0.2}, "high": of | {"quantile": 1.0}, "either": of | {"quantile": [0.2, 1.0]}}
+    params = Params({"score": Score(knn_k=3, knn_more=[], calibrator="platt", more=more)})
+    step.main(replace(network, params=params))
+    table, tried = pd.read_parquet(network.write()), read_provenance(network.write())["swept"]
+    assert set(tried) == {"2", "10"} and all(list(of_seed) == ["either"] for of_seed in tried.values())
+    for seed, of_seed in tried.items():
+        candidates = of_seed["either"]
+        assert [each["values"] for each in candidates] == [{"quantile": 0.2}, {"quantile": 1.0}]
+        best = int(candidates[1]["auroc"] > candidates[0]["auroc"])
+        assert [each["taken"] for each in candidates] == [best == 0, best == 1]
+        mine = table[table.seed == int(seed)]
+        np.testing.assert_array_equal(mine.either, mine[["low", "high"][best]])
+    whole = network.write().read_bytes()
+    parts = replace(network, params=params, writes={"scores/none": tmp_path / "parts.parquet"}, scratch_root=tmp_path / "other")
+    step.main(replace(parts, part=(0, 2)))
+    step.main(parts)
+    assert parts.write().read_bytes() == whole
+
+
+def test_without_a_sweep_nothing_stands_there(network):
+    step.main(network)
+    assert set(read_provenance(network.write())) == {"stage", "params", "versions"}
 
 
 def test_no_score_may_be_asked_for_under_the_name_of_a_column(stage):

@@ -12,6 +12,7 @@ from penumbra.scores import ASKED
 from penumbra.scores.base import Asked, Bank
 
 PAPER = {  # the values of each score's paper
+    "knn": {"k": 5},  # of banks as small as these
     "temperature": {},
     "kl-matching": {"by": "predicted"},
     "mahalanobis": {"ridge": 1e-6},

@@ -10,6 +10,8 @@ from penumbra.artifacts.files import replace
 if TYPE_CHECKING:
     import pandas as pd
 
+SWEPT = "swept"  # beside the provenance of data/scores: seed -> score -> the fields of scores.sweep.Candidate, of each that was tried
+
 
 def write_json(path: str | os.PathLike, content: Any) -> None:
     """Write JSON that `dvc metrics` reads. NaN is refused (ValueError): it is not JSON."""

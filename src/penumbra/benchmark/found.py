@@ -12,6 +12,7 @@ from penumbra.artifacts.images import read_table
 from penumbra.artifacts.tables import read_json
 from penumbra.benchmark import evaluation
 from penumbra.benchmark.bands import DISTANCES
+from penumbra.errors import PenumbraError
 from penumbra.stage import Stage
 
 Frames = dict[str, pd.DataFrame]
@@ -52,7 +53,8 @@ def find(stage: Stage, modules: Mapping[str, ModuleType]) -> Found:
         PenumbraError: a score is not a number.
     """
     params, detectors = stage.params, stage.params.train.detectors
-    scores = _tables(stage, "scores", detectors)
+    again = _tables(stage, "scores", params.rerun.detectors, "rerun/")
+    scores = {name: _beside(name, frame, again.get(name)) for name, frame in _tables(stage, "scores", detectors).items()}
     for name, frame in scores.items():
         evaluation.check_finite(name, frame)
     first: dict[str, str] = {}
@@ -73,8 +75,23 @@ def find(stage: Stage, modules: Mapping[str, ModuleType]) -> Found:
     )
 
 
-def _tables(stage: Stage, folder: str, names: Iterable[str]) -> Frames:
-    return {name: read_table(path).to_pandas() for name, path in stage.within(folder, names).items()}
+def _tables(stage: Stage, folder: str, names: Iterable[str], within: str = "") -> Frames:
+    paths = stage.within(folder, [f"{within}{name}" for name in names])
+    return {name.removeprefix(within): read_table(path).to_pandas() for name, path in paths.items()}
+
+
+def _beside(detector: str, scores: pd.DataFrame, again: pd.DataFrame | None) -> pd.DataFrame:
+    """Scores of the kept outputs, and those for which the network ran again.
+
+    Raises:
+        PenumbraError: they are not of the same images.
+    """
+    if again is None:
+        return scores
+    keys = ["seed", "sample_id"]
+    if not scores[keys].equals(again[keys]):
+        raise PenumbraError(f"data/scores/rerun/{detector}.parquet: is of other images or seeds. Run `penumbra repro rerun@{detector}`.")
+    return pd.concat([scores, again.drop(columns=keys)], axis=1)
 
 
 def _outliers(path: Path, further: Sequence[str]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from penumbra.benchmark import evaluation
 from penumbra.benchmark.found import Found, joined
-from penumbra.benchmark.metrics import auroc
+from penumbra.ranks import auroc
 
 PROBED = ("energy", "msp", "mcm", "neglabel")  # those that a detector has
 COLUMNS = ("detector", "control", "score", "count", "seed", "auroc", "accuracy")

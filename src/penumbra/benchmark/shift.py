@@ -3,7 +3,7 @@
 import pandas as pd
 from scipy.stats import spearmanr
 
-from penumbra.benchmark.metrics import auroc
+from penumbra.ranks import auroc
 
 VALUES = ("confidence", "score", "auroc", "accuracy")
 

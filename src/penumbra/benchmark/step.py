@@ -7,7 +7,7 @@ import pandas as pd
 
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.tables import write_csv, write_json
-from penumbra.benchmark import ablations, bands, calibrators, claims, curves, evaluation, methods, pairs, probe, shift, unified
+from penumbra.benchmark import ablations, bands, calibrators, claims, curves, evaluation, methods, pairs, probe, shift, sweeps, unified
 from penumbra.benchmark.found import Found, Frames, find, headline, is_clip, joined, method_of
 from penumbra.benchmark.metrics import METRICS
 from penumbra.benchmark.rooms import rooms
@@ -21,7 +21,7 @@ def main(stage: Stage) -> None:
     """Write reports/headline.json, reports/metrics.json, reports/tables/ and reports/plots/."""
     modules = rooms(methods, stage.params)
     found = find(stage, modules)
-    more = list(stage.params.score.more)
+    more = [*stage.params.score.more, *stage.params.rerun.scores]
     metrics = pd.concat(evaluation.evaluate_detector(name, frame, more) for name, frame in found.scores.items())
     all_scores = evaluation.spread(metrics, ["detector", "score", "set", "group"], list(METRICS))
     chosen = {name: headline(stage, name) for name in found.scores}
@@ -44,6 +44,8 @@ def main(stage: Stage) -> None:
             plots |= results[1]
     tables["claims"] = claims.claims_table(claims.Measured(first, tables, found), comparisons)
     tables |= {"pairs": pairs.pairs_table(tables["claims"], metrics, chosen), "seeds": pairs.seeds_table(metrics, by_seed, chosen)}
+    if more and len(swept := sweeps.table(stage)):
+        tables["sweeps"] = swept
     if len(stage.params.benchmark.ablations):
         tables["ablations"] = ablations.table(stage, found)
     _write(stage, evaluation.metrics_json(first, accuracy, data_set(stage.params.prepare.id)), tables, plots)

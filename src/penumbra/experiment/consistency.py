@@ -7,6 +7,7 @@ from penumbra.experiment.schema import Experiment
 from penumbra.extract import params as extract
 from penumbra.prepare import params as prepare
 from penumbra.pretrain import params as pretrain
+from penumbra.rerun import params as rerun
 from penumbra.score import params as score
 from penumbra.synthesize.badood import params as badood
 from penumbra.synthesize.good import params as good
@@ -130,6 +131,12 @@ def _ablations(experiment: Experiment) -> Iterator[Fault]:
                 yield f"benchmark.ablations.{family}.variants.{detector}", "must be the name of a detector (train.detectors)"
 
 
+def _columns(experiment: Experiment) -> Iterator[Fault]:
+    for name in experiment.rerun.scores:
+        if name in (*score.TAKEN, *benchmark.MODES, *experiment.score.more):
+            yield f"rerun.scores.{name}", "must have a name of its own: a column is named so already"
+
+
 RULES = (
     prepare.source_faults,
     prepare.disjoint_faults,
@@ -153,6 +160,8 @@ RULES = (
     losses.faults,
     _judges,
     score.faults,
+    rerun.faults,
+    _columns,
     benchmark.faults,
     _ablations,
 )

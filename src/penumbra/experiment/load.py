@@ -16,6 +16,7 @@ from penumbra.errors import PenumbraError
 from penumbra.experiment.consistency import faults
 from penumbra.experiment.differences import expand, inherited, unlike
 from penumbra.experiment.schema import Experiment
+from penumbra.values import ONE, SEVERAL
 
 TYPES = {
     "int_type": "a whole number",
@@ -43,7 +44,7 @@ DEEPEST, MOST = 20, 100_000  # levels of sections, and values, that a file may h
 TOO_DEEP = f"nests sections more than {DEEPEST} levels deep, or an alias (*NAME) stands inside what it stands for"
 SHOWN = 80  # characters of a value in a message
 OF_IMAGES = tuple(("train", "recipes", kind) for kind in ("scratch", "classifier", "reconstruction"))
-ALTERNATIVES = (("pretrain", "classifier"), *OF_IMAGES, ("score", "more"))  # entries of several types
+ALTERNATIVES = (("pretrain", "classifier"), *OF_IMAGES, ("score", "more"), ("rerun", "scores"))  # entries of several types
 
 
 def validate(path: str | os.PathLike) -> Experiment:
@@ -165,7 +166,8 @@ def _place(detail: dict[str, Any]) -> tuple:
 
 
 def _without_tag(loc: tuple) -> tuple:
-    """The place of a problem without the name of the alternative that was tried there."""
+    """The place of a problem without the name of the alternative that was tried there, and of one value or several."""
+    loc = tuple(part for part in loc if part not in (ONE, SEVERAL))
     for parents in ALTERNATIVES:
         if loc[: len(parents)] == parents and len(loc) > len(parents) + 1 and loc[-1] != "[key]":
             return (*loc[: len(parents) + 1], *loc[len(parents) + 2 :])

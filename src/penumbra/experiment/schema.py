@@ -11,6 +11,7 @@ from penumbra.filter.params import Filter
 from penumbra.prepare.params import Prepare
 from penumbra.pretrain.params import Pretrain
 from penumbra.report.params import Report
+from penumbra.rerun.params import Rerun
 from penumbra.score.params import Score
 from penumbra.synthesize import rooms
 from penumbra.synthesize.badood.params import BadOod
@@ -53,6 +54,7 @@ class Experiment(Section):
     calibrate: dict[Item, Calibrate]
     filter: dict[Item, Filter]
     score: Score
+    rerun: Rerun
     benchmark: Benchmark
     report: Report
 

@@ -1,6 +1,7 @@
 """The rows and columns of data/scores, whatever kind the detector is of."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from penumbra.artifacts.outputs import Outputs, Pass
 from penumbra.scores import scores_of
 from penumbra.scores.base import Asked, Bank, Score, exact
+from penumbra.scores.sweep import Swept
 
 if TYPE_CHECKING:
     from penumbra.score.params import Score as Parameters
@@ -18,13 +20,16 @@ if TYPE_CHECKING:
 TESTS = ("test", "ood", "shifted")
 
 
-def score_frame(parameters: "Parameters", made: Pass, keys: Mapping[str, pa.Table]) -> pd.DataFrame:
-    """Scores of all test images by one detector; then those of ID validation.
+def score_frame(parameters: "Parameters", made: Pass, keys: Mapping[str, pa.Table]) -> tuple[pd.DataFrame, dict[str, list[dict]]]:
+    """Scores of all test images by one detector, then those of ID validation; and what sweeps tried.
 
     Args:
         parameters: the section `score`.
         made: what the detector says of the images.
         keys: columns KEYS of the images of each file.
+
+    Returns:
+        Rows of data/scores, and the fields of each `Candidate` of each score that is swept.
     """
     outputs = {file: exact(found, made.kind) for file, found in made.outputs.items()}
     labels, val_labels = (torch.from_numpy(keys[file]["label"].to_numpy().copy()) for file in ("train", "val"))
@@ -36,7 +41,8 @@ def score_frame(parameters: "Parameters", made: Pass, keys: Mapping[str, pa.Tabl
     parts = [(keys[file].to_pandas(), outputs[file]) for file in TESTS]
     parts.append((keys["val"].to_pandas().assign(group="val", set="id-val"), outputs["val"]))
     frames = [keys_of.assign(predicted=found.logits.argmax(dim=1).numpy(), **_columns(scores, found)) for keys_of, found in parts]
-    return pd.concat(frames, ignore_index=True)
+    tried = {score.name: [asdict(candidate) for candidate in score.candidates] for score in scores if isinstance(score, Swept)}
+    return pd.concat(frames, ignore_index=True), tried
 
 
 def _columns(scores: list[Score], outputs: Outputs) -> dict[str, np.ndarray]:

@@ -1,4 +1,7 @@
-"""Parameters of score: the keys of each score that has any, in its own file of `scores`; and `more`, scores by name."""
+"""Parameters of score: the keys of each score that has any, in its own file of `scores`; and `more`, scores by name.
+
+An entry of `more` may list values of a key: they are swept (`scores/sweep.py`).
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Union
@@ -6,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Union
 from pydantic import Field, create_model
 
 from penumbra.scores import ASKED, SCORES
-from penumbra.values import Fault, Item
+from penumbra.values import Fault, Item, swept
 
 if TYPE_CHECKING:
     from penumbra.experiment.schema import Experiment
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 KEYS = ("seed", "set", "group", "strength", "label", "predicted")  # columns of data/scores
 TAKEN = (*SCORES, *KEYS, "image", "score", "ood")  # and of predict's answers
 
-Entry = Annotated[Union[tuple(score.Parameters for score in ASKED.values())], Field(discriminator="score")]  # noqa: UP007
+Entry = Annotated[Union[tuple(swept(score.Parameters) for score in ASKED.values())], Field(discriminator="score")]  # noqa: UP007
 Score = create_model(
     "Score",
     __base__=tuple(score.Parameters for score in SCORES.values() if score.Parameters),

@@ -1,8 +1,8 @@
 """OOD scores, one file each; what a score is: `base.py`.
 
 A new score is a file here. A score that derives from `Asked` is there when an entry of score.more asks for it; every other one every
-detector of its kind has. Then data/scores has its column, benchmark and report its rows, and params.yaml may name it. Reading this
-module imports no torch.
+detector of its kind has. Then data/scores has its column, benchmark and report its rows, and params.yaml may name it. Where an entry
+lists values, they are swept: `sweep.py`. Reading this module imports no torch.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from penumbra import scores
 from penumbra.registry import load
 from penumbra.registry import names as modules
 from penumbra.scores.base import Asked, Score
+from penumbra.scores.sweep import Swept, lists
 
 if TYPE_CHECKING:
     from penumbra.artifacts.outputs import Kind
@@ -63,6 +64,9 @@ def scores_of(parameters: Any, kind: "Kind") -> dict[str, Score]:
         kind: network | clip.
     """
     entries = {name: entry for name, entry in parameters.more.items() if kind in ASKED[entry.score].kinds}
-    return {name: SCORES[name](parameters) for name in names(kind)} | {
-        name: ASKED[entry.score](entry, name) for name, entry in entries.items()
-    }
+    return {name: SCORES[name](parameters) for name in names(kind)} | {name: _asked_for(entry, name) for name, entry in entries.items()}
+
+
+def _asked_for(entry: Any, name: str) -> Asked:
+    score = ASKED[entry.score]
+    return Swept(entry, name, score) if lists(entry, list(score.Parameters.model_fields)) else score(entry, name)

@@ -83,6 +83,8 @@ class Asked(Score):
         name: of the entry, and of the column in data/scores.
     """
 
+    section = "score.more"
+
     def __init__(self, parameters: Any, name: str):
         super().__init__(parameters)
         self.name = name
@@ -94,5 +96,5 @@ class Asked(Score):
             reason: what is wrong and what to do, as a sentence.
             key: of the entry, whose value is to blame.
         """
-        where = f"score.more.{self.name}"
+        where = f"{self.section}.{self.name}"
         return PenumbraError(f"params.yaml: {where}.{key} = {self.parameters[key]}: {reason}" if key else f"params.yaml: {where}: {reason}")

@@ -1,11 +1,11 @@
 """Distance to the k-th nearest neighbour among the features of ID training images (Sun et al. 2022)."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator
 
 from penumbra.errors import PenumbraError
-from penumbra.scores.base import Bank, Score
+from penumbra.scores.base import Asked, Bank, Score
 from penumbra.values import Count, Section, distinct
 
 if TYPE_CHECKING:
@@ -51,6 +51,29 @@ class Knn(Score):
         p = self.parameters
         found = distances(outputs.features, self.features, [p.knn_k, *p.knn_more])
         return dict(zip([self.name, *(f"{self.name}_{k}" for k in p.knn_more)], found.unbind(dim=1), strict=True))
+
+
+class KnnAsked(Asked):
+    """The same for a k of its own, which may be swept."""
+
+    class Parameters(Section):
+        score: Literal["knn"]
+        k: Count
+
+    def fit(self, bank: Bank) -> None:
+        """Keep the normalised features of ID training images.
+
+        Raises:
+            PenumbraError: k is above their number.
+        """
+        import torch.nn.functional as F
+
+        if self.parameters.k > len(bank.train.features):
+            raise self.refused(f"must be at most {len(bank.train.features)}, the number of ID training images.", "k")
+        self.features = F.normalize(bank.train.features, dim=1)
+
+    def __call__(self, outputs: "Outputs") -> "Tensor":
+        return distances(outputs.features, self.features, [self.parameters.k])[:, 0]
 
 
 def distances(features: "Tensor", bank: "Tensor", ks: list[int]) -> "Tensor":

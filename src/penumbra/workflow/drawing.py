@@ -25,6 +25,7 @@ FILLS = {  # one tint for each step
     "filter": "#fbd9c5",
     "infer": "#dde3f7",
     "score": "#e4e0f3",
+    "rerun": "#ebdcf0",
     "benchmark": "#dcdcdc",
     "report": "#f4efc9",
 }

@@ -4,13 +4,13 @@ import pandas as pd
 
 from penumbra.report import unified
 from penumbra.report.content import Block, Results, Section
-from penumbra.report.format import Table, count, percent
+from penumbra.report.format import Table, count, once, percent
 from penumbra.report.words import headline_score
 
 
 def section(results: Results) -> Section:
     """The distribution of the headline score, and every other score."""
-    table, more = results.tables["scores"], list(results.params.score.more)
+    table, more = results.tables["scores"], [*results.params.score.more, *results.params.rerun.scores]
     usual = table[~table.score.isin(more)]
     rows = [[detector] for detector in usual.detector.unique()]
     header = ["detector"]
@@ -32,6 +32,7 @@ def section(results: Results) -> Section:
         Block(caption, figure="energy"),
         Block(aurocs, table=Table(header, rows)),
         *asked(table[table.score.isin(more)]),
+        *sweeps(results.tables.get("sweeps")),
         *unified.histograms(results),
         *probe(results),
     ]
@@ -39,16 +40,38 @@ def section(results: Results) -> Section:
 
 
 def asked(table: pd.DataFrame) -> list[Block]:
-    """Near and far AUROC by the scores of score.more, a row for each of them: they may be many."""
+    """Near and far AUROC by the scores of score.more and rerun.scores, a row for each of them: they may be many."""
     blocks = []
     for group in ("near", "far") if len(table) else ():
         part = table[table.set == group]
         wide = part.pivot(index="score", columns="detector", values="auroc_mean")
         wide = wide.loc[list(part.score.unique()), list(part.detector.unique())]
         rows = [[score, *(percent(value) for value in values)] for score, values in zip(wide.index, wide.to_numpy(), strict=True)]
-        caption = f"AUROC in percent on {group} OOD by the scores of score.more, mean over seeds. A dash: it is of other detectors."
+        caption = f"AUROC in percent on {group} OOD by scores that are asked for, mean over seeds. A dash: it is of other detectors."
         blocks.append(Block(caption, table=Table(["score", *wide.columns], rows)))
     return blocks
+
+
+def sweeps(table: pd.DataFrame | None) -> list[Block]:
+    """Which values were taken of those that score.more lists.
+
+    Args:
+        table: reports/tables/sweeps.csv; None where nothing is swept.
+    """
+    if table is None:
+        return []
+    rows = []
+    for (score, detector), part in table.groupby(["score", "detector"], sort=False):
+        taken = part[part.taken]
+        often = taken["values"].value_counts(sort=False)
+        shown = often.index[0] if len(often) == 1 else "; ".join(f"{values} ({times}x)" for values, times in often.items())
+        spread = part.groupby("seed").auroc.agg(["min", "max"])
+        rows.append([score, detector, shown, count(len(part) // len(taken)), *(percent(spread[end].mean()) for end in ("min", "max"))])
+    caption = (
+        "Values that sweeps took, for each training seed by the AUROC of calibration OOD against ID validation images; in percent that of "
+        "the worst and of the best combination, mean over seeds. No test image is looked at."
+    )
+    return [Block(caption, table=Table(["score", "detector", "taken", "tried", "worst", "best"], once(rows)))]
 
 
 def probe(results: Results) -> list[Block]:

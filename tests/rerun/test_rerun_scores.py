@@ -1,0 +1,187 @@
+"""Scores that run a network again: against loops of the papers' formulas, and against pytorch-ood where the definition is equal."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logsumexp, softmax
+from torch.nn.functional import cross_entropy
+
+import penumbra.models.vision  # noqa: F401
+from penumbra.models.resnet import ResNet
+from penumbra.rerun.scores import RERUN
+from penumbra.rerun.scores.base import Subject, blocks, maps
+from penumbra.scores.sweep import Swept
+
+from pytorch_ood import detector as theirs  # isort: skip  # it imports torchvision, which penumbra.models.vision prepares
+
+COUNTS = {"train": 40, "val": 12, "calibration": 10, "test": 9}
+CLASSES = 3
+
+
+@pytest.fixture(scope="module")
+def made():
+    """A network in float64, batches of its images by file, and what its scores may be fitted on."""
+    torch.manual_seed(0)
+    network = ResNet("resnet18", 8, 3, 2, False, CLASSES).double().eval().requires_grad_(False)
+    images = {file: torch.rand(count, 3, 32, 32, dtype=torch.float64) for file, count in COUNTS.items()}
+    images["calibration"] = images["calibration"].round()
+    network.fc.bias.copy_(-network(images["train"]).mean(0))  # so that every class is predicted
+    batches = {file: list(of_file.split(7)) for file, of_file in images.items()}
+    labels = torch.arange(COUNTS["train"]) % CLASSES
+    assert len(network(images["train"]).argmax(1).unique()) == CLASSES
+    return network, images, Subject(network, batches["train"], labels, batches["val"], batches["calibration"]), batches["test"]
+
+
+def asked(word, made, **values):
+    score = RERUN[word](RERUN[word].Parameters(score=word, **values), "mine")
+    score.fit(made[2])
+    return score
+
+
+def layers(network):
+    """The network as a list of modules, each of which takes what the one before gives: to the map of each block, then the head."""
+    stem = torch.nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool, network.layer1)
+    enter = torch.nn.Module()
+    enter.forward = lambda x: stem((x - network.mean) / network.std)
+    return [enter, network.layer2, network.layer3, network.layer4], torch.nn.Sequential(network.avgpool, torch.nn.Flatten(), network.fc)
+
+
+def test_maps_are_those_between_the_layers(made):
+    network, images, *_ = made
+    logits, found = maps(network, images["test"])
+    x = images["test"]
+    for module, of_block in zip(layers(network)[0], found, strict=True):
+        x = module(x)
+        torch.testing.assert_close(of_block, x)
+    torch.testing.assert_close(logits, layers(network)[1](x))
+    assert len(blocks(network)) == 4 and not any(block._forward_hooks for block in blocks(network))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.0014, 0.02])
+def test_odin(made, noise):
+    network, images, _, batches = made
+    expected = []
+    for image in images["test"]:
+        x = image[None].clone().requires_grad_()
+        scaled = network(x)[0] / 1000
+        (-scaled.log_softmax(0)[scaled.argmax()]).backward()
+        moved = x.detach() - noise * torch.sign(x.grad)  # x - e sign(-grad log S) with the sign of eq. 2
+        expected.append(-np.log(softmax(network(moved)[0].numpy() / 1000).max()))
+    found = asked("odin", made, temperature=1000, noise=noise)(batches)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    other = theirs.ODIN(network, criterion=lambda logits, y: cross_entropy(logits, y, reduction="sum"), eps=noise, temperature=1000)
+    np.testing.assert_allclose(np.exp(-found), -other.predict(images["test"]).detach(), atol=1e-6)
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("taken", ["last", "last-two"])
+def test_rankfeat(made, taken):
+    network, images, _, batches = made
+    modules, head = layers(network)
+    expected = []
+    for image in images["test"]:
+        logits = []
+        for removed in (3,) if taken == "last" else (2, 3):
+            x = image[None]
+            for index, module in enumerate(modules):
+                x = module(x)
+                if index == removed:
+                    u, s, v = np.linalg.svd(x[0].flatten(1).numpy(), full_matrices=False)
+                    x = x - torch.from_numpy(s[0] * np.outer(u[:, 0], v[0])).view(x.shape)
+            logits.append(head(x)[0].numpy())
+        expected.append(-logsumexp(np.mean(logits, axis=0)))
+    found = asked("rankfeat", made, blocks=taken)(batches)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    if taken == "last":
+        other = theirs.RankFeat(lambda x: maps(network, x)[1][-1], head)
+        np.testing.assert_allclose(found, other.predict(images["test"]), atol=1e-6)
+
+
+def rows_of(map_of_block, power):
+    """Row sums of the Gram matrix of one map [C, h, w]."""
+    raised = map_of_block.flatten(1).numpy() ** power
+    sums = (raised @ raised.T).sum(1)
+    return np.sign(sums) * np.abs(sums) ** (1 / power)
+
+
+@pytest.mark.parametrize("by", ["predicted", "label"])
+def test_gram(made, by):
+    network, images, subject, batches = made
+    powers = (1, 2, 3)
+    stats = {
+        file: [[[rows_of(each[i], p) for p in powers] for each in maps(network, images[file])[1]] for i in range(n)]
+        for file, n in COUNTS.items()
+    }
+    classes = {file: network(images[file]).argmax(1).tolist() for file in COUNTS}
+    fitted_on = classes["train"] if by == "predicted" else subject.labels.tolist()
+
+    def deviation(file, image, block):
+        total = 0.0
+        for power in range(len(powers)):
+            own = [stats["train"][i][block][power] for i, of in enumerate(fitted_on) if of == classes[file][image]]
+            low, high = np.min(own, axis=0), np.max(own, axis=0)
+            for value, least, greatest in zip(stats[file][image][block][power], low, high, strict=True):
+                if value < least:
+                    total += (least - value) / abs(least + 1e-6)
+                if value > greatest:
+                    total += (value - greatest) / abs(greatest + 1e-6)
+        return total
+
+    expected = [np.mean([deviation("val", i, block) for i in range(COUNTS["val"])]) for block in range(4)]
+    wanted = [sum(deviation("test", i, block) / expected[block] for block in range(4)) for i in range(COUNTS["test"])]
+    score = asked("gram", made, powers=3, by=by)
+    np.testing.assert_allclose(score(batches), wanted, rtol=1e-9)
+    assert min(expected) > 0 and max(wanted) > 0
+    if by == "label":
+        modules, head = layers(network)
+        other = theirs.Gram(head, modules, CLASSES, list(powers))
+        other.validation_fraction = 0.0
+        other.fit([(images["train"], subject.labels)])
+        other.layer_norm = score.expected
+        np.testing.assert_allclose(score(batches), other.predict(images["test"]), rtol=1e-5)
+
+
+def test_a_class_that_no_image_is_predicted_as_has_the_bounds_of_all(made):
+    network, images, subject, batches = made
+    lone = Subject(network, subject.train, torch.zeros(COUNTS["train"], dtype=torch.long), subject.val, subject.calibration)
+    score = RERUN["gram"](RERUN["gram"].Parameters(score="gram", powers=2, by="label"), "mine")
+    score.fit(lone)
+    assert all(torch.equal(low[0], low[2]) and low.isfinite().all() for low in score.low) and score(batches).isfinite().all()
+
+
+def test_mahalanobis_over_layers(made):
+    network, images, subject, batches = made
+    labels = subject.labels.numpy()
+    means = {file: [each.mean((2, 3)).numpy() for each in maps(network, images[file])[1]] for file in ("train", "test")}
+    expected = np.zeros(COUNTS["test"])
+    ridge = 1e-3
+    for train, test in zip(means["train"], means["test"], strict=True):
+        centres = np.stack([train[labels == label].mean(0) for label in range(CLASSES)])
+        covariance = sum(np.outer(z - centres[c], z - centres[c]) for z, c in zip(train, labels, strict=True)) / len(train)
+        precision = np.linalg.inv(covariance + ridge * np.trace(covariance) / len(covariance) * np.eye(len(covariance)))
+        expected += [min((z - c) @ precision @ (z - c) for c in centres) for z in test]
+    np.testing.assert_allclose(asked("mahalanobis-layers", made, ridge=ridge)(batches), expected, rtol=1e-6)
+
+
+def test_noise_is_chosen_by_sweep_on_validation_images(made):
+    network, images, subject, batches = made
+    grid = [0.0, 0.01, 0.1]
+    values = RERUN["odin"].Parameters(score="odin", temperature=1000, noise=0.0).model_copy(update={"noise": grid})
+    score = Swept(values, "mine", RERUN["odin"])
+    score.fit(subject)
+    alone = [asked("odin", made, temperature=1000, noise=noise) for noise in grid]
+    areas = []
+    for each in alone:
+        inside, outside = each(subject.val).numpy(), each(subject.calibration).numpy()
+        areas.append(np.mean(outside[:, None] > inside) + np.mean(outside[:, None] == inside) / 2)
+    np.testing.assert_allclose([each.auroc for each in score.candidates], areas)
+    assert torch.equal(score(batches), alone[int(np.argmax(areas))](batches))
+
+
+@pytest.mark.parametrize(
+    ("word", "values"),
+    [("gram", {"powers": 2, "by": "predicted"}), ("mahalanobis-layers", {"ridge": 1e-3}), ("odin", {"temperature": 10, "noise": 0.01})],
+)
+def test_batches_change_nothing(made, word, values):
+    score, images = asked(word, made, **values), made[1]["test"]
+    torch.testing.assert_close(score(images.split(2)), score([images]))
