@@ -41,6 +41,18 @@ UNIFORM = COMMON | {
     "club_learning_rate": 0.001,
     "club_steps": 2,
 }
+VOS = COMMON | {
+    "loss": "vos",
+    "start_epoch": 1,
+    "queue": 4,
+    "samples": 20,
+    "select": 1,
+    "beta": 0.5,
+    "phi_hidden": 4,
+    "phi_monotone": True,
+    "reduction": "mean_of_all",
+}
+RECIPES = {recipe["loss"]: recipe for recipe in (ENERGY, UNIFORM, VOS)}
 COLUMNS = {"sample_id": pa.string(), "source_id": pa.string(), "label": pa.int64(), "split": pa.string()}
 CANDIDATES = 12  # of them, the first ten from the first ten ID images
 TRAIN = 20
