@@ -9,6 +9,7 @@ from penumbra.prepare import params as prepare
 from penumbra.pretrain import params as pretrain
 from penumbra.score import params as score
 from penumbra.synthesize.badood import params as badood
+from penumbra.synthesize.boundarygan import params as boundarygan
 from penumbra.synthesize.dreamood import params as dreamood
 from penumbra.synthesize.good import params as good
 from penumbra.synthesize.real import params as real
@@ -148,6 +149,7 @@ RULES = (
     badood.faults,
     dreamood.faults,
     real.faults,
+    boundarygan.faults,
     good.faults,
     sona.faults,
     synood.faults,
