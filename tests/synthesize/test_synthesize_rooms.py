@@ -7,12 +7,16 @@ import pytest
 
 from penumbra.synthesize import none
 from penumbra.synthesize.badood import plan as badood
+from penumbra.synthesize.boundarygan import plan as boundarygan
 from penumbra.synthesize.control import plan as control
+from penumbra.synthesize.dreamood import plan as dreamood
+from penumbra.synthesize.fakeit import plan as fakeit
 from penumbra.synthesize.good import plan as good
+from penumbra.synthesize.real import plan as real
 from penumbra.synthesize.sona import plan as sona
 from penumbra.synthesize.synood import plan as synood
 
-PLANS = [none, badood, control, good, sona, synood]
+PLANS = [none, badood, boundarygan, control, dreamood, fakeit, good, real, sona, synood]
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.__name__)

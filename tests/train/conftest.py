@@ -1,15 +1,15 @@
 """Stages of train on small real files: 20 ID images, candidates of one method and their bands, and what a recipe may bring."""
 
+from importlib import import_module
+
 import pandas as pd
 import pytest
 import torch
-from training_files import CANDIDATES, ENERGY, SIZES, TRAIN, UNIFORM, write_images
+from training_files import CANDIDATES, RECIPES, SIZES, TRAIN, write_images
 
 from penumbra.artifacts.tables import write_parquet
 from penumbra.models.resnet import ResNet
 from penumbra.stage import Params, Stage
-from penumbra.train.losses.energy.params import Recipe as EnergyRecipe
-from penumbra.train.losses.uniform.params import Recipe as UniformRecipe
 from penumbra.train.params import Detector
 
 
@@ -44,7 +44,7 @@ def make_stage(tmp_path):
             torch.manual_seed(5)
             (start or ResNet(**SIZES, classes=2)).save_pretrained(data / "recipes/own/models/classifier")
             reads["models/classifier"] = data / "recipes/own/models/classifier"
-        kind, base = {"energy": (EnergyRecipe, ENERGY), "uniform": (UniformRecipe, UNIFORM)}[loss]
+        kind, base = import_module(f"penumbra.train.losses.{loss}.params").Recipe, RECIPES[loss]
         detectors = {"badood-mid": Detector(method=method, bands=bands, recipe="own")}
         train = {"seeds": [3, 1], "recipes": {"own": kind(**base).model_copy(update=recipe)}, "detectors": detectors}
         params = Params({"common": {"seed": 0}, "train": train})

@@ -41,6 +41,33 @@ UNIFORM = COMMON | {
     "club_learning_rate": 0.001,
     "club_steps": 2,
 }
+VOS = COMMON | {
+    "loss": "vos",
+    "start_epoch": 1,
+    "queue": 4,
+    "samples": 20,
+    "select": 1,
+    "beta": 0.5,
+    "phi_hidden": 4,
+    "phi_monotone": True,
+    "reduction": "mean_of_all",
+}
+CIDER = COMMON | {"loss": "cider", "beta": 0.5, "projection": 6, "temperature": 0.1, "momentum_of_prototypes": 0.5}
+NPOS = CIDER | {
+    "loss": "npos",
+    "beta": 0.3,
+    "dispersion": 0.5,
+    "start_epoch": 1,
+    "queue": 5,
+    "knn_k": 2,
+    "boundary": 3,
+    "picked": 2,
+    "samples": 7,
+    "keep": 2,
+    "sigma": 0.1,
+    "hidden": 4,
+}
+RECIPES = {recipe["loss"]: recipe for recipe in (ENERGY, UNIFORM, VOS, CIDER, NPOS)}
 COLUMNS = {"sample_id": pa.string(), "source_id": pa.string(), "label": pa.int64(), "split": pa.string()}
 CANDIDATES = 12  # of them, the first ten from the first ten ID images
 TRAIN = 20

@@ -10,7 +10,10 @@ from penumbra.pretrain import params as pretrain
 from penumbra.rerun import params as rerun
 from penumbra.score import params as score
 from penumbra.synthesize.badood import params as badood
+from penumbra.synthesize.boundarygan import params as boundarygan
+from penumbra.synthesize.dreamood import params as dreamood
 from penumbra.synthesize.good import params as good
+from penumbra.synthesize.real import params as real
 from penumbra.synthesize.sona import params as sona
 from penumbra.synthesize.synood import params as synood
 from penumbra.train import losses
@@ -51,6 +54,7 @@ NEEDS = {  # what must be in an experiment that has an entry in a section, for t
     "synthesize.badood": ("pretrain.encoder", "pretrain.rdm", "pretrain.mage"),
     "synthesize.good": ("pretrain.diffusion", "pretrain.classifier"),
     "synthesize.sona": ("pretrain.diffusion",),
+    "synthesize.diffusion": ("pretrain.diffusion",),
     "synthesize.synood": ("pretrain.inpainting", "pretrain.classifier", "extract.contexts"),
     "synthesize.negatives": ("pretrain.inpainting", "pretrain.classifier", "extract.negatives"),
     "train.recipes.classifier": ("pretrain.classifier",),
@@ -150,6 +154,9 @@ RULES = (
     extract.faults,
     _epochs,
     badood.faults,
+    dreamood.faults,
+    real.faults,
+    boundarygan.faults,
     good.faults,
     sona.faults,
     synood.faults,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 PLACES = (
-    *(("synthesize", method) for method in ("badood", "good", "sona", "synood", "negatives", "images")),
+    *(("synthesize", method) for method in ("badood", "good", "sona", "synood", "negatives", "images", "diffusion")),
     *(("train", "recipes", kind) for kind in ("scratch", "classifier", "reconstruction", "clip", "repainting")),
     ("score", "more"),
 )  # the sections whose entries may be like one another

@@ -39,6 +39,7 @@ class Synthesize(Section):
     synood: dict[Item, SynOod]
     negatives: dict[Item, SynOodNegatives]
     images: dict[Item, Annotated[Union[*rooms.reading("images")], Field(discriminator="method")]]
+    diffusion: dict[Item, Annotated[Union[*rooms.reading("diffusion")], Field(discriminator="method")]]
     control: dict[Literal["reconstruction", "repainting"], Control]
 
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from pydantic import TypeAdapter, ValidationError
-from training_files import ENERGY, UNIFORM, train
+from training_files import CIDER, ENERGY, NPOS, RECIPES, UNIFORM, VOS, train
 
 from clip_features import RECIPE, ZERO_SHOT
 from penumbra.train import losses
 
-ALL = {"energy": ENERGY, "uniform": UNIFORM, "clip": RECIPE}
+ALL = RECIPES | {"clip": RECIPE}
 OWN = {
     "__init__.py": "",
     "params.py": """
@@ -83,7 +83,7 @@ def test_a_recipe_says_which_loss_it_is_of(name):
 
 
 def test_each_kind_of_detector_has_its_losses():
-    with pytest.raises(ValidationError, match="'energy', 'uniform'"):
+    with pytest.raises(ValidationError, match="'cider', 'energy', 'npos', 'uniform', 'vos'"):
         TypeAdapter(losses.recipes("network")).validate_python(RECIPE)
     with pytest.raises(ValidationError):
         TypeAdapter(losses.recipes("clip")).validate_python(ENERGY)
@@ -94,6 +94,16 @@ def test_each_kind_of_detector_has_its_losses():
     [
         (ENERGY, "resnet18 of width 8, 2 epochs, batches of 8, cross-entropy + 2 × energy uncertainty"),
         (UNIFORM, "resnet18 of width 8, 2 epochs, batches of 8, cross-entropy + 0.5 × outliers to uniform + 1 × club between pairs"),
+        (
+            VOS,
+            "resnet18 of width 8, 2 epochs, batches of 8, cross-entropy + 0.5 × weighted-energy uncertainty of virtual outliers "
+            "from epoch 2 on",
+        ),
+        (CIDER, "resnet18 of width 8, 2 epochs, batches of 8, compactness + 0.5 × dispersion of prototypes"),
+        (
+            NPOS,
+            "resnet18 of width 8, 2 epochs, batches of 8, compactness + 0.5 × dispersion + 0.3 × outliers at the boundary from epoch 2 on",
+        ),
         (ZERO_SHOT, f"frozen CLIP, trained: nothing, negative labels in {ZERO_SHOT['groups']} groups"),
     ],
 )

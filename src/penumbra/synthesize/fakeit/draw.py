@@ -1,0 +1,97 @@
+"""Draws the candidates of Fake-it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from penumbra.artifacts.captions import concepts
+from penumbra.artifacts.files import replace
+from penumbra.artifacts.images import encode, read_pixels, read_table
+from penumbra.guidance.diffusion import ddim_sample, q_sample
+from penumbra.models.latent import LatentDiffusion, UNet2DConditionModel
+from penumbra.noise import SampleNoise, generator
+from penumbra.runtime import inference_batch, setup
+from penumbra.seeds import derive
+from penumbra.stage import Params, Stage
+from penumbra.synthesize.fakeit.plan import BLOCK
+from penumbra.synthesize.latents import draw_pixels, encoded, images_of, resized
+from penumbra.synthesize.prompted import Prompted
+from penumbra.training import descend, epochs
+
+NAME = "synthesize/fakeit"
+
+
+def untrained(model: LatentDiffusion, seed: int) -> LatentDiffusion:
+    """The pipeline with a fresh UNet of the same kind, float32, in place of its own."""
+    torch.manual_seed(derive(seed, NAME))
+    unet = UNet2DConditionModel.from_config(model.unet.config).to(model.device)
+    return LatentDiffusion(model.vae, unet, model.text_encoder, model.tokenizer, model.scheduler, model.name)
+
+
+def denoising_loss(model: LatentDiffusion, z0: Tensor, condition: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+    """Mean squared error of the predicted noise (Ho et al. 2020, eq. 14).
+
+    Args:
+        z0: latents [B, C, h, w].
+        condition: text conditions [B, L, D].
+        t: steps of the training schedule [B].
+        noise: standard normal like z0.
+    """
+    abar = model.scheduler.alphas_cumprod.to(z0.device)[t].view(-1, 1, 1, 1)
+    return F.mse_loss(model.eps(q_sample(z0, abar, noise), t, condition), noise)
+
+
+def train(model: LatentDiffusion, latents: Tensor, labels: Tensor, conditions: Tensor, p: Params, seed: int, scratch: Path) -> None:
+    """Train the UNet of `model` in place; what lies finished in the scratch folder is not trained again.
+
+    Args:
+        latents: of ID training images, scaled [N, C, h, w].
+        labels: [N].
+        conditions: of the prompt of each class [C, L, D].
+    """
+    finished = scratch / "unet.safetensors"
+    if not finished.exists():
+        unet = model.unet.train().requires_grad_(True)
+        optimizer = torch.optim.AdamW(unet.parameters(), p.learning_rate, weight_decay=p.weight_decay)
+        for epoch in epochs(p.epochs, seed, NAME, scratch / "unet.pt", {"unet": unet, "optimizer": optimizer}):
+            draws = generator(seed, NAME, epoch)
+
+            def loss(rows: Tensor, draws: torch.Generator = draws) -> Tensor:
+                t = torch.randint(len(model.scheduler.alphas_cumprod), (len(rows),), generator=draws)
+                noise = torch.randn(len(rows), *latents.shape[1:], generator=draws)
+                rows = rows.to(latents.device)
+                return denoising_loss(model, latents[rows], conditions[labels[rows]], t.to(latents.device), noise.to(latents.device))
+
+            descend(torch.randperm(len(latents), generator=draws).split(p.batch_size), loss, optimizer)
+        with replace(finished) as temporary:
+            save_file({name: tensor.contiguous() for name, tensor in unet.state_dict().items()}, temporary)
+    model.unet.load_state_dict(load_file(finished))
+    model.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def _rows(model: LatentDiffusion, conditions: Tensor, block: Sequence[Prompted], stage: Stage) -> Iterator[dict]:
+    p, common = stage.params.synthesize[stage.item], stage.params.common
+    size, levels = inference_batch(BLOCK), model.levels(p.steps)
+    for part in (block[start : start + size] for start in range(0, len(block), size)):
+        condition = conditions[[each.label for each in part]]
+        start = SampleNoise(common.seed, NAME, [f"{each.label}-{each.copy}" for each in part]).normal(*model.latent_shape)
+        latents = ddim_sample(lambda z, t, given=condition: model.eps(z, t, given), start.to(model.device), levels)
+        for each, image in zip(part, draw_pixels(model, latents, common.image_size, common.grey), strict=True):
+            yield {"image": encode(image), **each.provenance(stage)}
+
+
+def open_blocks(stage: Stage) -> Callable[[Sequence[Prompted]], Iterator[dict]]:
+    """Load the pipeline and train a UNet of its kind; returns what makes the rows of a block."""
+    p, seed, file = stage.params.synthesize[stage.item], stage.params.common.seed, stage.read("images/train")
+    model = untrained(LatentDiffusion.load(stage.read("models/diffusion"), setup()), seed)
+    conditions = model.embed([p.prompt.format(name) for name in concepts(file)]).float()
+    labels = torch.tensor(read_table(file, ["label"])["label"].to_pylist(), device=model.device)
+    images = resized(images_of(read_pixels(file), torch.device("cpu")), model.image_size)
+    latents = torch.cat([encoded(model, part.to(model.device), None) for part in images.split(BLOCK)]).float()
+    train(model, latents, labels, conditions, p, seed, stage.scratch)
+    return lambda block: _rows(model, conditions, block, stage)

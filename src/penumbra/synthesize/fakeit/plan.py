@@ -1,0 +1,31 @@
+"""synthesize-diffusion@fake-it: samples of a diffusion model of ID images whose training stops early (Fake-it)."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import pyarrow as pa
+
+from penumbra.artifacts.captions import concepts
+from penumbra.stage import Stage
+from penumbra.synthesize import engine
+from penumbra.synthesize.prompted import Prompted, plan
+
+BLOCK = 64  # candidates that the engine has made at a time; fixed, so that parts and restarts compute the same batches
+COLUMNS = {
+    "sample_id": pa.string(),
+    "source_id": pa.string(),
+    "label": pa.int64(),
+    "prompt": pa.string(),
+    "seed": pa.int64(),
+}
+
+
+def main(stage: Stage) -> None:
+    """Write data/outliers/METHOD.parquet, `per_class` rows for each ID class."""
+
+    def load() -> Callable[[Sequence[Prompted]], Iterator[dict]]:
+        from penumbra.synthesize.fakeit.draw import open_blocks  # assembling needs no torch
+
+        return open_blocks(stage)
+
+    p = stage.params.synthesize[stage.item]
+    engine.run(stage, plan(concepts(stage.read("images/train")), p), BLOCK, COLUMNS, load)

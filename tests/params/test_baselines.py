@@ -1,0 +1,73 @@
+"""conf/ablations/baselines.yaml and the presets of what it asks for, and what their parameters must not say."""
+
+import copy
+from pathlib import Path
+
+import pytest
+
+from penumbra.errors import PenumbraError
+from penumbra.experiment.load import typed
+from penumbra.workflow.composition import compose
+
+CONF = Path(__file__).parents[2] / "conf"
+CONTENT = compose(CONF, ["experiment=digits", "+ablations=baselines"])
+SCRATCH = "train.recipes.scratch"
+
+
+def changed(changes: dict) -> dict:
+    content = copy.deepcopy(CONTENT)
+    for key, value in changes.items():
+        *parents, leaf = key.split(".")
+        section = content
+        for parent in parents:
+            section = section[parent]
+        section[leaf] = value
+    return content
+
+
+def test_the_baselines_are_valid_and_nothing_of_the_experiment_is_another():
+    found, plain = typed(CONTENT, "params.yaml"), compose(CONF, ["experiment=digits"])
+    assert {"vos", "npos", "cider", "oe", "dream-ood-mid"} <= set(found.train.detectors)
+    assert {name: section for name, section in CONTENT["train"]["detectors"].items() if name in plain["train"]["detectors"]} == plain[
+        "train"
+    ]["detectors"]
+    assert found.methods["dream-ood-released"].topk == "released" and found.methods["dream-ood"].topk == "correct"
+    assert not plain["synthesize"]["images"] and not plain["synthesize"]["diffusion"]
+
+
+@pytest.mark.parametrize("name", ["vos", "cider", "npos", "oe"])
+def test_a_recipe_as_published_is_valid(name):
+    content = compose(CONF, ["experiment=digits", "+ablations=baselines", f"train/recipes/{name}=paper"])
+    assert typed(content, "params.yaml").recipes[name].architecture == "resnet34"
+
+
+@pytest.mark.parametrize(("preset", "topk"), [("paper", "correct"), ("released", "released")])
+def test_dream_ood_as_published_is_valid(preset, topk):
+    content = compose(CONF, ["experiment=digits", "+ablations=baselines", f"synthesize/dreamood={preset}"])
+    content["synthesize"]["diffusion"]["dream-ood"]["embedding"]["crop_padding"] = 4  # 32 pixels of 256
+    found = typed(content, "params.yaml").methods["dream-ood"]
+    assert (found.topk, found.knn_k, found.guidance_scale) == (topk, 300, 7.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({f"{SCRATCH}.vos.start_epoch": 7}, f"{SCRATCH}.vos.start_epoch = 7: must be in 0..6"),
+        ({f"{SCRATCH}.vos.select": 2001}, f"{SCRATCH}.vos.select = 2001: must be in 1..2000"),
+        ({"train.detectors.vos.method": "real"}, 'train.detectors.vos.method = "real": must be none: recipe vos makes its outliers itself'),
+        ({"train.detectors.npos.method": "real"}, 'train.detectors.npos.method = "real": must be none: recipe npos learns from ID images'),
+        ({f"{SCRATCH}.npos.knn_k": 201}, f"{SCRATCH}.npos.knn_k = 201: must be in 1..200"),
+        ({f"{SCRATCH}.npos.start_epoch": 20}, f"{SCRATCH}.npos.start_epoch = 20: must be in 0..19"),
+        ({f"{SCRATCH}.npos.keep": 201}, f"{SCRATCH}.npos.keep = 201: must be in 1..200"),
+        ({"synthesize.images.real.sets": ["web"]}, 'synthesize.images.real.sets = ["web"]: must name sets of prepare.world: glyphs'),
+        ({"synthesize.diffusion.dream-ood.picked": 41}, "synthesize.diffusion.dream-ood.picked = 41: must be in 1..40"),
+        ({"synthesize.diffusion.dream-ood.embedding.crop_padding": 32}, "dream-ood.embedding.crop_padding = 32: must be below 32"),
+        ({"synthesize.images.boundary-gan.crop_padding": 32}, "synthesize.images.boundary-gan.crop_padding = 32: must be below 32"),
+        ({"common.image_size": 24}, "common.image_size = 24: must be a power of two"),
+        ({"pretrain.diffusion": {}}, "pretrain.diffusion: must have an entry, since synthesize."),
+    ],
+)
+def test_what_cannot_be_is_refused(changes, expected):
+    with pytest.raises(PenumbraError) as error:
+        typed(changed(changes), "params.yaml")
+    assert any(expected in line for line in str(error.value).splitlines()), str(error.value)
