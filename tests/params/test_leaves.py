@@ -52,11 +52,11 @@ def given(dag: contract.Contract, experiment: Any) -> dict[str, dict]:
 
 
 def filled(leaf: str) -> bool:
-    """Whether a leaf is a value: an empty section of names has no entry that a stage could be given."""
+    """Whether a leaf is a value: an empty section or list of names has no entry that a stage could be given."""
     value: Any = expand(CONTENT)
     for key in leaf.split("."):
         value = value[key]
-    return value != {}
+    return value not in ({}, [])
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # another value may be of another type
