@@ -1,7 +1,8 @@
 """`penumbra plan` against a run: `python benchmarks/plan_check.py` runs a small experiment in a clone, and writes plan_check.csv.
 
 The experiment is Bad-OOD on three of the six digits, with about half the epochs, one training seed and fewer images. Measured are the CPU
-seconds of each stage's process, which other work on the machine changes less than seconds by the clock. Needs psutil.
+seconds of each stage's process, which other work on the machine changes less than seconds by the clock, but does change: `--throughput`
+names a table of a run under the same conditions (benchmarks/throughput.py makes it). Needs psutil.
 """
 
 import argparse
@@ -50,12 +51,13 @@ def watch(root: psutil.Process) -> dict[str, float]:
     return found
 
 
-def compare(repository: Path, measured: dict[str, float], output: Path) -> None:
+def compare(repository: Path, measured: dict[str, float], throughput: Path, output: Path) -> None:
     """Write a row for each stage that was measured, and one for all."""
     sys.path.insert(0, str(HERE.parent / "src"))
     os.chdir(repository)
-    from penumbra.workflow import contract, estimate
+    from penumbra.workflow import contract, cost, estimate
 
+    cost.THROUGHPUT = throughput
     planned = {contract.label(each.name): each.seconds or 0.0 for each in estimate.estimates(contract.load())}
     rows = [(label, planned[label], seconds) for label, seconds in measured.items() if label in planned]
     rows.append(("all", sum(row[1] for row in rows), sum(row[2] for row in rows)))
@@ -70,7 +72,8 @@ def main() -> None:
     """Clone, configure, run, compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
-    output = parser.parse_args().output.resolve()
+    parser.add_argument("--throughput", type=Path, default=HERE / "throughput.csv")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         subprocess.run(["git", "clone", "-q", str(HERE.parent), str(clone)], check=True)
@@ -80,7 +83,7 @@ def main() -> None:
         measured = watch(psutil.Process(run.pid))
         if run.wait():
             sys.exit("the run failed")
-        compare(clone, measured, output)
+        compare(clone, measured, options.throughput.resolve(), options.output.resolve())
 
 
 if __name__ == "__main__":

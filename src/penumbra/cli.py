@@ -293,8 +293,8 @@ def step(name: str, item: str | None, part: tuple[int, int] | None) -> None:
     except PenumbraError:
         raise
     except Exception as error:
-        from penumbra.workflow.damage import among
+        from penumbra.workflow.damage import among, of_reader
 
-        if found := among(stage.reads.values()):
+        if of_reader(error) and (found := among(stage.reads.values())):
             raise PenumbraError(found) from error
         raise

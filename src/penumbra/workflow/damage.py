@@ -6,6 +6,13 @@ from pathlib import Path
 
 REMEDY = "`penumbra doctor --verify` looks at the copy in DVC's cache; then `dvc checkout --force` or `penumbra repro` brings it back"
 
+OF_READERS = (ValueError, OSError, EOFError, LookupError, SyntaxError)  # what readers of damaged files raise; a network raises RuntimeError
+
+
+def of_reader(error: Exception) -> bool:
+    """Whether an error may come from a file that is damaged."""
+    return isinstance(error, OF_READERS) or type(error).__name__ in ("SafetensorError", "UnpicklingError")
+
 
 def among(paths: Iterable[Path]) -> str | None:
     """One line on the first file of some files and folders that cannot be read; None if all can."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from penumbra.errors import PenumbraError
 from penumbra.experiment.load import load
 from penumbra.workflow.contract import CODE, PARAMETERS
+from penumbra.workflow.index import INDEX
 
 FOLDER = Path("benchmarks/study")
 CLONES = Path(".penumbra/study")
@@ -74,6 +75,8 @@ def _clone(seed: int) -> Path:
     _call(clone, "git", "reset", "--quiet", "--hard", "FETCH_HEAD")
     cache = subprocess.run(["dvc", "cache", "dir"], env=_environment(), capture_output=True, text=True, check=True).stdout.strip()
     (clone / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n")
+    if INDEX.exists():  # else each clone would read all images behind paths again
+        shutil.copytree(INDEX, clone / INDEX, dirs_exist_ok=True)
     _call(clone, "penumbra", "configure", f"+ablations={OVERLAY.stem}", f"common.seed={seed}", quiet=True)
     return clone
 
