@@ -151,8 +151,8 @@ def of_memory() -> Iterator[Row]:
 def remember(name: str) -> None:
     """Print the peak of this process in GiB: outputs as they are read, as they are scored, and one score."""
     outputs, labels, weight, bias = drawn(TRAIN + TEST, torch.float32)
-    parts = [Outputs(outputs.logits[rows], outputs.features[rows]) for rows in (slice(TRAIN), slice(TRAIN, None))]
-    train, test = (exact(part, "network") for part in parts)
+    train, test = (exact(Outputs(outputs.logits[rows], outputs.features[rows]), "network") for rows in (slice(TRAIN), slice(TRAIN, None)))
+    del outputs
     few = Outputs(test.logits[:IMAGES], test.features[:IMAGES])
     bank = Bank(train, labels[:TRAIN], few, labels[TRAIN : TRAIN + IMAGES], few, weight, bias, None)
     score = scores_of(parameters(), "network")[name]

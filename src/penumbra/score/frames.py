@@ -25,13 +25,13 @@ def score_frame(parameters: "Parameters", made: Pass, keys: Mapping[str, pa.Tabl
 
     Args:
         parameters: the section `score`.
-        made: what the detector says of the images.
+        made: what the detector says of the images; its outputs are taken out, for the memory that they hold.
         keys: columns KEYS of the images of each file.
 
     Returns:
         Rows of data/scores, and the fields of each `Candidate` of each score that is swept.
     """
-    outputs = {file: exact(found, made.kind) for file, found in made.outputs.items()}
+    outputs = {file: exact(made.outputs.pop(file), made.kind) for file in list(made.outputs)}  # nobody wants both precisions
     labels, val_labels = (torch.from_numpy(keys[file]["label"].to_numpy().copy()) for file in ("train", "val"))
     train, val, calibration = (outputs[file] for file in ("train", "val", "calibration"))
     bank = Bank(train, labels, val, val_labels, calibration, made.weight, made.bias, mcm_temperature=made.mcm_temperature)

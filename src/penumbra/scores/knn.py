@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from penumbra.artifacts.outputs import Outputs
 
 QUERY_BLOCK = 1024
-BANK_BLOCK = 65536
+BANK_BLOCK = 16384  # with a query block 128 MiB of cosines in float64
 
 
 class Knn(Score):
