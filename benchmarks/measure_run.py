@@ -206,17 +206,25 @@ def main() -> None:
         else:
             clean(folder)
         watches |= {what: measure(command, folder) for what, command in IDLE.items()}
+        lock = YAML(typ="safe").load(folder / "dvc.lock")
+        move_filter_bounds(folder)
+        watches["make, other filter bounds"] = measure(["make"], folder)
+        write("cost.csv", cost)
+        (HERE / "machine.json").write_text(json.dumps(machine(), indent=2) + "\n")
+        write("run.csv", run_rows(watches))
         if options.serial:
             other = clone(HERE.parent, Path(root) / "other")
             (other / ".venv").symlink_to(folder / ".venv")
             (other / "dvc.lock").unlink()
             watches["dvc repro, from a clean clone, installed"] = measure([".venv/bin/dvc", "repro"], other)
-            locks = [YAML(typ="safe").load(each / "dvc.lock") for each in (folder, other)]
-            if locks[0] != locks[1]:
+            write("run.csv", run_rows(watches))
+            if YAML(typ="safe").load(other / "dvc.lock") != lock:
                 sys.exit("two clean clones differ: compare their dvc.lock")
-        move_filter_bounds(folder)
-        watches["make, other filter bounds"] = measure(["make"], folder)
-    rows = [
+
+
+def run_rows(watches: dict[str, Watch]) -> list[dict]:
+    """The rows of run.csv."""
+    return [
         {
             "what": what,
             "seconds": round(w.seconds, 1),
@@ -226,9 +234,6 @@ def main() -> None:
         }
         for what, w in watches.items()
     ]
-    write("run.csv", rows)
-    write("cost.csv", cost)
-    (HERE / "machine.json").write_text(json.dumps(machine(), indent=2) + "\n")
 
 
 if __name__ == "__main__":
