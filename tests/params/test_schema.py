@@ -366,7 +366,7 @@ IMPOSSIBLE = [
     ({"synthesize.sona.sona.words": "file"}, "synthesize.sona.sona.word_file = null: must name a file"),
     (
         {"train.recipes.reconstruction.sona.loss": "hinge"},
-        "train.recipes.reconstruction.sona.loss = \"hinge\": must be one of 'energy', 'uniform'",
+        "train.recipes.reconstruction.sona.loss = \"hinge\": must be one of 'cider', 'energy', 'npos', 'uniform', 'vos'",
     ),
     ({"pretrain.clip.vit.heads": 5}, "pretrain.clip.vit.width = 64: must be a multiple of 5"),
     ({"pretrain.clip.vit.crop_padding": 32}, "pretrain.clip.vit.crop_padding = 32: must be below 32"),
@@ -491,7 +491,9 @@ def test_a_fault_of_an_entry_that_others_are_like_is_said_once(tmp_path):
     content = changed({"train.recipes.scratch.energy.loss": "hinge"})
     content["train"]["recipes"]["scratch"]["more"] = {"like": "energy", "beta": 1.0}
     lines = refusal(tmp_path, content)
-    assert lines == ["params.yaml: train.recipes.scratch.energy.loss = \"hinge\": must be one of 'energy', 'uniform'"]
+    assert lines == [
+        "params.yaml: train.recipes.scratch.energy.loss = \"hinge\": must be one of 'cider', 'energy', 'npos', 'uniform', 'vos'"
+    ]
 
 
 def test_a_missing_file_says_where_to_run(tmp_path):

@@ -184,7 +184,7 @@ PROGRAMS = {
 }
 
 
-LOSSES = {f"train.losses.{loss}.plan" for loss in ("clip", "energy", "uniform")}
+LOSSES = {f"train.losses.{loss}.plan" for loss in ("cider", "clip", "energy", "npos", "uniform", "vos")}
 EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan"}
 
 
@@ -203,7 +203,7 @@ EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan"}
             "train/pool.py",
             "count >= len(rows)",
             "count > len(rows)",
-            {f"train.losses.{loss}.plan" for loss in ("clip", "energy", "uniform")},
+            {f"train.losses.{loss}.plan" for loss in ("cider", "clip", "energy", "npos", "uniform", "vos")},
         ),
         ("train/losses/uniform/loss.py", "torch.logsumexp(logits, 1)", "torch.logsumexp(logits, -1)", {"train.losses.uniform.plan"}),
         ("filter/bands.py", "WIDTH = 40", "WIDTH = 30", {"filter.step"}),

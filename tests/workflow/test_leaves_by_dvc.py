@@ -37,7 +37,7 @@ def other(value: Any) -> Any:
         case str():
             return f"{value}-other"
         case list():
-            return value[:-1]
+            return value[:-1] or ["other"]
         case dict() | None:
             return "other"
 

@@ -89,7 +89,7 @@ def train(made: Players, pixels: Tensor, labels: Tensor, p: Params, seed: int, c
     """Train all in place, on uint8 images [N, S, S, 3] and their labels [N]; they end in eval mode."""
     for network in made.modules().values():
         network.train()
-    optimizers = {name: torch.optim.Adam(each.parameters(), p.learning_rate, BETAS) for name, each in made.modules().items()}
+    optimizers = {name: torch.optim.Adam(each.parameters(), p.learning_rate, BETAS, fused=True) for name, each in made.modules().items()}
     stateful = made.modules() | {f"{name}_optimizer": each for name, each in optimizers.items()}
     for epoch in epochs(p.epochs, seed, NAME, checkpoint, stateful):
         draws = generator(seed, NAME, epoch)

@@ -56,7 +56,7 @@ def train(model: LatentDiffusion, latents: Tensor, labels: Tensor, conditions: T
     finished = scratch / "unet.safetensors"
     if not finished.exists():
         unet = model.unet.train().requires_grad_(True)
-        optimizer = torch.optim.AdamW(unet.parameters(), p.learning_rate, weight_decay=p.weight_decay)
+        optimizer = torch.optim.AdamW(unet.parameters(), p.learning_rate, weight_decay=p.weight_decay, fused=True)
         for epoch in epochs(p.epochs, seed, NAME, scratch / "unet.pt", {"unet": unet, "optimizer": optimizer}):
             draws = generator(seed, NAME, epoch)
 
