@@ -67,6 +67,13 @@ def test_a_stage_that_the_cache_would_bring_back_is_told_and_what_follows_it_too
     assert "0 s recorded, 1 from cache" in plan.table(marked)
 
 
+def test_a_clone_with_the_cache_alone_knows_what_is_new_in_it(toy):
+    (toy / "dvc.yaml").write_text((toy / "dvc.yaml").read_text().replace("echo 2", "echo 3"))
+    (toy / "one").unlink()
+    with opened() as repo:
+        assert {each.name: each.cached for each in plan.with_cached(repo, plan.plan(repo))} == {"first": True, "second": False}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "comparable"),
     [
