@@ -43,7 +43,7 @@ def replace(path: str | os.PathLike) -> Iterator[Path]:
         _remove(temporary)
 
 
-def hash_of(path: str | os.PathLike, algorithm: str) -> str:
+def hash_of(path: str | bytes | os.PathLike, algorithm: str) -> str:
     """The hash of a file's bytes in hexadecimal digits: for telling files apart, not for secrets.
 
     Args:

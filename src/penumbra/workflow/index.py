@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from penumbra.artifacts.files import replace
+from penumbra.artifacts.files import hash_of, replace
 
 INDEX = Path(".penumbra/files")
 RACE = 2e9  # ns before it is read in which a file may have changed and change again, all at the same time by its clock
@@ -114,8 +114,7 @@ def _content(root: bytes, file: File) -> bytes:
     if file.facts in (MISSING, OTHER):
         return file.facts
     try:
-        with open(os.path.join(root, file.name) if file.name else root, "rb") as handle:
-            return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest().encode()
+        return hash_of(os.path.join(root, file.name) if file.name else root, "blake2b")[:32].encode()
     except OSError:
         return UNREADABLE
 

@@ -4,28 +4,21 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from penumbra.artifacts.images import encode
-from penumbra.seeds import derive
 from penumbra.stage import Stage
 from penumbra.synthesize.cutpaste.params import CutPaste
-from penumbra.synthesize.sources import Source, read_source_pixels
-from penumbra.synthesize.tone import toned
+from penumbra.synthesize.sources import Source
+from penumbra.synthesize.varied import maker
 
 
 def open_blocks(stage: Stage) -> Callable[[Sequence[Source]], Iterator[dict]]:
-    """What makes the rows of a block; the noise of a candidate is its own."""
-    p, seed, grey = stage.params.synthesize[stage.item], stage.params.common.seed, stage.params.common.grey
+    """What makes the rows of a block."""
+    p = stage.params.synthesize[stage.item]
 
-    def rows(block: Sequence[Source]) -> Iterator[dict]:
-        once = list({source.image: source for source in block}.values())  # an image is read once for all that is made from it
-        pixels = dict(zip((source.image for source in once), read_source_pixels(stage, once), strict=True))
-        for source in block:
-            columns = source.provenance(stage)
-            rng = np.random.default_rng(derive(seed, "synthesize/cutpaste", columns["sample_id"]))
-            image, area = cut_and_paste(pixels[source.image], p, rng)
-            yield {"image": encode(toned(image, grey)), "area": area, **columns}
+    def vary(pixels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, float]]:
+        image, area = cut_and_paste(pixels, p, rng)
+        return image, {"area": area}
 
-    return rows
+    return maker(stage, "cutpaste", vary)
 
 
 def cut_and_paste(pixels: np.ndarray, p: CutPaste, rng: np.random.Generator) -> tuple[np.ndarray, float]:

@@ -6,9 +6,9 @@ import pyarrow as pa
 
 from penumbra.stage import Stage
 from penumbra.synthesize import engine
-from penumbra.synthesize.sources import Source, read_images
+from penumbra.synthesize.sources import Source
+from penumbra.synthesize.varied import BLOCK, plan
 
-BLOCK = 256  # candidates that the engine has made at a time; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
     "sample_id": pa.string(),
     "source_id": pa.string(),
@@ -27,7 +27,4 @@ def main(stage: Stage) -> None:
 
         return open_blocks(stage)
 
-    count = stage.params.synthesize[stage.item].per_image
-    images = [image for image in read_images(stage, ["train"]) for _ in range(count)]
-    sources = [Source(image, index) for index, image in enumerate(images)]
-    engine.run(stage, sources, BLOCK, COLUMNS, load)
+    engine.run(stage, plan(stage), BLOCK, COLUMNS, load)

@@ -4,33 +4,25 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from penumbra.artifacts.images import encode
-from penumbra.seeds import derive
 from penumbra.stage import Stage
 from penumbra.synthesize.hardaug.params import HardAugmentation
-from penumbra.synthesize.sources import Source, read_source_pixels
-from penumbra.synthesize.tone import toned
+from penumbra.synthesize.sources import Source
+from penumbra.synthesize.varied import maker
 
 WAVES = (1, 3)  # fewest and most waves of warp along a side
 
 
 def open_blocks(stage: Stage) -> Callable[[Sequence[Source]], Iterator[dict]]:
-    """What makes the rows of a block; the noise of a candidate is its own."""
-    p, seed, grey = stage.params.synthesize[stage.item], stage.params.common.seed, stage.params.common.grey
+    """What makes the rows of a block."""
+    p = stage.params.synthesize[stage.item]
 
-    def rows(block: Sequence[Source]) -> Iterator[dict]:
-        once = list({source.image: source for source in block}.values())  # an image is read once for all that is made from it
-        pixels = dict(zip((source.image for source in once), read_source_pixels(stage, once), strict=True))
-        for source in block:
-            columns = source.provenance(stage)
-            rng = np.random.default_rng(derive(seed, "synthesize/hardaug", columns["sample_id"]))
-            names = chosen(p, rng)
-            image = pixels[source.image]
-            for name in names:
-                image = TRANSFORMATIONS[name](image, p, rng)
-            yield {"image": encode(toned(np.ascontiguousarray(image), grey)), "transformations": " ".join(names), **columns}
+    def vary(pixels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, str]]:
+        names = chosen(p, rng)
+        for name in names:
+            pixels = TRANSFORMATIONS[name](pixels, p, rng)
+        return pixels, {"transformations": " ".join(names)}
 
-    return rows
+    return maker(stage, "hardaug", vary)
 
 
 def chosen(p: HardAugmentation, rng: np.random.Generator) -> list[str]:
