@@ -1,8 +1,8 @@
-"""Measure a clean clone: `make`, the commands that say that nothing changed, a change of filter bounds, perhaps `dvc repro`.
+"""Measure a clean clone: `make`, the commands that say that nothing changed, a change of filter bounds; or `dvc repro`.
 
-    python benchmarks/measure_run.py            # one clone
-    python benchmarks/measure_run.py --serial   # and another one, made by `dvc repro`, whose dvc.lock must be equal
+    python benchmarks/measure_run.py            # a clone made by `make`
     python benchmarks/measure_run.py --adopt    # its results become those to commit; else they must be those that are committed
+    python benchmarks/measure_run.py --serial   # a clone made by `dvc repro`, which must give the committed hashes: one more row
 
 Seconds, CPU seconds (user and system, of all processes), peak memory; of each stage its overhead: wall time without the step's own work.
 Writes benchmarks/run.csv, benchmarks/cost.csv and benchmarks/machine.json, which the report shows; run benchmarks/throughput.py after it.
@@ -38,6 +38,7 @@ IDLE = {  # commands after a run, which must say that nothing is left to do
     "dvc repro, nothing changed": [".venv/bin/dvc", "repro"],
     "dvc params diff": [".venv/bin/dvc", "params", "diff"],
 }
+SERIAL = "dvc repro, from a clean clone, installed"
 
 
 @dataclass
@@ -193,36 +194,47 @@ def write(name: str, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
+def parallel(folder: Path, adopted: bool) -> None:
+    """Measure `make` in a clean clone, and what it costs to run again."""
+    watches = {"make, from a clean clone": measure(["make"], folder)}
+    cost = cost_rows(folder, watches["make, from a clean clone"])
+    if adopted:
+        adopt(folder)
+    else:
+        clean(folder)
+    watches |= {what: measure(command, folder) for what, command in IDLE.items()}
+    move_filter_bounds(folder)
+    watches["make, other filter bounds"] = measure(["make"], folder)
+    known = {row["stage"] for row in cost}  # benchmark has nothing to do in a clone whose tables, which git has, are those of the run
+    cost += [row for row in cost_rows(folder, watches["make, other filter bounds"]) if row["stage"] not in known]
+    write("cost.csv", cost)
+    (HERE / "machine.json").write_text(json.dumps(machine(), indent=2) + "\n")
+    write("run.csv", run_rows(watches))
+
+
+def serial(folder: Path) -> None:
+    """Measure `dvc repro` in a clean clone that has its software and no dvc.lock; the row joins those that are there."""
+    committed = YAML(typ="safe").load(folder / "dvc.lock")
+    (folder / "dvc.lock").unlink()
+    measure(["make", "setup"], folder)
+    watches = {SERIAL: measure([".venv/bin/dvc", "repro"], folder)}
+    with (HERE / "run.csv").open(newline="") as file:
+        kept = [row for row in csv.DictReader(file) if row["what"] != SERIAL]
+    write("run.csv", kept + run_rows(watches))
+    if YAML(typ="safe").load(folder / "dvc.lock") != committed:
+        shutil.copyfile(folder / "dvc.lock", Path(tempfile.gettempdir()) / "dvc.lock")
+        sys.exit(f"`dvc repro` gave other hashes than are committed: compare dvc.lock with {tempfile.gettempdir()}/dvc.lock")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--serial", action="store_true", help="make a second clone by `dvc repro`, and compare the hashes of all outputs")
-    parser.add_argument("--adopt", action="store_true", help="take over dvc.lock, code.json and reports of the clone")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--serial", action="store_true", help="measure `dvc repro` instead of `make`")
+    what.add_argument("--adopt", action="store_true", help="take over dvc.lock, code.json and reports of the clone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         folder = clone(HERE.parent, Path(root) / "clone")
-        watches = {"make, from a clean clone": measure(["make"], folder)}
-        cost = cost_rows(folder, watches["make, from a clean clone"])
-        if options.adopt:
-            adopt(folder)
-        else:
-            clean(folder)
-        watches |= {what: measure(command, folder) for what, command in IDLE.items()}
-        lock = YAML(typ="safe").load(folder / "dvc.lock")
-        move_filter_bounds(folder)
-        watches["make, other filter bounds"] = measure(["make"], folder)
-        known = {row["stage"] for row in cost}  # benchmark has nothing to do in a clone whose tables, which git has, are those of the run
-        cost += [row for row in cost_rows(folder, watches["make, other filter bounds"]) if row["stage"] not in known]
-        write("cost.csv", cost)
-        (HERE / "machine.json").write_text(json.dumps(machine(), indent=2) + "\n")
-        write("run.csv", run_rows(watches))
-        if options.serial:
-            other = clone(HERE.parent, Path(root) / "other")
-            (other / ".venv").symlink_to(folder / ".venv")
-            (other / "dvc.lock").unlink()
-            watches["dvc repro, from a clean clone, installed"] = measure([".venv/bin/dvc", "repro"], other)
-            write("run.csv", run_rows(watches))
-            if YAML(typ="safe").load(other / "dvc.lock") != lock:
-                sys.exit("two clean clones differ: compare their dvc.lock")
+        serial(folder) if options.serial else parallel(folder, options.adopt)
 
 
 def run_rows(watches: dict[str, Watch]) -> list[dict]:
