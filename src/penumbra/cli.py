@@ -88,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
     _add_detectors(add)
     for name, text in STEPS.items():
         step = add(name, text, f"penumbra {name}   (`dvc repro` does this when it is due)")
-        step.add_argument("item", nargs="?", metavar="ITEM", help="item of the step in dvc.yaml")
+        step.add_argument("item", nargs="?", metavar="ITEM", help="NAME of STEP@NAME; `dvc stage list` has them")
         step.add_argument("--part", type=_part, metavar="I/N", help="do one part of the units, and assemble nothing")
     return top
 

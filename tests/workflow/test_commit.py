@@ -5,6 +5,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from penumbra.workflow import commit, plan
+from penumbra.workflow.reasons import reasons
 from penumbra.workflow.repository import opened
 
 
@@ -43,7 +44,7 @@ def test_what_does_not_come_into_the_cache_is_not_recorded_and_says_so(toy, monk
             faults = commit.commit([stage])
         assert "second: DVC's cache" in faults["second"] and "Free space" in faults["second"].replace("free", "Free")
         assert (toy / "two").read_text() == "new" and (toy / "dvc.lock").read_bytes() == before
-        assert plan.changes(stage_of(repo, "second"))
+        assert reasons(stage_of(repo, "second"))
         assert commit.commit([stage]) == {}
     with opened() as repo:
         assert plan.plan(repo) == []

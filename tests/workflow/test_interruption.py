@@ -66,9 +66,11 @@ def test_a_failed_job_fails_its_stage_and_the_end_of_its_log_is_shown(miniature)
     shutil.copytree(miniature.root / "profiles/local", profile := miniature.root / "profiles/parts")
     with open(profile / "config.yaml", "a") as file:
         file.write("config: [shards=2]\n")
-    failed = miniature.penumbra("run", STAGE, check=False, MINIATURE_FAILS="unit-1", PENUMBRA_PROFILE="parts")
+    miniature.change_param("synthesize.badood.badood-gaussian.s", 7)
+    failed = miniature.dvc("repro", STAGE, check=False, MINIATURE_FAILS="unit-1", PENUMBRA_PROFILE="parts")
     assert failed.returncode
     message = failed.stderr.partition("penumbra: ")[2]
+    assert f"failed to reproduce '{STAGE}'" in message  # DVC's own line ends it
     assert f"{STAGE}: failed." in message
     assert "logs/synthesize/badood-gaussian.1.log" in message and "RuntimeError: unit-1 of synthesize@badood-gaussian fails" in message
     assert "badood-gaussian.0.log" not in message  # the other part has done its units

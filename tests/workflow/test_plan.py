@@ -7,6 +7,7 @@ import pytest
 
 from penumbra.workflow import plan
 from penumbra.workflow.plan import Planned, table
+from penumbra.workflow.reasons import CODED, DATA, NEW, OUTPUT, PARAMETER, Reason
 from penumbra.workflow.repository import opened
 from penumbra.workflow.repro import certain
 
@@ -16,30 +17,32 @@ def test_a_table_has_stage_seconds_and_the_first_reasons_within_100_columns(tmp_
     costs = tmp_path / ".penumbra/cost.csv"
     costs.parent.mkdir(parents=True)
     costs.write_text("stage,seconds,memory_mib\nscore@none,12.4,600\n")
-    reasons = ("params.yaml:score.rate 0.5 -> 0.4", *(f"data data/x{index} modified" for index in range(4)))
+    texts = ["params.yaml:score.rate 0.5 -> 0.4", *(f"data data/x{index} modified" for index in range(4))]
+    reasons = tuple(Reason(DATA, text) for text in texts)
     lines = table([Planned("score@none", reasons), Planned("benchmark", ())]).splitlines()
     assert lines[0] == "Will run (12 s recorded):"
     assert lines[1].split() == ["score@none", "12", "s", "params.yaml:score.rate", "0.5", "->", "0.4"]
-    assert [line.strip() for line in lines[2:5]] == [*reasons[1:3], "and 2 more"]
+    assert [line.strip() for line in lines[2:5]] == [*texts[1:3], "and 2 more"]
     assert lines[5:] == ["May run, if bytes of what it reads change (0 s recorded, 1 unknown):", "  benchmark      unknown"]
     assert max(map(len, lines)) <= 100
 
 
 @pytest.mark.parametrize(
-    ("reasons", "cached", "expected"),
+    ("kinds", "cached", "expected"),
     [
-        (("has not run yet",), False, True),
-        (("code src/penumbra/a.py modified",), True, True),
-        (("library torch 2 -> 3", "data data/x modified"), True, True),
-        (("output data/b deleted", "data data/a deleted"), False, True),
-        (("output data/b deleted", "data data/a deleted"), True, False),  # may come back from the cache
-        (("params.yaml:train.x 1 -> 2",), True, False),  # may have run before with this value
-        ((), False, False),  # may find the bytes as they were
+        ([NEW], False, True),
+        ([CODED], True, True),
+        ([CODED, DATA], True, True),
+        ([OUTPUT, DATA], False, True),
+        ([OUTPUT, DATA], True, False),  # may come back from the cache
+        ([PARAMETER], True, False),  # may have run before with this value
+        ([], False, False),  # may find the bytes as they were
     ],
 )
-def test_a_stage_runs_in_any_case_where_nothing_can_bring_its_result_back(reasons, cached, expected):
+def test_a_stage_runs_in_any_case_where_nothing_can_bring_its_result_back(kinds, cached, expected):
     before = {"a": set(), "b": {"a"}, "c": {"b"}, "d": set(), "e": {"d"}}
-    left = {"b": Planned("b", reasons), "c": Planned("c", ("has not run yet",)), "e": Planned("e", ("has not run yet",))}
+    of = {"b": kinds, "c": [NEW], "e": [NEW]}
+    left = {name: Planned(name, tuple(Reason(kind, "changed") for kind in kinds)) for name, kinds in of.items()}
     stages = dict.fromkeys(before, SimpleNamespace(outs_cached=lambda: cached))
     # c follows b, whatever its own reasons; e follows nothing that is due, and may be restored when its wave comes
     assert certain(stages, left, before, ["a"]) == (["a", "b", "c"] if expected else ["a"])

@@ -1,17 +1,16 @@
 """The truthful plan: what will run and why, and what may run if bytes change."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from penumbra.workflow import cost
 from penumbra.workflow.commit import recalled
-from penumbra.workflow.contract import CODE, CONTRACT, PARAMETERS, dig, parts, versions
+from penumbra.workflow.contract import CODE, CONTRACT, parts
+from penumbra.workflow.reasons import DATA, Reason, reasons
 
 SHOWN = 4  # reasons of a stage that the table shows
-FILES = ("data ", "output ")  # how reasons begin that are of files which stages write,
-VALUES = f"{PARAMETERS.name}:"  # and those of parameters
 SIZING = ("prepare", "synthesize")  # steps whose parameters say how many images the others have to do with
 
 
@@ -25,7 +24,7 @@ class Planned:
     """
 
     name: str
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     comparable: bool = True
     cached: bool = False
 
@@ -41,16 +40,16 @@ def plan(repo: Any, targets: Sequence[str] = (), locked: bool = True, code: Mapp
     """
     planned: dict[str, Planned] = {}
     resized: set[str] = set()
-    remade: set[str] = set()  # bytes that are changed now, but will be written again before they are read
+    remade: set[str] = set()  # paths whose bytes may be others now, but will be written again before they are read
     for stage in ordered(repo, targets):
         before = {each.addressing for each in repo.index.graph.successors(stage) if code is None or not writes_code(each)}
-        reasons = tuple(reason for reason in changes(stage, locked, code) if reason not in remade)
-        if reasons or before & planned.keys():
-            other = any(map(_counts, reasons))
-            planned[stage.addressing] = Planned(stage.addressing, reasons, not other and not before & resized)
+        found = tuple(each for each in reasons(stage, locked, code) if not (each.kind == DATA and each.modified in remade))
+        if found or before & planned.keys():
+            other = any(each.resizes for each in found)
+            planned[stage.addressing] = Planned(stage.addressing, found, not other and not before & resized)
             if other and parts(stage.name)[0] in SIZING or before & resized:
                 resized.add(stage.addressing)
-            remade |= {f"data {path} modified" for out in stage.outs for path in _within(out.def_path)}
+            remade |= {path for out in stage.outs for path in _within(out.def_path)}
     return list(planned.values())
 
 
@@ -90,86 +89,6 @@ def with_cached(repo: Any, planned: Sequence[Planned]) -> list[Planned]:
     return marked
 
 
-def _counts(reason: str) -> bool:
-    """Whether a reason is of a parameter that may change how long the stage works: any but a real number, such as a rate."""
-    old, _, new = reason.rpartition(" -> ")
-    return reason.startswith(VALUES) and not (_real(old.rpartition(" ")[2]) and _real(new))
-
-
-def _real(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return not text.lstrip("-").isdecimal()
-
-
-def changes(stage: Any, locked: bool = True, code: Mapping[str, Any] | None = None) -> list[str]:
-    """How the stage differs from what dvc.lock says of it, one line each."""
-    if not any(out.hash_info for out in stage.outs):
-        return ["has not run yet"]
-    if locked:
-        with stage.repo.lock:
-            status = stage.status(check_updates=False)
-    else:
-        status = type(stage).status.__wrapped__(stage, check_updates=False)
-    entries = status.get(stage.addressing, [])
-    reasons = _code(stage, code)
-    for entry in entries:
-        if isinstance(entry, str):
-            reasons.append(entry if entry != "always changed" else "always runs")
-            continue
-        for kind, paths in entry.items():
-            for path, how in paths.items():
-                if path == CODE.name and kind == "changed deps":
-                    continue
-                if isinstance(how, dict):
-                    reasons += [line for change in how.values() for line in _parameters(stage, path, change)]
-                else:
-                    reasons.append(f"{_kind(kind, path)} {path} {how}")
-    return reasons
-
-
-def _kind(kind: str, path: str) -> str:
-    if kind == "changed outs":
-        return "output"
-    return "code" if path == "src" or path.startswith("requirements") else "data"
-
-
-def _code(stage: Any, code: Mapping[str, Any] | None) -> list[str]:
-    """Whose code, which library and which inherited parameter has changed; by what code.json would hold, if that is given."""
-    dependency = next((dep for dep in stage.deps if dep.def_path == CODE.name), None)
-    if dependency is None:
-        return []
-    old = (dependency.hash_info.value or {}) if dependency.hash_info else {}
-    new = {key: dig(code, key) for key in dependency.params} if code is not None else dependency.read_params()
-    lines = []
-    for key in dependency.params:
-        was, now = (value if isinstance(value, dict) else {} for value in (old.get(key), new.get(key)))
-        lines += [f"code of {stage.name}"] if was.get("code") != now.get("code") else []
-        lines += _differences("library ", versions(was), versions(now))
-        lines += _differences("inherited ", was.get("inherited", {}), now.get("inherited", {}))
-        files = was.get("files", {}), now.get("files", {})
-        lines += [f"file {path} modified" for path in sorted(files[0].keys() | files[1].keys()) if files[0].get(path) != files[1].get(path)]
-    return lines
-
-
-def _parameters(stage: Any, path: str, change: dict | str | Collection) -> list[str]:
-    """Parameters, old -> new. DVC says which; the values are in dvc.lock and on disk."""
-    names = change if isinstance(change, dict) else {}
-    dependency = next(dep for dep in stage.deps if dep.def_path == path)
-    old = (dependency.hash_info.value or {}) if dependency.hash_info else {}
-    new = dependency.read_params()
-    return [line for name in names or new for line in _differences(f"{path}:{name}", old.get(name), new.get(name))]
-
-
-def _differences(name: str, old: Any, new: Any) -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        start = name if name.endswith(" ") else f"{name}."
-        return [line for key in {**old, **new} for line in _differences(f"{start}{key}", old.get(key), new.get(key))]
-    return [] if old == new else [f"{name} {old} -> {new}"]
-
-
 def seconds(planned: Sequence[Planned]) -> dict[str, float | None]:
     """The seconds of each stage when it last ran, here or where the results come from; None where that says nothing of this run."""
     recorded = cost.recorded()
@@ -199,12 +118,12 @@ def table(planned: Sequence[Planned]) -> str:
             lines += [f"{title} ({', '.join(parts)}):"]
             for each in group:
                 time = "from cache" if each.cached else "unknown" if known[each.name] is None else f"{known[each.name]:.0f} s"
-                first, *others = _shown(each.reasons) or [""]
+                first, *others = _shown([reason.text for reason in each.reasons]) or [""]
                 lines.append(f"  {each.name:<{width}}  {time:>10}  {first}".rstrip())
                 lines += [" " * (width + 16) + other for other in others]
     return "\n".join(lines)
 
 
-def _shown(reasons: Sequence[str]) -> list[str]:
-    """All reasons, or the first and how many more there are."""
-    return list(reasons) if len(reasons) <= SHOWN else [*reasons[: SHOWN - 1], f"and {len(reasons) - SHOWN + 1} more"]
+def _shown(lines: list[str]) -> list[str]:
+    """All lines, or the first and how many more there are."""
+    return lines if len(lines) <= SHOWN else [*lines[: SHOWN - 1], f"and {len(lines) - SHOWN + 1} more"]

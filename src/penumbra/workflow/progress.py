@@ -8,9 +8,11 @@ from pathlib import Path
 from penumbra.artifacts.files import replace
 from penumbra.workflow import code, plan
 from penumbra.workflow.contract import CONTRACT, Contract
+from penumbra.workflow.reasons import SAID, Reason
 from penumbra.workflow.repository import opened
 
 RUNS = Path(".penumbra")
+FORCED = Reason(SAID, "forced")
 SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
 
 
@@ -74,7 +76,7 @@ def _planned(contract: Contract, words: Collection[str]) -> list[tuple[str, floa
         steps = wanted if single else plan_repro(get_active_graph(repo.index.graph), wanted)
         planned = {each.name: each for each in plan.plan(repo, targets, locked=False, code=code.entries(contract))}
         if not {"-f", "--force"}.isdisjoint(words):
-            planned = {step.addressing: planned.get(step.addressing, plan.Planned(step.addressing, ("forced",))) for step in steps}
+            planned = {step.addressing: planned.get(step.addressing, plan.Planned(step.addressing, (FORCED,))) for step in steps}
         due = [planned[step.addressing] for step in steps if step.addressing in planned]
         seconds = plan.seconds(due)
     return [(each.name, seconds[each.name]) for each in due]

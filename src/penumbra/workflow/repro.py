@@ -16,6 +16,7 @@ from penumbra.errors import PenumbraError
 from penumbra.workflow import code, commit, cost, execute, plan, ready, receipt
 from penumbra.workflow.alone import alone
 from penumbra.workflow.contract import CODE, CONTRACT, PARAMETERS, Contract, Entry, parts
+from penumbra.workflow.reasons import DATA, OUTPUT, PARAMETER, reasons
 from penumbra.workflow.repository import opened
 
 SHOWN = 12  # names of stages that run
@@ -57,7 +58,7 @@ def _write_code(contract: Contract, repo: Any, meant: dict[str, Any]) -> None:
     """Have code.json say what the code means, and record that: every other stage is planned by it."""
     stage = next(filter(plan.writes_code, repo.index.stages))
     execute.write_code(contract, meant)
-    if plan.changes(stage):
+    if reasons(stage):
         commit.commit([stage])
 
 
@@ -68,7 +69,7 @@ def _run_all(contract: Contract, repo: Any, planned: Sequence[plan.Planned]) -> 
     left = {each.name: each for each in planned}
     while left:
         wave = [name for name in left if not before[name] & left.keys()]
-        due = [name for name in wave if left[name].reasons or plan.changes(stages[name])]
+        due = [name for name in wave if left[name].reasons or reasons(stages[name])]
         left = {name: each for name, each in left.items() if name not in wave}
         made = _make(contract, [stages[name] for name in due], [stages[name] for name in certain(stages, left, before, due)]) if due else []
         left = {name: each for name, each in left.items() if stages[name] not in made}
@@ -89,7 +90,7 @@ def certain(stages: Mapping[str, Any], left: Mapping[str, plan.Planned], before:
     found = list(due)
     for name, each in left.items():
         follows = before[name] & set(found) and before[name] & left.keys() <= set(found)
-        changed = any(not reason.startswith((*plan.FILES, plan.VALUES)) for reason in each.reasons)
+        changed = any(reason.kind not in (DATA, OUTPUT, PARAMETER) for reason in each.reasons)
         if follows and (changed or each.reasons and not stages[name].outs_cached()):
             found.append(name)
     return found
