@@ -5,6 +5,7 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONPATH
+unexport PYTHONDONTWRITEBYTECODE  # some containers set it: hundreds of short jobs would compile torch, each anew
 READY := .venv/ready
 # the lock is complete, so nothing is left to resolve: --no-deps. Most modules are never imported, so none is compiled here: --no-compile
 INSTALL := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes

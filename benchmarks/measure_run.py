@@ -95,7 +95,7 @@ def measure(command: list[str], folder: Path) -> Watch:
     """
     print(f"$ {' '.join(command)}", flush=True)
     watch, start, before = Watch(), time.time(), os.times()
-    env = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    env = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")}
     env["PATH"] = f"{folder / '.venv/bin'}{os.pathsep}{env['PATH']}"
     process = psutil.Popen(command, cwd=folder, env=env)
     while process.poll() is None:
