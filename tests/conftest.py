@@ -1,7 +1,7 @@
 """Fixtures that several rooms share: small results of an experiment, made up but of the real layout."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,23 +28,36 @@ def stage_of_benchmark(results_data, tmp_path) -> Stage:
 
 
 @pytest.fixture(scope="session")
-def built_miniature(tmp_path_factory, request) -> Iterator[Miniature]:
-    """A miniature of the DAG, built and committed by the first process of the tests that asks for it; copy it before changing it."""
+def once(tmp_path_factory, request) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Has a folder filled by the first process of the tests that asks for it; copy what is in it before changing it."""
     folder = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):  # of pytest-xdist
         folder = folder.parent
+
+    def made(name: str, fill: Callable[[Path], object]) -> Path:
+        with FileLock(folder / f"{name}.lock"):
+            if not (folder / f"{name}.made").exists():
+                shutil.rmtree(folder / name, ignore_errors=True)  # of a process that failed
+                fill(folder / name)
+                (folder / f"{name}.made").touch()
+        return folder / name
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def built_miniature(once) -> Iterator[Miniature]:
+    """A miniature of the DAG, built and committed."""
+
+    def build(folder: Path) -> None:
+        made = Miniature.create(folder / "built")
+        with pytest.MonkeyPatch.context() as inner:
+            made.reproduce(inner)
+        made.commit("built")
+        made.reset()
+
     with parsing_once():
-        with FileLock(folder / "built.lock"):
-            made = Miniature(folder / "dag/built")
-            if not (folder / "built").exists():
-                shutil.rmtree(made.root, ignore_errors=True)  # of a process that failed
-                made = Miniature.create(made.root)
-                with pytest.MonkeyPatch.context() as inner:
-                    made.reproduce(inner)
-                made.commit("built")
-                made.reset()
-                (folder / "built").touch()
-        yield made
+        yield Miniature(once("dag", build) / "built")
 
 
 @pytest.fixture

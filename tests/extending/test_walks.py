@@ -43,15 +43,18 @@ class Workspace(Miniature):
             return list(csv.DictReader(file))
 
 
-@pytest.fixture(scope="module")
-def begun(tmp_path_factory):
+@pytest.fixture(scope="session")
+def begun(once):
     """A checkout in which the smallest experiment has run."""
-    made = Workspace.create(tmp_path_factory.mktemp("extending") / "checkout")
-    shutil.copy(HERE / "walk.yaml", made.root / "conf/experiment/walk.yaml")
-    made.run("penumbra", "configure", "experiment=walk")
-    made.penumbra("repro", "benchmark")
-    made.commit("the smallest experiment")
-    return made
+
+    def build(folder):
+        made = Workspace.create(folder / "checkout")
+        shutil.copy(HERE / "walk.yaml", made.root / "conf/experiment/walk.yaml")
+        made.run("penumbra", "configure", "experiment=walk")
+        made.penumbra("repro", "benchmark")
+        made.commit("the smallest experiment")
+
+    return Workspace(once("extending", build) / "checkout")
 
 
 @pytest.fixture

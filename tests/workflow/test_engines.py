@@ -13,7 +13,7 @@ from penumbra.workflow import contract
 
 
 def test_plain_snakemake_makes_the_same_bytes_as_dvc(tmp_path, monkeypatch):
-    of_dvc, fresh = (Miniature.create(tmp_path / engine, "synood") for engine in ("dvc", "snakemake"))
+    of_dvc, fresh = (Miniature.create(tmp_path / engine, "good") for engine in ("dvc", "snakemake"))
     of_dvc.reproduce(monkeypatch)
     options = ("--workflow-profile", "profiles/default", "--config", "shards=2")  # each synthesis, training and scoring in two parts
     fresh.snakemake(*options)
