@@ -1,10 +1,17 @@
 """Figures of numbers: which panel is of what, and where bars and panels end."""
 
+import base64
+import io
+import urllib.parse
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from penumbra.report import figures, gallery, style, unified
+from penumbra.report import figures, style, unified, uris
 from penumbra.report.methods import clip
 
 
@@ -60,9 +67,50 @@ def test_pdfs_of_equal_figures_are_equal_and_say_nothing_of_machine_or_time(monk
 
 
 def test_a_picture_is_declared_as_what_it_is():
-    assert gallery.uri(b"\xff\xd8\xff\xe0").startswith("data:image/jpeg;")
-    assert gallery.uri(b"\x89PNG\r\n").startswith("data:image/png;")
-    assert gallery.uri(b"<svg/>", kind="image/svg+xml").startswith("data:image/svg+xml;")
+    assert uris.picture(b"\xff\xd8\xff\xe0").startswith("data:image/jpeg;")
+    assert uris.picture(b"\x89PNG\r\n").startswith("data:image/png;")
+
+
+def test_a_drawing_in_an_attribute_is_what_it_was():
+    """Also what means something to HTML, to an address or to the quotes around it."""
+    svg = "<svg a=\"1\" b='#2'>\n<!-- 5% &amp; − &lt;img src=x&gt; --></svg>"
+    (found,) = (dict(attrs) for tag, attrs in started(f"<img src='{uris.drawing(svg.encode())}' alt=\"x\">") if tag == "img")
+    assert urllib.parse.unquote(found["src"]) == f"data:image/svg+xml,{svg}".replace("\n", " ") and found["alt"] == "x"
+
+
+def started(text: str) -> list:
+    """Tags and their attributes, as HTML is read."""
+    parser, found = HTMLParser(), []
+    parser.handle_starttag = lambda tag, attrs: found.append((tag, attrs))
+    parser.feed(text)
+    return found
+
+
+def test_a_picture_in_a_figure_keeps_its_own_pixels_and_sharp_edges():
+    """However large it is shown."""
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 5, 3)).astype(np.uint8)
+    with style.figure(1, 1, 2.0) as (figure, axes):
+        axes[0].imshow(pixels)
+        svg = style.files(figure).svg
+    (image,) = ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}image")
+    stored = Image.open(io.BytesIO(base64.b64decode(image.get("{http://www.w3.org/1999/xlink}href").partition(",")[2])))
+    np.testing.assert_array_equal(np.asarray(stored)[..., :3], pixels)
+    assert "pixelated" in image.get("style")
+
+
+def test_coordinates_are_shortened_and_nothing_else():
+    drawing = b"""<g id="a 1.23456">
+ <path d="M 0.001 -0.001
+L 518.456789 7.5
+z
+" style="stroke-width: 0.81234"/>
+ <use x="1.239" y="-12.345678" transform="translate(35.208053 91.504719) scale(0.015625 -0.065)"/>
+</g>"""
+    short = style.compact(drawing).decode()
+    assert short == (
+        '<g id="a 1.23456"><path d="M0 0L518.46 7.5z" style="stroke-width: 0.81234"/>'
+        '<use x="1.24" y="-12.35" transform="translate(35.21 91.5) scale(0.015625 -0.065)"/></g>'
+    )
 
 
 def test_bars_before_and_after_filtering_reach_from_one_end_to_the_other(drawn):

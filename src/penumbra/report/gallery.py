@@ -1,6 +1,5 @@
 """Candidates beside their source image, where they have one, in order of severity (Bad-OOD, Fig. 2)."""
 
-import base64
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +23,6 @@ class Pair:
     confidence: float
     band: str
     name: str
-
-
-def uri(image: bytes, kind: str | None = None) -> str:
-    """The image as a data URI; without a kind it is PNG or JPEG, as its first bytes say."""
-    kind = kind or ("image/jpeg" if image.startswith(b"\xff\xd8") else "image/png")
-    return f"data:{kind};base64,{base64.b64encode(image).decode()}"
 
 
 def images(path: Path, sample_ids: list[str]) -> dict[str, bytes]:
@@ -73,7 +66,7 @@ def figure(shown: list[Pair], columns: int = 12) -> style.Drawn:
                 ax = axes[(2 * row + level) * columns + column]
                 if data is None:
                     continue
-                ax.imshow(np.asarray(Image.open(io.BytesIO(data))), cmap="gray", interpolation="nearest")
+                ax.imshow(np.asarray(Image.open(io.BytesIO(data))), cmap="gray")
                 ax.axis("on")
                 ax.grid(visible=False)
                 ax.set(xticks=[], yticks=[])

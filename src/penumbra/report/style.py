@@ -1,6 +1,7 @@
 """One look for all figures, safe for colour-blind readers, and files with equal bytes for equal content."""
 
 import io
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +40,10 @@ RC = {
 }
 DASHES = ("-", (0, (4, 1.5)), ":")
 WIDTH = 7.2  # inches: two columns of a paper
+SMALLEST = 6.5  # points of the smallest letters at that width
+
+COORDINATES = re.compile(rb'(?<= d=")[^"]*|(?<= [xy]=")[^"]*|(?<=translate\()[^)]*')
+FRACTION = re.compile(rb"-?\d+\.\d+")
 
 
 @contextmanager
@@ -64,20 +69,34 @@ class Drawn:
 
 
 def files(drawn: Figure) -> Drawn:
-    """Both files. Call it inside `figure`: its settings hold there."""
+    """Both files. Call it inside `figure`: its settings hold there.
+
+    A picture in them has its own pixels, not those of the figure's resolution: they stay sharp however large they are shown.
+    """
+    for picture in drawn.findobj(AxesImage):
+        picture.set_interpolation("none")
     return Drawn(svg(drawn), pdf(drawn))
 
 
 def svg(drawn: Figure) -> bytes:
-    """SVG without a date and with fixed identifiers."""
-    return _saved(drawn, "svg", "Date")
+    """SVG without a date and with fixed identifiers, `compact`."""
+    return compact(_saved(drawn, "svg", "Date"))
+
+
+def compact(drawing: bytes) -> bytes:
+    """The same drawing with its coordinates to a hundredth of a point, and without the space between elements: a fifth less to load."""
+    return re.sub(rb">\s+<", b"><", COORDINATES.sub(_rounded, drawing)).replace(b"base64,\n", b"base64,")
+
+
+def _rounded(found: re.Match[bytes]) -> bytes:
+    """Numbers and, in a path, the letters of its commands, with no more than one space between them."""
+    short = FRACTION.sub(lambda number: b"%g" % (round(float(number[0]), 2) + 0.0), found[0])
+    return re.sub(rb"\s*([A-Za-z])\s*", rb"\1", re.sub(rb"\s+", b" ", short)).strip()
 
 
 def pdf(drawn: Figure) -> bytes:
-    """PDF without a date, laid out as before; a picture in it has its own pixels, not those of the figure's resolution."""
+    """PDF without a date, laid out as before."""
     drawn.set_layout_engine("none")
-    for picture in drawn.findobj(AxesImage):
-        picture.set_interpolation("none")
     return _saved(drawn, "pdf", "CreationDate")
 
 
