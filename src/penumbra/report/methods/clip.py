@@ -1,7 +1,6 @@
 """CLIP: negative labels, zero-shot and tuned detectors, what they cost, and what CLIP sees in candidates."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,14 +69,14 @@ def _detectors(results: Results) -> list[Block]:
     """Zero-shot CLIP by MCM and by NegLabel, and what SynOOD makes of it."""
     table = results.tables["scores"]
     recipes = {name: results.params.train.recipes[each.recipe] for name, each in results.params.train.detectors.items()}
-    names = [name for name, recipe in recipes.items() if recipe.loss == "clip"]
+    names = [name for name, recipe in recipes.items() if recipe.detector == "clip"]
     if not names:
         return []
     rows = []
     for name in names:
         for score, label in SCORES.items():
             part = table[(table.detector == name) & (table.score == score)].set_index("set")
-            row = {"detector": name if _trained(recipes[name]) else f"{name} (zero-shot)", "score": label}
+            row = {"detector": name if recipes[name].trains else f"{name} (zero-shot)", "score": label}
             for column in ZERO_SHOT:
                 group, metric = column.split("_", 1)
                 row |= {f"{column}_{moment}": part[f"{metric}_{moment}"].get(group, float("nan")) for moment in ("mean", "std")}
@@ -88,10 +87,6 @@ def _detectors(results: Results) -> list[Block]:
         "NegLabel's alone. Bold: the best mean of its column, whatever the spread."
     )
     return [Block(caption, table=measures(pd.DataFrame(rows), ["detector", "score"], ZERO_SHOT))]
-
-
-def _trained(recipe: Any) -> bool:
-    return recipe.project or recipe.tune
 
 
 def _cost(cost: pd.DataFrame) -> list[Block]:
