@@ -236,7 +236,7 @@ def test_zero_shot_clip_is_shown_by_both_of_its_scores(page, results):
 
 
 def test_labels_and_types_are_on_the_page(page, results):
-    assert "8 nouns" in page and "the nice letter C" in page
+    assert "8 nouns in “the nice {}”" in page and ">letter C<" in page
     assert "60 of 60 images have some" in page and "The letter C; blobs." in page
     row = pd.read_csv(results / "tables/types.csv").set_index(["method", "band"]).loc[("synood", "all")]
     assert f"{int(row.own)} ({100 * row.own_share:.1f}%)" in page

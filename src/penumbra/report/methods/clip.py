@@ -52,17 +52,19 @@ def _labels(negatives: list[Negative], results: Results) -> list[Block]:
     if not negatives:
         return []
     setting = results.params.extract.negatives
+    prompts = {"noun": setting.noun_prompt, "adjective": setting.adjective_prompt}
     kinds = pd.Series([row.kind for row in negatives]).value_counts(sort=False)
     rows = []
     for kind in kinds.index:
         of_kind = [row for row in negatives if row.kind == kind]
-        rows += [[row.word, kind, row.prompt, number(row.closeness)] for row in of_kind[: SHOWN if len(kinds) == 1 else SHOWN // 2]]
+        rows += [[row.word, kind, number(row.closeness)] for row in of_kind[: SHOWN if len(kinds) == 1 else SHOWN // 2]]
+    found = " and ".join(f"{count(total)} {kind}s in “{prompts[kind]}”" for kind, total in kinds.items())
     caption = (
-        f"Mined negative labels: {' and '.join(f'{count(total)} {kind}s' for kind, total in kinds.items())}, the share "
-        f"{setting.share:g} of the vocabulary that is farthest from the ID labels. The first of each kind; closeness is the "
-        f"{setting.quantile:g} quantile of a label's cosines to the ID labels."
+        f"Mined negative labels: {found}, the share {setting.share:g} of the vocabulary that is farthest from the ID labels. "
+        "The first of each kind, as they stand in its prompt, "
+        f"articles and all; closeness is the {setting.quantile:g} quantile of a label's cosines to the ID labels."
     )
-    return [Block(caption, table=Table(["label", "kind", "prompt", "closeness"], rows))]
+    return [Block(caption, table=Table(["label", "kind", "closeness"], rows))]
 
 
 def _detectors(results: Results) -> list[Block]:
