@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -13,6 +14,8 @@ import pytest
 from penumbra.artifacts.tables import write_csv, write_json
 from penumbra.benchmark.step import main as run_benchmark
 from penumbra.report.gallery import choose
+from penumbra.report.page import environment
+from penumbra.report.sections import filter as filter_section
 from penumbra.report.step import main
 from penumbra.report.study import SUBJECTS
 from penumbra.report.style import Drawn
@@ -224,6 +227,19 @@ def test_a_claim_shows_the_spread_of_its_kind(page, results):
 
 def test_the_page_says_whose_probability_judges_candidates(page):
     assert "by the detector none (mean over its training seeds)" in page and "(candidates of badood alone)" in page
+
+
+def test_a_method_that_draws_id_is_marked(results):
+    table = pd.read_csv(results / "tables/agreement.csv").iloc[:2].assign(accepted=[0.3, 0.301])
+    rows = filtered(table)
+    assert [cell for row in rows for cell in row if "⚠" in cell] == ['<td class="warned">30.1 ⚠&#xFE0E;</td>']
+
+
+def filtered(agreement: pd.DataFrame) -> list[list[str]]:
+    """Cells of the table of agreement, as the page has them."""
+    (block,) = filter_section._agreement(SimpleNamespace(tables={"agreement": agreement}))
+    made = environment().get_template("table.html").module.table(block.table)
+    return [re.findall(r"<t[dh].*?</t[dh]>", row) for row in made.split("<tr>")]
 
 
 def test_zero_shot_clip_is_shown_by_both_of_its_scores(page, results):

@@ -6,6 +6,7 @@ from penumbra.report.format import Table, count, percent
 from penumbra.report.sections.calibrate import judges_of
 
 TABLE_11 = "Bad-OOD, Table 11"
+TOO_MANY = 0.3  # share of candidates that pass as ID, above which the step filter warns, too
 
 
 def section(results: Results) -> Section:
@@ -41,7 +42,8 @@ def _agreement(results: Results) -> list[Block]:
     if table.empty:
         return []
     caption = (
-        "Candidates that pass as ID where 95% of ID images do: above 30% a method draws ID, and teaches a detector to reject it. "
+        f"Candidates that pass as ID where 95% of ID images do: above {TOO_MANY:.0%} (⚠) a method draws ID, and teaches a detector to "
+        "reject it. "
         "Class kept: those that the judges, on average, take for the class they are made from. "
         "Beside them the agreement of judges that differ in their training seed alone, mean over pairs: share of candidates that both put "
         "into one band, and overlap of their mid bands (intersection over union), next to that of two random sets of the same sizes. "
@@ -57,7 +59,8 @@ def _agreement(results: Results) -> list[Block]:
         for row in table.itertuples()
     ]
     header = ["method", "pass as ID, %", "class kept, %", "judges", "same band, %", "overlap of mid, %", "by chance, %"]
-    return [Block(caption, table=Table(header, rows))]
+    warned = {(place, 1) for place, share in enumerate(table.accepted) if share > TOO_MANY}
+    return [Block(caption, table=Table(header, rows, warned=warned))]
 
 
 def _far(band: str) -> float:
