@@ -2,22 +2,18 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from penumbra.benchmark.claims import read
 from penumbra.benchmark.intervals import CONTRADICTED, HELD, UNDECIDED
 from penumbra.report import study
 from penumbra.report.content import read_csv
-from penumbra.report.format import Table
 from penumbra.report.paper import headline, markdown
 
 ROOT = Path(__file__).parents[1]
-GROUPS, METRICS = ("near", "far"), ("AUROC", "FPR95")
 
 
 def effects(claims: pd.DataFrame) -> str:
-    """The tally of the claims about training, and a row for each: its effect in percentage points with the interval, decided ones bold.
+    """The tally of the claims about training, and a row for each.
 
     Args:
         claims: benchmarks/study/claims.csv.
@@ -29,21 +25,7 @@ def effects(claims: pd.DataFrame) -> str:
         f"The study has {study.sizes({'claims': table})}. Of {len(table)} comparisons about training {held} have held, "
         f"{contradicted} {'is' if contradicted == 1 else 'are'} contradicted, and {undecided} are undecided."
     )
-    sides = {claim.text: [claim.better, claim.worse] for claim in read()}
-    cells = table.set_index(["claim", "measure"])
-    rows, best = [], set()
-    for place, text in enumerate(table.claim.unique()):
-        rows.append(sides[text].copy())
-        for measure in _measures():
-            found = cells.loc[(text, measure)] if (text, measure) in cells.index else None
-            rows[-1].append("" if found is None else study.interval(*(100 * np.array([found.difference, found.low, found.high])), 1))
-            if found is not None and found.verdict != UNDECIDED:
-                best.add((place, len(rows[-1]) - 1))
-    return f"{tally}\n\n{markdown(Table(['trained on', 'against', *_measures()], rows, best))}"
-
-
-def _measures() -> list[str]:
-    return [f"{metric} {group}" for group in GROUPS for metric in METRICS]
+    return f"{tally}\n\n{markdown(study.effects(table))}"
 
 
 def replaced(readme: str, name: str, text: str) -> str:

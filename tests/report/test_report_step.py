@@ -23,6 +23,7 @@ from synthetic_results import ABLATIONS, CLIP, DETECTORS, FIGURES, GIVEN, benchm
 
 STEPS = ["prepare", "pretrain", "extract", "synthesize", "train", "calibrate", "filter", "score", "benchmark", "report"]
 SECTIONS = ["study", *STEPS[:-1], "clip", "ablations", STEPS[-1]]
+PAPER = ("headline", "scores", "claims", "study-detectors", "study-effects", "study-claims")
 OTHER = {"score.knn_k": 7, "score.knn_more": [], "filter.badood.mid": [0.25, 0.6], "prepare.shift.kinds": {"rotation": 60, "blur": 0.08}}
 NOTHING = {f"synthesize.{kind}": {} for kind in GIVEN["synthesize"]} | {f"pretrain.{kind}": {} for kind in GIVEN["pretrain"]}
 NOTHING |= {"extract.contexts": {}, "extract.negatives": {}, "calibrate": {}, "filter": {}, "benchmark.ablations": {}}
@@ -140,7 +141,7 @@ def test_every_figure_but_the_drawing_of_the_dag_is_there_for_papers_too(page, s
 
 def test_the_main_tables_are_there_for_papers(page, stage):
     files = {path.name: path.read_text() for path in stage.write("paper").iterdir()}
-    assert set(files) == {f"{name}.{kind}" for name in ("headline", "scores", "claims") for kind in ("md", "tex")}
+    assert set(files) == {f"{name}.{kind}" for name in PAPER for kind in ("md", "tex")}
     assert all(f"\n{name} & " in files["headline.tex"] for name in set(DETECTORS) - set(CLIP))
     assert not [name for name, content in files.items() if name.endswith("tex") and not content.isascii()]
 

@@ -57,7 +57,7 @@ def main(stage: Stage) -> None:
                 (temporary / f"{name}.{suffix}").write_bytes(data)
     with replace(stage.write("paper")) as temporary:
         temporary.mkdir()
-        paper.write(temporary, tables)
+        paper.write(temporary, tables, studied)
     with replace(stage.write("report")) as temporary:
         temporary.write_text(render(results), encoding="utf-8")
     stage.finish()
