@@ -13,8 +13,9 @@ import pytest
 
 from penumbra.artifacts.tables import write_csv, write_json
 from penumbra.benchmark.step import main as run_benchmark
+from penumbra.report import learnt, study
 from penumbra.report.gallery import choose
-from penumbra.report.page import environment
+from penumbra.report.page import environment, said
 from penumbra.report.sections import filter as filter_section
 from penumbra.report.step import main
 from penumbra.report.study import SUBJECTS
@@ -202,6 +203,16 @@ def test_ablations_have_a_section_with_their_tables_and_curves(page):
 def test_frozen_models_stand_beside_the_steps_that_they_took(page):
     assert "<td>vqgan</td><td>1</td><td>1,234</td>" in page.replace("\n", "")
     assert page.index("against steps of the optimiser") > page.index('<section id="train">')
+
+
+def test_the_first_screen_says_what_was_compared_and_what_was_learnt(page, stage, results):
+    """In front of every table: the sentences of the study, with its numbers."""
+    first = page[: page.index("<table>")]
+    studied = study.read(stage, pd.read_csv(results / "tables/claims.csv"))
+    sentences = learnt.of_study(studied)
+    assert len(sentences) >= 4 and all(f"<li>{said(sentence)}</li>" in first for sentence in sentences)
+    rows = dict(re.findall(r'<th scope="row">([a-z-]+)</th><td>\w+</td>\s*<td>([^<]+)</td>', page[: page.index("<section")]))
+    assert {rows[name] for name in ("none", "badood-mid", "clip")} == {"ID alone (energy)", "badood mid (energy)", "nothing"}
 
 
 def test_every_detector_stands_beside_its_headline_score(page):
