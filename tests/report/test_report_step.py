@@ -14,7 +14,6 @@ import pytest
 from penumbra.artifacts.tables import write_csv, write_json
 from penumbra.benchmark.step import main as run_benchmark
 from penumbra.report import learnt, study
-from penumbra.report.gallery import choose
 from penumbra.report.page import environment, said
 from penumbra.report.sections import filter as filter_section
 from penumbra.report.step import main
@@ -160,14 +159,6 @@ def test_equal_figures_make_equal_pages(page, stage, tmp_path, monkeypatch):
     again = {"report": tmp_path / "report.html", "figures": tmp_path / "figures", "paper": tmp_path / "paper"}
     main(replace(stage, writes=again, scratch_root=tmp_path / "scratch"))
     assert (tmp_path / "report.html").read_text() == page
-
-
-def test_the_gallery_runs_from_the_least_to_the_most_severe():
-    selection = pd.DataFrame({"sample_id": [f"{i}" for i in range(100)], "confidence": [((i * 37) % 100) / 100 for i in range(100)]})
-    chosen = choose(selection, 5).confidence.tolist()
-    assert chosen == sorted(chosen)
-    assert (chosen[0], chosen[-1]) == (0.0, 0.99)
-    assert len(choose(selection, 500)) == 100
 
 
 def test_the_page_says_what_the_papers_unified_score_looks_at(page):

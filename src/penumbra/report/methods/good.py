@@ -19,6 +19,11 @@ GRIDS = 3  # classes in a figure of rho by mu
 OVERLAP = 1.6  # height of the greatest density of a panel, in distances of two that lie above one another
 
 
+def far(candidates: pd.DataFrame) -> list[str]:
+    """What guides, and its strengths."""
+    return [f"{row.guidance} rho {row.rho:g} mu {row.mu:g}" for row in candidates.itertuples()]
+
+
 def samples(results: Results) -> list[Block]:
     """Samples of GOOD by strength: images, heat maps, energies, numbers."""
     blocks = []

@@ -30,6 +30,11 @@ def read(stage: Stage) -> list[Context]:
     return read_rows(stage.read("features") / "contexts.csv") if "contexts" in stage.params.extract else []
 
 
+def far(candidates: pd.DataFrame) -> list[str]:
+    """The energy after the first and after the last denoising run."""
+    return [f"energy {values[0]:.1f} to {values[-1]:.1f}" for values in candidates.energies]
+
+
 def blocks(results: Results) -> list[Block]:
     """Repainted images and the labels in their prompts."""
     return repainted(results) + contexts(results.own["synood"], results)
