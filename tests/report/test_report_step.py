@@ -13,7 +13,7 @@ import pytest
 
 from penumbra.artifacts.tables import write_csv, write_json
 from penumbra.benchmark.step import main as run_benchmark
-from penumbra.report import learnt, study
+from penumbra.report import learnt, study, style
 from penumbra.report.page import environment, said
 from penumbra.report.sections import filter as filter_section
 from penumbra.report.step import main
@@ -57,7 +57,7 @@ def stage(results_data, results, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(stage):
+def page(stage, letters):
     main(stage)
     return stage.write("report").read_text()
 
@@ -133,6 +133,12 @@ def test_figures_are_svg_without_a_date_and_with_text_as_paths(page, stage):
         assert "<dc:date>" not in path.read_text()
         if path.stem != "dag":
             assert not list(root.iter("{http://www.w3.org/2000/svg}text"))
+
+
+def test_letters_of_figures_can_be_read_at_their_width(page, letters):
+    """Exponents, which are smaller than what they stand beside, are not used."""
+    assert len(letters) > 500 and min(letters)[0] >= style.SMALLEST
+    assert not [text for _, text in letters if "^" in text]
 
 
 def test_every_figure_but_the_drawing_of_the_dag_is_there_for_papers_too(page, stage):

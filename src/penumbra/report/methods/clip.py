@@ -175,7 +175,7 @@ def types(table: pd.DataFrame, diversity: pd.DataFrame) -> style.Drawn:
             axes[0].barh(rows, share, left=start, height=0.75, color=COLOURS[kind], label=label, alpha=0.85)
             for row, (value, left) in enumerate(zip(share, start, strict=True)):
                 if value >= 6:
-                    axes[0].text(left + value / 2, row, f"{value:.0f}", ha="center", va="center", color="white", fontsize=6.5)
+                    axes[0].text(left + value / 2, row, f"{value:.0f}", ha="center", va="center", color="white", fontsize=style.SMALLEST)
             start = start + share.to_numpy()
         axes[0].set_yticks(rows, names)
         axes[0].invert_yaxis()

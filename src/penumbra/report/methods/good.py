@@ -201,7 +201,7 @@ def strengths(candidates: pd.DataFrame, path: Path) -> style.Drawn:
         for ax, (title, table, (down, across)) in zip(axes, panels, strict=True):
             tiles = [[tile(found[name]) if name in found else None for name in row] for row in table.to_numpy()]
             show(ax, tiles, [f"{value:g}" for value in table.index], [f"{value:g}" for value in table.columns])
-            ax.tick_params(labelsize=6.5)
+            ax.tick_params(labelsize=style.SMALLEST)
             ax.set(xlabel=f"{title}\n{across} →", ylabel=down)
         return style.files(drawn)
 
