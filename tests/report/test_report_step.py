@@ -122,7 +122,7 @@ def test_every_detector_claim_and_parameter_is_on_the_page(page, results):
     for claim in pd.read_csv(results / "tables/claims.csv").claim.unique():
         assert escape(claim).replace("&#x27;", "&#39;") in page
     assert "distance_samples: 100" in page
-    assert "mid: [0.3, 0.5]" in page
+    assert "mid: [0.3, 0.5]" in page[page.index("<details><summary>The parameters of the experiment.</summary>") :]
 
 
 def test_figures_are_svg_without_a_date_and_with_text_as_paths(page, stage):
