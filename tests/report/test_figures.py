@@ -120,7 +120,7 @@ def test_bars_before_and_after_filtering_reach_from_one_end_to_the_other(drawn):
         table[f"{name}_share"] = share
     clip.types(table, table[["method", "band"]].assign(across=0.9, within=0.5))
     bars = drawn["axes"][0]
-    assert [label.get_text() for label in bars.get_yticklabels()] == ["badood", "mid band", "sona", "mid band"]
+    assert [label.get_text() for label in bars.get_yticklabels()] == ["badood", "badood, mid", "sona", "sona, mid"]
     widths = np.array([bar.get_width() for bar in bars.patches]).reshape(3, 4)
     np.testing.assert_allclose(widths.sum(axis=0), 100)
     np.testing.assert_allclose(bars.patches[-1].get_x(), 70)

@@ -166,7 +166,7 @@ def types(table: pd.DataFrame, diversity: pd.DataFrame) -> style.Drawn:
     """
     table = table[table.band.isin(MARKERS)].reset_index(drop=True)
     diversity = table[["method", "band"]].merge(diversity, on=["method", "band"], how="left")
-    names = [row.method if row.band == "all" else f"{row.band} band" for row in table.itertuples()]
+    names = [row.method if row.band == "all" else f"{row.method}, {row.band}" for row in table.itertuples()]
     rows = np.arange(len(table))
     with style.figure(1, 3, 0.9 + 0.25 * len(table), sharey=True, width_ratios=(3, 1.2, 1.2)) as (drawn, axes):
         start = np.zeros(len(table))
