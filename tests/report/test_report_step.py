@@ -234,6 +234,13 @@ def test_a_claim_shows_the_spread_of_its_kind(page, results):
     assert "questions of our own (no paper)" in page
 
 
+def test_a_claim_shows_how_many_outliers_each_detector_learnt_from(page, results):
+    sizes = pd.read_csv(results / "tables/detectors.csv", keep_default_na=False).set_index("detector").outliers.astype(int)
+    section = page[page.index('<section id="benchmark">') :]
+    (row,) = re.findall(r'<th scope="row">Mid-confidence outliers teach more than all of them</th>(.*?)</tr>', section, re.DOTALL)
+    assert f"<td>{sizes['badood-mid']} / {sizes['badood-all']}</td>" in row and sizes["badood-mid"] < sizes["badood-all"]
+
+
 def test_the_page_says_whose_probability_judges_candidates(page):
     assert "by the detector none (mean over its training seeds)" in page and "(candidates of badood alone)" in page
 

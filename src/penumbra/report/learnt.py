@@ -11,6 +11,7 @@ from penumbra.benchmark.intervals import CONTRADICTED, HELD, UNDECIDED
 from penumbra.report import study
 from penumbra.report.content import Frames
 from penumbra.report.format import number
+from penumbra.report.words import sides
 
 NAMED = 6  # pairs of detectors that a sentence names at most
 SIGNIFICANT = 0.05  # p after Holm's correction below which a verdict stands
@@ -70,9 +71,9 @@ def of_run(tables: Frames, seeds: int) -> list[str]:
 
 def _about_training(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of claims about training, with columns better and worse: the detectors that they compare."""
-    sides = {claim.text: (claim.better, claim.worse) for claim in claims.read()}
-    table = table[(table.about == study.TRAINING) & table.claim.isin(sides)]
-    return table.assign(better=[sides[text][0] for text in table.claim], worse=[sides[text][1] for text in table.claim])
+    compared = sides()
+    table = table[(table.about == study.TRAINING) & table.claim.isin(compared)]
+    return table.assign(better=[compared[text][0] for text in table.claim], worse=[compared[text][1] for text in table.claim])
 
 
 def _number(table: pd.DataFrame, verdict: str) -> str:

@@ -26,7 +26,7 @@ def tables(frames: Frames, studied: Frames) -> dict[str, Table]:
         studied: detectors and claims of the study.
     """
     made = {"headline": headline(frames["detectors"]), "scores": scores(frames["scores"])}
-    made |= {"claims": claims(frames["claims"])} if len(frames["claims"]) else {}
+    made |= {"claims": claims(frames["claims"], frames["detectors"])} if len(frames["claims"]) else {}
     if not studied:
         return made
     made |= {"study-detectors": study.detectors(studied, HEADLINE), "study-effects": study.effects(studied["claims"])}

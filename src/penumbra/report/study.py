@@ -11,6 +11,7 @@ from penumbra.dataset import data_set
 from penumbra.report import style
 from penumbra.report.content import Block, Frames, Results, Section, read_csv
 from penumbra.report.format import MISSING, Table, number, once
+from penumbra.report.words import sides
 from penumbra.stage import Stage
 
 FOLDER = "benchmarks/study"
@@ -32,7 +33,7 @@ def read(stage: Stage, tested: pd.DataFrame) -> Frames:
     if "claims" not in tables or set(tables["runs"].data) != {data_set(stage.params.prepare.id)}:
         return {}
     names = set(stage.params.train.detectors)
-    about = {claim.text: {claim.better, claim.worse} for claim in claims.read() if claim.measure == "detectors" and claim.better in names}
+    about = {text: compared for text, compared in sides().items() if compared[0] in names}
     shown = names.union(*about.values())  # with the controls of what the experiment has
     table, rows = tables["claims"], tables["detectors"]
     table = table[table.claim.isin([*about, *tested.claim])]
@@ -66,11 +67,11 @@ def effects(table: pd.DataFrame) -> Table:
         table: claims.csv of the study.
     """
     table = table[table.about == TRAINING]
-    sides = {claim.text: [claim.better, claim.worse] for claim in claims.read()}
+    compared = sides()
     cells = table.set_index(["claim", "measure"])
     rows, best = [], set()
     for text in table.claim.unique():
-        rows.append(sides.get(text, [text, MISSING]).copy())
+        rows.append([*compared.get(text, (text, MISSING))])
         for measure in MEASURES:
             found = cells.loc[(text, measure)] if (text, measure) in cells.index else None
             rows[-1].append(MISSING if found is None else _points(found))
@@ -95,7 +96,7 @@ def figure(table: pd.DataFrame) -> style.Drawn:
         table: claims.csv of the study.
     """
     table = table[table.about == TRAINING]
-    sides = {claim.text: f"{claim.better}\nover {claim.worse}" for claim in claims.read()}
+    labels = {text: f"{better}\nover {worse}" for text, (better, worse) in sides().items()}
     rows = list(table.claim.unique())
     with style.figure(1, 2, 0.9 + 0.42 * len(rows), sharey=True) as (drawn, axes):
         for ax, metric in zip(axes, ("FPR95", "AUROC"), strict=True):
@@ -112,7 +113,7 @@ def figure(table: pd.DataFrame) -> style.Drawn:
             ax.minorticks_off()
             ax.set(title=metric, xlabel="percentage points better")
             ax.grid(axis="y", visible=False)
-        axes[0].set_yticks(range(len(rows)), [sides.get(row, row) for row in rows])
+        axes[0].set_yticks(range(len(rows)), [labels.get(row, row) for row in rows])
         axes[0].invert_yaxis()
         drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         return style.files(drawn)
