@@ -37,11 +37,13 @@ class Page(HTMLParser):
         super().__init__()
         self.sources: list[str] = []
         self.sections: list[str] = []
+        self.ids: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
         values = dict(attrs)
         self.sources += [values[name] for name in ("src", "href") if name in values]
+        self.ids += [values["id"]] if "id" in values else []
         if tag == "section":
             self.sections.append(values["id"])
 
@@ -111,6 +113,13 @@ def test_the_page_is_self_contained(page):
     parsed = Page(page)
     assert all(source.startswith(("data:image/", "#")) for source in parsed.sources)
     assert not re.search(r"@import|url\(|<script[^>]|<link", re.sub(r"src='data:[^']*'", "", page))
+
+
+def test_every_link_of_the_page_leads_to_one_place_of_it(page):
+    parsed = Page(page)
+    links = [source[1:] for source in parsed.sources if source.startswith("#")]
+    assert {"study-claims", "sets", "figure-roc", "figure-bands"} <= set(links)
+    assert [link for link in links if parsed.ids.count(link) != 1] == [] and len(parsed.ids) == len(set(parsed.ids))
 
 
 def test_sections_are_named_after_the_steps_and_clip(page):

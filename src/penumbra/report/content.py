@@ -66,7 +66,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Block:
-    """One thing on the page with a caption: exactly one of the fields after `caption` is given."""
+    """One thing on the page with a caption: exactly one of the fields after `caption` is given, and a name where others link to it."""
 
     caption: str = ""
     text: str | None = None
@@ -75,6 +75,7 @@ class Block:
     gallery: Gallery | None = None
     sets: list[ImageSet] | None = None
     code: str | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def sections(results: Results) -> list[Section]:
         "The axis is linear up to one point, logarithmic beyond."
     )
     table = comparisons(results.study["claims"], results.tables["claims"])
-    shown = [Block(drawn, figure="study"), Block(caption, table=table)]
+    shown = [Block(drawn, figure="study"), Block(caption, table=table, name="study-claims")]
     return [Section("study", "What holds for other seeds", shown)]
 
 

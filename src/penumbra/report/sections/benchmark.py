@@ -36,6 +36,7 @@ def section(results: Results) -> Section:
         Block(
             f"Every test set: {how}. Two conventions of FPR95 under two names; AUPR is average precision.",
             table=_sets(results),
+            name="sets",
         ),
         *unified.blocks(results),
         Block(
@@ -116,4 +117,4 @@ def _claims(table: pd.DataFrame, detectors: pd.DataFrame) -> list[Block]:
         "Where a measure has no spread, the sign decides. Outliers: from how many each of the two detectors learnt. "
         "First the claims about training: what detectors learn from which outliers."
     )
-    return [Block(caption, table=claims(table, detectors))]
+    return [Block(caption, table=claims(table, detectors), name="claims")]
