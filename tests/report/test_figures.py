@@ -42,6 +42,23 @@ def test_what_falls_far_below_the_rest_of_a_panel_is_a_number_at_its_edge(drawn,
     assert 50 < low < 91 and high > 96
 
 
+def test_each_detector_has_a_panel_with_the_first_one_beside_it(drawn):
+    rows = [
+        (name, group, fpr, level) for level, name in enumerate(("none", "good-all"), 1) for group in ("near", "far") for fpr in (0.1, 1)
+    ]
+    figures.roc(
+        pd.DataFrame([(name, group, fpr, 0.1 * level) for name, group, fpr, level in rows], columns=["detector", "group", "fpr", "tpr"])
+    )
+    first, second = drawn["axes"]
+    assert (first.get_title(), second.get_title()) == ("none", "good-all")
+    lines = [{line.get_label(): line.get_ydata()[0] for line in ax.lines if line.get_label()[0] != "_"} for ax in (first, second)]
+    assert lines[0] == {"near OOD": 10, "far OOD": 10}
+    assert lines[1] == {"near OOD, none": 10, "near OOD": 20, "far OOD, none": 10, "far OOD": 20}
+    shifted = pd.DataFrame([(name, "blur", strength, 0.1 * strength) for name in ("none", "clip") for strength in range(9)])
+    figures.shift(shifted.set_axis(["detector", "kind", "strength", "confidence_mean"], axis=1))
+    assert [[line.get_label() for line in ax.lines] for ax in drawn["axes"]] == [["blur"], ["blur, none", "blur"]]
+
+
 def test_error_bars_end_where_percentages_do(drawn):
     moments = {f"{group}_{metric}": value for group in ("near", "far") for metric, value in (("fpr95_id_tpr", 0.1), ("auroc", 0.98))}
     columns = {f"{name}_mean": [value] for name, value in moments.items()} | {f"{name}_std": [0.2] for name in moments}

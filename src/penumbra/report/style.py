@@ -38,7 +38,6 @@ RC = {
     "legend.fontsize": 7.5,
     "figure.facecolor": "white",
 }
-DASHES = ("-", (0, (4, 1.5)), ":")
 WIDTH = 7.2  # inches: two columns of a paper
 SMALLEST = 6.5  # points of the smallest letters at that width
 
@@ -109,11 +108,6 @@ def _saved(drawn: Figure, kind: str, date: str) -> bytes:
 def colours(names: Iterable[str]) -> dict[str, str]:
     """A colour for each name, by order; after the last colour comes the first again."""
     return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(names)}
-
-
-def strokes(names: Iterable[str]) -> dict[str, dict]:
-    """Colour and dashes of the line of each name, by order: names that share a colour differ in their dashes."""
-    return {name: {"color": PALETTE[place % len(PALETTE)], "ls": DASHES[place // len(PALETTE) % 3]} for place, name in enumerate(names)}
 
 
 def ramp(count: int) -> list[tuple]:

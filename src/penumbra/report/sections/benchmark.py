@@ -29,8 +29,8 @@ def section(results: Results) -> Section:
         ),
         *blocks(results, "benchmark"),
         Block(
-            "ROC curves, averaged over seeds and test sets, the share of ID rejected on a logarithmic axis. "
-            "Dotted: 95% of OOD caught (OpenOOD's FPR95), 5% of ID rejected (the papers').",
+            "ROC curves, averaged over seeds and test sets, the share of ID rejected on a logarithmic axis; dotted in every panel: the "
+            "first detector. Grey lines: 95% of OOD caught (OpenOOD's FPR95), 5% of ID rejected (the papers').",
             figure="roc",
         ),
         Block(
@@ -41,7 +41,7 @@ def section(results: Results) -> Section:
         *unified.blocks(results),
         Block(
             f"Mean P(OOD) of shifted ID test images over {seeds} training seeds, by each detector's own calibration; strength 0 is "
-            f"unshifted, {shift.strengths} is {strongest}.",
+            f"unshifted, {shift.strengths} is {strongest}. Dotted in every panel: the first detector.",
             figure="shift",
         ),
         *_elsewhere(results),
