@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from penumbra.artifacts.images import encode
 from penumbra.report import figures, style, unified, uris
 from penumbra.report.methods import clip
 
@@ -85,7 +86,19 @@ def test_pdfs_of_equal_figures_are_equal_and_say_nothing_of_machine_or_time(monk
 
 def test_a_picture_is_declared_as_what_it_is():
     assert uris.picture(b"\xff\xd8\xff\xe0").startswith("data:image/jpeg;")
-    assert uris.picture(b"\x89PNG\r\n").startswith("data:image/png;")
+    assert uris.picture(encode(np.zeros((2, 2, 3), np.uint8))).startswith("data:image/png;")
+
+
+@pytest.mark.parametrize(("shape", "mode"), [((9, 9, 1), "L"), ((9, 9, 3), "RGB"), ((9, 9, 4), "RGBA")])
+def test_a_smaller_png_has_the_same_pixels(shape, mode):
+    """Grey ones in grey, colours in colours, transparent ones as they were."""
+    drawn = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    pixels = np.repeat(drawn, 3, axis=2) if mode == "L" else drawn
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert("RGBA").save(buffer, "png")
+    small = Image.open(io.BytesIO(uris.lean(buffer.getvalue())))
+    assert small.mode == mode
+    np.testing.assert_array_equal(np.asarray(small.convert("RGBA")), np.asarray(Image.fromarray(pixels).convert("RGBA")))
 
 
 def test_a_drawing_in_an_attribute_is_what_it_was():
@@ -111,7 +124,7 @@ def test_a_picture_in_a_figure_keeps_its_own_pixels_and_sharp_edges():
         svg = style.files(figure).svg
     (image,) = ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}image")
     stored = Image.open(io.BytesIO(base64.b64decode(image.get("{http://www.w3.org/1999/xlink}href").partition(",")[2])))
-    np.testing.assert_array_equal(np.asarray(stored)[..., :3], pixels)
+    np.testing.assert_array_equal(np.asarray(stored), pixels)
     assert "pixelated" in image.get("style")
 
 

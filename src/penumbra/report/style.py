@@ -1,5 +1,6 @@
 """One look for all figures, safe for colour-blind readers, and files with equal bytes for equal content."""
 
+import base64
 import io
 import re
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+
+from penumbra.report.uris import lean
 
 # Okabe and Ito's palette, grey first: the detector without outliers is the reference; then two of Tol's
 PALETTE = ("#6b6b6b", "#0072b2", "#56b4e9", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#000000", "#882255", "#999933")
@@ -42,6 +45,7 @@ WIDTH = 7.2  # inches: two columns of a paper
 SMALLEST = 6.5  # points of the smallest letters at that width
 
 COORDINATES = re.compile(rb'(?<= d=")[^"]*|(?<= [xy]=")[^"]*|(?<=translate\()[^)]*')
+PICTURE = re.compile(rb"(?<=data:image/png;base64,)[^\"]+")
 FRACTION = re.compile(rb"-?\d+\.\d+")
 
 
@@ -83,8 +87,9 @@ def svg(drawn: Figure) -> bytes:
 
 
 def compact(drawing: bytes) -> bytes:
-    """The same drawing with its coordinates to a hundredth of a point, and without the space between elements: a fifth less to load."""
-    return re.sub(rb">\s+<", b"><", COORDINATES.sub(_rounded, drawing)).replace(b"base64,\n", b"base64,")
+    """The same drawing with coordinates to a hundredth of a point, small pictures, and no space between elements: a third less to load."""
+    pictures = PICTURE.sub(lambda found: base64.b64encode(lean(base64.b64decode(found[0]))), drawing)
+    return re.sub(rb">\s+<", b"><", COORDINATES.sub(_rounded, pictures)).replace(b"DejaVuSans-", b"D")  # of each letter
 
 
 def _rounded(found: re.Match[bytes]) -> bytes:
