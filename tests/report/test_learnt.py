@@ -59,7 +59,7 @@ def test_a_study_says_what_held_what_did_not_and_what_is_left_after_correction()
 def test_where_nothing_is_decided_nothing_is_claimed():
     """No sentence has a detector that does something to another."""
     found = learnt.of_study(study(*OTHERS[1:3]))
-    assert found[0].endswith("none has held.") and found[1] == "None is contradicted." and len(found) == 4
+    assert found[0].endswith("none has held.") and found[1] == "No comparison is contradicted." and len(found) == 4
     assert not [sentence for sentence in found if " raises " in sentence or " lowers " in sentence]
     one = study((ALL, "AUROC far", 0.02, None, None, None, "undecided"))
     assert learnt.of_study(one)[0] == "With one generator seed nothing is decided: there is no interval."
@@ -83,7 +83,7 @@ def test_one_run_says_that_it_is_one():
     held, contradicted, undecided, warning, best = run(3)
     assert held.endswith("`badood-mid` raises the far AUROC of `none` by 3.0 points (1.0 to 5.0).") and "1 has held by more than" in held
     assert contradicted.endswith("`badood-mid` raises the near FPR95 of `badood-all` by 5.0 points (3.0 to 7.0).")
-    assert undecided.startswith("None is undecided") and "one run does not say" in warning
+    assert undecided.startswith("No comparison is undecided") and "one run does not say" in warning
     assert "`badood-mid` on far OOD, 95.0% (spread 94.0 to 96.0; 0 of 1 others overlap)" in best
 
 

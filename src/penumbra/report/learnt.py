@@ -32,8 +32,8 @@ def of_study(studied: Frames) -> list[str]:
     decided = table[table.verdict != UNDECIDED]
     return [
         f"{count}{_effects(table, HELD, ' (in brackets the 95% interval): ')}.",
-        f"{_number(table, CONTRADICTED).capitalize()} contradicted{_effects(table, CONTRADICTED, ': ')}.",
-        f"{_number(table, UNDECIDED).capitalize()} undecided, with an interval that holds 0{_nothing(table)}{_blunt(table)}.",
+        f"{_number(table, CONTRADICTED, 'No comparison')} contradicted{_effects(table, CONTRADICTED, ': ')}.",
+        f"{_number(table, UNDECIDED, 'No comparison')} undecided, with an interval that holds 0{_nothing(table)}{_blunt(table)}.",
         *([_corrected(decided)] if len(decided) else []),
         _best(detectors, "interval"),
     ]
@@ -62,8 +62,8 @@ def of_run(tables: Frames, seeds: int) -> list[str]:
     held = _effects(table, HELD, " (in brackets: one spread less to one more): ")
     return [
         f"{count} over {seeds} training seeds{held}.",
-        f"{_number(table, CONTRADICTED).capitalize()} contradicted by more than that{_effects(table, CONTRADICTED, ': ')}.",
-        f"{_number(table, UNDECIDED).capitalize()} undecided, within the spread{_nothing(table)}.",
+        f"{_number(table, CONTRADICTED, 'No comparison')} contradicted by more than that{_effects(table, CONTRADICTED, ': ')}.",
+        f"{_number(table, UNDECIDED, 'No comparison')} undecided, within the spread{_nothing(table)}.",
         warning,
         best,
     ]
@@ -76,11 +76,11 @@ def _about_training(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(better=[compared[text][0] for text in table.claim], worse=[compared[text][1] for text in table.claim])
 
 
-def _number(table: pd.DataFrame, verdict: str) -> str:
+def _number(table: pd.DataFrame, verdict: str, nothing: str = "none") -> str:
     """How many have a verdict, with the verb: "1 is", "none has"."""
     count = int((table.verdict == verdict).sum())
     one, many = ("has", "have") if verdict == HELD else ("is", "are")
-    return f"{count or 'none'} {many if count > 1 else one}"
+    return f"{count or nothing} {many if count > 1 else one}"
 
 
 def _effects(table: pd.DataFrame, verdict: str, before: str) -> str:
