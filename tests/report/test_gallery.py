@@ -52,7 +52,10 @@ def test_a_candidate_stands_with_its_source_class_judges_and_how_far_it_was_led(
     assert found.size("mid") == f"{(selection.band == 'mid').sum()} of 180" and found.accepted == selection.accepted.mean()
 
 
-@pytest.mark.parametrize(("method", "far"), [("good", "image rho 0.1 mu 0.1"), ("sona", "letter C, 1 steps"), ("synood", "energy -")])
+@pytest.mark.parametrize(
+    ("method", "far"),
+    [("good", "image rho\N{NO-BREAK SPACE}0.1 mu"), ("sona", "letter C, 1\N{NO-BREAK SPACE}steps"), ("synood", "energy -")],
+)
 def test_each_method_says_how_far_it_led_a_candidate(results_data, method, far):
     candidates = pd.read_parquet(results_data / f"outliers/{method}.parquet")
     said = METHODS[method].far(candidates)

@@ -16,8 +16,8 @@ from penumbra.report.mosaic import tile
 
 ACROSS = 3  # candidates of a band in a figure
 PITCH, APART, LINE, HEAD = 1.12, 0.3, 0.19, 0.34  # a candidate to the next, between bands, a line, the head; in sides of an image
-MARGIN = 0.75  # inches, of the names of rows
-LETTERS = 9  # of a line under an image
+MARGIN = 0.9  # inches, of the names of rows
+LETTERS = 11  # of a line under an image
 
 
 @dataclass(frozen=True)

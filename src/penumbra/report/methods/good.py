@@ -21,7 +21,7 @@ OVERLAP = 1.6  # height of the greatest density of a panel, in distances of two 
 
 def far(candidates: pd.DataFrame) -> list[str]:
     """What guides, and its strengths."""
-    return [f"{row.guidance} rho {row.rho:g} mu {row.mu:g}" for row in candidates.itertuples()]
+    return [f"{row.guidance} rho\N{NO-BREAK SPACE}{row.rho:g} mu\N{NO-BREAK SPACE}{row.mu:g}" for row in candidates.itertuples()]
 
 
 def samples(results: Results) -> list[Block]:

@@ -20,7 +20,7 @@ FRAMES = 6  # tiles of a denoising path
 
 def far(candidates: pd.DataFrame) -> list[str]:
     """The OOD word, and how many steps were undone and redone towards it."""
-    return [f"{row.word.removeprefix('the ')}, {row.stop} steps" for row in candidates.itertuples()]
+    return [f"{row.word.removeprefix('the ')}, {row.stop}\N{NO-BREAK SPACE}steps" for row in candidates.itertuples()]
 
 
 def edited(results: Results) -> list[Block]:
