@@ -5,7 +5,6 @@ import shutil
 from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
-from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -14,8 +13,7 @@ import pytest
 from penumbra.artifacts.tables import write_csv, write_json
 from penumbra.benchmark.step import main as run_benchmark
 from penumbra.report import learnt, study, style
-from penumbra.report.page import environment, said
-from penumbra.report.sections import filter as filter_section
+from penumbra.report.page import said
 from penumbra.report.step import main
 from penumbra.report.study import SUBJECTS
 from penumbra.report.style import Drawn
@@ -254,17 +252,16 @@ def test_the_page_says_whose_probability_judges_candidates(page):
     assert "by the detector none (mean over its training seeds)" in page and "(candidates of badood alone)" in page
 
 
-def test_a_method_that_draws_id_is_marked(results):
-    table = pd.read_csv(results / "tables/agreement.csv").iloc[:2].assign(accepted=[0.3, 0.301])
-    rows = filtered(table)
-    assert [cell for row in rows for cell in row if "⚠" in cell] == ['<td class="warned">30.1 ⚠&#xFE0E;</td>']
-
-
-def filtered(agreement: pd.DataFrame) -> list[list[str]]:
-    """Cells of the table of agreement, as the page has them."""
-    (block,) = filter_section._agreement(SimpleNamespace(tables={"agreement": agreement}))
-    made = environment().get_template("table.html").module.table(block.table)
-    return [re.findall(r"<t[dh].*?</t[dh]>", row) for row in made.split("<tr>")]
+def test_each_gallery_has_its_caption_and_its_bands_above_it(page, results_data):
+    selection = pd.read_parquet(results_data / "selections/sona.parquet")
+    (caption,) = re.findall(r'<figcaption class="above"><code>sona</code>: ([^<]+)</figcaption>', page)
+    counts = selection.band.value_counts()
+    assert caption.startswith(f"60 candidates ({counts.low} low, {counts.mid} mid, {counts.high} high)")
+    assert ("⚠" in caption) == (selection.accepted.mean() > 0.3)
+    after = page[page.index(caption) :]
+    assert re.findall(r"<strong>(\w+) band</strong> (\d+) of 60", after)[:3] == [
+        (name, str(counts[name])) for name in ("low", "mid", "high")
+    ]
 
 
 def test_zero_shot_clip_is_shown_by_both_of_its_scores(page, results):

@@ -131,6 +131,7 @@ def figure(shown: Gallery) -> style.Drawn:
         ax.tick_params(length=0)
         ax.grid(visible=False)
         ax.spines[:].set_visible(False)
+        ax.set_anchor("E")
         return style.files(drawn)
 
 

@@ -32,7 +32,7 @@ def read(stage: Stage) -> list[Context]:
 
 def far(candidates: pd.DataFrame) -> list[str]:
     """The energy after the first and after the last denoising run."""
-    return [f"energy {values[0]:.1f} to {values[-1]:.1f}" for values in candidates.energies]
+    return [f"energy {values[0]:.1f}\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}{values[-1]:.1f}" for values in candidates.energies]
 
 
 def blocks(results: Results) -> list[Block]:

@@ -1,15 +1,15 @@
 """The candidates."""
 
-import pandas as pd
-
 from penumbra.report.content import Block, Results, Section
+from penumbra.report.format import count
 from penumbra.report.gallery import Gallery
 from penumbra.report.own import blocks
+from penumbra.report.sections.filter import TOO_MANY
 
 KEY = (
     "The story of each method, the least severe candidates of each band first. From above: the class and the image that a candidate is "
     "made from, where it has one; the candidate, framed in the colour of its band; its severity, the calibrated P(OOD); how many of the "
-    "judges, which differ in their training seed, put it into that band alone; and how far it was led. `reports/figures` has a row of each."
+    "judges, which differ in their training seed, would put it into that band; and how far it was led. `reports/figures` has a row of each."
 )
 
 
@@ -24,6 +24,9 @@ def section(results: Results) -> Section:
 
 
 def _caption(method: str, gallery: Gallery) -> str:
-    sizes = ", ".join(f"{gallery.size(band)} in the {band} band" for band in gallery.counts)
-    passes = "" if pd.isna(gallery.accepted) else f"; {gallery.accepted:.0%} pass as ID, where 95% of ID images do"
-    return f"{method}: of all candidates {sizes}{passes}."
+    sizes = ", ".join(f"{count(size)} {band}" for band, size in gallery.counts.items())
+    warning = " ⚠" if gallery.accepted > TOO_MANY else ""
+    return (
+        f"`{method}`: {count(sum(gallery.counts.values()))} candidates ({sizes}), of which {gallery.accepted:.0%}{warning} pass as ID, "
+        "where 95% of ID images do."
+    )
