@@ -1,6 +1,7 @@
 """Galleries: which candidates are shown, what stands beside each, and where it stands in the figure."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -86,6 +87,16 @@ def test_the_figure_has_a_row_of_candidates_framed_in_the_colours_of_their_bands
     assert f"mid band: {found.size('mid')}" in texts and f"{found.of('low')[0].confidence:.2f}" in texts
     extents = {tuple(image.get_extent()[::3]) for image in ax.images}
     assert {(x, y) for x, y in corners} <= extents
+
+
+def test_what_belongs_together_stays_on_one_line(shown, drawn):
+    """A number is never cut."""
+    found = shown("synood", 9)
+    gallery.figure(
+        replace(found, panels=[replace(panel, far="energy -13.8\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}-9.5") for panel in found.panels])
+    )
+    (ax,) = drawn["axes"]
+    assert "energy\n-13.8\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}-9.5" in [text.get_text() for text in ax.texts]
 
 
 def matplotlib_hex(colour: tuple) -> str:

@@ -149,7 +149,7 @@ def _tops(panels: list[Panel]) -> dict[str, float]:
 
 
 def _far(panel: Panel) -> str:
-    return textwrap.fill(panel.far, LETTERS)
+    return textwrap.fill(panel.far, LETTERS, break_long_words=False, break_on_hyphens=False)
 
 
 def _draw(ax: Axes, panel: Panel, left: float, tops: dict[str, float]) -> None:
