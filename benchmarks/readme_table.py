@@ -1,49 +1,25 @@
 """Write into README.md, between their markers, the headline table of the committed run and what the committed study says."""
 
 from pathlib import Path
+from textwrap import fill
 
-import numpy as np
-import pandas as pd
-
-from penumbra.benchmark.claims import read
-from penumbra.benchmark.intervals import CONTRADICTED, HELD, UNDECIDED
-from penumbra.report import study
+from penumbra.report import learnt, study
 from penumbra.report.content import read_csv
-from penumbra.report.format import Table
 from penumbra.report.paper import headline, markdown
 
 ROOT = Path(__file__).parents[1]
-GROUPS, METRICS = ("near", "far"), ("AUROC", "FPR95")
+WIDTH = 140
 
 
-def effects(claims: pd.DataFrame) -> str:
-    """The tally of the claims about training, and a row for each: its effect in percentage points with the interval, decided ones bold.
+def studied(folder: Path) -> str:
+    """What was learnt, a sentence in each line of a list, and a row of effects for each claim about training.
 
     Args:
-        claims: benchmarks/study/claims.csv.
+        folder: benchmarks/study.
     """
-    table = claims[claims.about == study.TRAINING]
-    count = table.verdict.value_counts()
-    held, contradicted, undecided = (int(count.get(verdict, 0)) for verdict in (HELD, CONTRADICTED, UNDECIDED))
-    tally = (
-        f"The study has {study.sizes({'claims': table})}. Of {len(table)} comparisons about training {held} have held, "
-        f"{contradicted} {'is' if contradicted == 1 else 'are'} contradicted, and {undecided} are undecided."
-    )
-    sides = {claim.text: [claim.better, claim.worse] for claim in read()}
-    cells = table.set_index(["claim", "measure"])
-    rows, best = [], set()
-    for place, text in enumerate(table.claim.unique()):
-        rows.append(sides[text].copy())
-        for measure in _measures():
-            found = cells.loc[(text, measure)] if (text, measure) in cells.index else None
-            rows[-1].append("" if found is None else study.interval(*(100 * np.array([found.difference, found.low, found.high])), 1))
-            if found is not None and found.verdict != UNDECIDED:
-                best.add((place, len(rows[-1]) - 1))
-    return f"{tally}\n\n{markdown(Table(['trained on', 'against', *_measures()], rows, best))}"
-
-
-def _measures() -> list[str]:
-    return [f"{metric} {group}" for group in GROUPS for metric in METRICS]
+    tables = {name: read_csv(folder / f"{name}.csv") for name in ("claims", "detectors")}
+    lines = [fill(said, WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False) for said in learnt.of_study(tables)]
+    return "\n".join([*lines, "", markdown(study.effects(tables["claims"]))])
 
 
 def replaced(readme: str, name: str, text: str) -> str:
@@ -56,7 +32,7 @@ def replaced(readme: str, name: str, text: str) -> str:
 def written(readme: str) -> str:
     """The text of README.md with what is committed now."""
     readme = replaced(readme, "headline", markdown(headline(read_csv(ROOT / "reports/tables/detectors.csv"))))
-    return replaced(readme, "study", effects(read_csv(ROOT / "benchmarks/study/claims.csv")))
+    return replaced(readme, "study", studied(ROOT / "benchmarks/study"))
 
 
 if __name__ == "__main__":

@@ -69,9 +69,10 @@ PARAMS = {  # what is not as in params.yaml
 }
 TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims", "unified", "strengths", "edits", "probe")
 TABLES += ("types", "diversity", "ablations", "agreement", "pairs", "seeds")
-FIGURES = ("bands", "roc", "energy", "reliability", "confidence", "distances", "shift", "gallery", "dag")
+FIGURES = ("bands", "roc", "energy", "reliability", "confidence", "distances", "shift", "dag")
 FIGURES += ("strengths", "strength-grid", "edits", "unified", "scores", "good-strengths", "good-cams", "sona-edits")
 FIGURES += ("synood-pairs", "energies", "types", "ablation-weight", "ablation-stop", "ablation-amount", "convergence", "study")
+FIGURES += tuple(f"{method}-gallery" for method in SELECTED)
 PLOTS = ("roc", "energy", "reliability", "confidence", "shift", "unified", "strengths")
 
 

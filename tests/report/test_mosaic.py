@@ -1,14 +1,11 @@
 """Pictures put together: which samples, where each tile lies, what a heat map does."""
 
-import io
-
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from penumbra.artifacts.images import encode
-from penumbra.report import gallery, mosaic
+from penumbra.report import mosaic
 from penumbra.report.methods import good, sona
 from synthetic_results import COPIES, STRENGTHS
 
@@ -61,12 +58,3 @@ def test_a_method_without_an_autoencoders_path_has_no_picture_of_it(results_data
     frame.to_parquet(tmp_path / "sona.parquet")
     shown = sona.edits(frame, tmp_path / "sona.parquet", results_data / "images/train.parquet")
     assert shown is None
-
-
-def test_a_gallery_of_samples_from_noise_shows_them_alone(results_data, samples):
-    selection = pd.DataFrame({"sample_id": samples.sample_id, "confidence": np.linspace(0, 1, len(samples)), "band": "mid"})
-    paths = results_data / "outliers/good.parquet", results_data / "images/train.parquet"
-    pairs = gallery.pairs(selection, samples[["sample_id", "source_id"]], *paths, count=5)
-    assert len(pairs) == 5 and all(pair.source is None for pair in pairs)
-    assert Image.open(io.BytesIO(pairs[0].outlier)).size == (32, 32)
-    assert gallery.figure(pairs).svg.startswith(b"<?xml")

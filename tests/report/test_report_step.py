@@ -12,7 +12,8 @@ import pytest
 
 from penumbra.artifacts.tables import write_csv, write_json
 from penumbra.benchmark.step import main as run_benchmark
-from penumbra.report.gallery import choose
+from penumbra.report import learnt, study, style
+from penumbra.report.page import said
 from penumbra.report.step import main
 from penumbra.report.study import SUBJECTS
 from penumbra.report.style import Drawn
@@ -20,6 +21,7 @@ from synthetic_results import ABLATIONS, CLIP, DETECTORS, FIGURES, GIVEN, benchm
 
 STEPS = ["prepare", "pretrain", "extract", "synthesize", "train", "calibrate", "filter", "score", "benchmark", "report"]
 SECTIONS = ["study", *STEPS[:-1], "clip", "ablations", STEPS[-1]]
+PAPER = ("headline", "scores", "claims", "study-detectors", "study-effects", "study-claims")
 OTHER = {"score.knn_k": 7, "score.knn_more": [], "filter.badood.mid": [0.25, 0.6], "prepare.shift.kinds": {"rotation": 60, "blur": 0.08}}
 NOTHING = {f"synthesize.{kind}": {} for kind in GIVEN["synthesize"]} | {f"pretrain.{kind}": {} for kind in GIVEN["pretrain"]}
 NOTHING |= {"extract.contexts": {}, "extract.negatives": {}, "calibrate": {}, "filter": {}, "benchmark.ablations": {}}
@@ -33,11 +35,13 @@ class Page(HTMLParser):
         super().__init__()
         self.sources: list[str] = []
         self.sections: list[str] = []
+        self.ids: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
         values = dict(attrs)
         self.sources += [values[name] for name in ("src", "href") if name in values]
+        self.ids += [values["id"]] if "id" in values else []
         if tag == "section":
             self.sections.append(values["id"])
 
@@ -53,7 +57,7 @@ def stage(results_data, results, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(stage):
+def page(stage, letters):
     main(stage)
     return stage.write("report").read_text()
 
@@ -106,7 +110,14 @@ def test_names_are_escaped(other_page):
 def test_the_page_is_self_contained(page):
     parsed = Page(page)
     assert all(source.startswith(("data:image/", "#")) for source in parsed.sources)
-    assert not re.search(r"@import|url\(|<script|<link", page)
+    assert not re.search(r"@import|url\(|<script[^>]|<link", re.sub(r"src='data:[^']*'", "", page))
+
+
+def test_every_link_of_the_page_leads_to_one_place_of_it(page):
+    parsed = Page(page)
+    links = [source[1:] for source in parsed.sources if source.startswith("#")]
+    assert {"study-claims", "sets", "figure-roc", "figure-bands"} <= set(links)
+    assert [link for link in links if parsed.ids.count(link) != 1] == [] and len(parsed.ids) == len(set(parsed.ids))
 
 
 def test_sections_are_named_after_the_steps_and_clip(page):
@@ -118,7 +129,7 @@ def test_every_detector_claim_and_parameter_is_on_the_page(page, results):
     for claim in pd.read_csv(results / "tables/claims.csv").claim.unique():
         assert escape(claim).replace("&#x27;", "&#39;") in page
     assert "distance_samples: 100" in page
-    assert "mid: [0.3, 0.5]" in page
+    assert "mid: [0.3, 0.5]" in page[page.index("<details><summary>The parameters of the experiment.</summary>") :]
 
 
 def test_figures_are_svg_without_a_date_and_with_text_as_paths(page, stage):
@@ -131,13 +142,19 @@ def test_figures_are_svg_without_a_date_and_with_text_as_paths(page, stage):
             assert not list(root.iter("{http://www.w3.org/2000/svg}text"))
 
 
+def test_letters_of_figures_can_be_read_at_their_width(page, letters):
+    """Exponents, which are smaller than what they stand beside, are not used."""
+    assert len(letters) > 500 and min(letters)[0] >= style.SMALLEST
+    assert not [text for _, text in letters if "^" in text]
+
+
 def test_every_figure_but_the_drawing_of_the_dag_is_there_for_papers_too(page, stage):
     assert {path.stem for path in stage.write("figures").glob("*.pdf")} == set(FIGURES) - {"dag"}
 
 
 def test_the_main_tables_are_there_for_papers(page, stage):
     files = {path.name: path.read_text() for path in stage.write("paper").iterdir()}
-    assert set(files) == {f"{name}.{kind}" for name in ("headline", "scores", "claims") for kind in ("md", "tex")}
+    assert set(files) == {f"{name}.{kind}" for name in PAPER for kind in ("md", "tex")}
     assert all(f"\n{name} & " in files["headline.tex"] for name in set(DETECTORS) - set(CLIP))
     assert not [name for name, content in files.items() if name.endswith("tex") and not content.isascii()]
 
@@ -155,14 +172,6 @@ def test_equal_figures_make_equal_pages(page, stage, tmp_path, monkeypatch):
     again = {"report": tmp_path / "report.html", "figures": tmp_path / "figures", "paper": tmp_path / "paper"}
     main(replace(stage, writes=again, scratch_root=tmp_path / "scratch"))
     assert (tmp_path / "report.html").read_text() == page
-
-
-def test_the_gallery_runs_from_the_least_to_the_most_severe():
-    selection = pd.DataFrame({"sample_id": [f"{i}" for i in range(100)], "confidence": [((i * 37) % 100) / 100 for i in range(100)]})
-    chosen = choose(selection, 5).confidence.tolist()
-    assert chosen == sorted(chosen)
-    assert (chosen[0], chosen[-1]) == (0.0, 0.99)
-    assert len(choose(selection, 500)) == 100
 
 
 def test_the_page_says_what_the_papers_unified_score_looks_at(page):
@@ -200,6 +209,16 @@ def test_frozen_models_stand_beside_the_steps_that_they_took(page):
     assert page.index("against steps of the optimiser") > page.index('<section id="train">')
 
 
+def test_the_first_screen_says_what_was_compared_and_what_was_learnt(page, stage, results):
+    """In front of every table: the sentences of the study, with its numbers."""
+    first = page[: page.index("<table>")]
+    studied = study.read(stage, pd.read_csv(results / "tables/claims.csv"))
+    sentences = learnt.of_study(studied)
+    assert len(sentences) >= 4 and all(f"<li>{said(sentence)}</li>" in first for sentence in sentences)
+    rows = dict(re.findall(r'<th scope="row">([a-z-]+)</th><td>\w+</td>\s*<td>([^<]+)</td>', page[: page.index("<section")]))
+    assert {rows[name] for name in ("none", "badood-mid", "clip")} == {"ID alone (energy)", "badood mid (energy)", "nothing"}
+
+
 def test_every_detector_stands_beside_its_headline_score(page):
     rows = dict(re.findall(r'<tr><th scope="row">([a-z-]+)</th><td>(\w+)</td>', page[: page.index("<section")]))
     assert rows == {name: "neglabel" if name in CLIP else "energy" for name in DETECTORS}
@@ -222,8 +241,27 @@ def test_a_claim_shows_the_spread_of_its_kind(page, results):
     assert "questions of our own (no paper)" in page
 
 
+def test_a_claim_shows_how_many_outliers_each_detector_learnt_from(page, results):
+    sizes = pd.read_csv(results / "tables/detectors.csv", keep_default_na=False).set_index("detector").outliers.astype(int)
+    section = page[page.index('<section id="benchmark">') :]
+    (row,) = re.findall(r'<th scope="row">Mid-confidence outliers teach more than all of them</th>(.*?)</tr>', section, re.DOTALL)
+    assert f"<td>{sizes['badood-mid']} / {sizes['badood-all']}</td>" in row and sizes["badood-mid"] < sizes["badood-all"]
+
+
 def test_the_page_says_whose_probability_judges_candidates(page):
     assert "by the detector none (mean over its training seeds)" in page and "(candidates of badood alone)" in page
+
+
+def test_each_gallery_has_its_caption_and_its_bands_above_it(page, results_data):
+    selection = pd.read_parquet(results_data / "selections/sona.parquet")
+    (caption,) = re.findall(r'<figcaption class="above"><code>sona</code>: ([^<]+)</figcaption>', page)
+    counts = selection.band.value_counts()
+    assert caption.startswith(f"60 candidates ({counts.low} low, {counts.mid} mid, {counts.high} high)")
+    assert ("⚠" in caption) == (selection.accepted.mean() > 0.3)
+    after = page[page.index(caption) :]
+    assert re.findall(r"<strong>(\w+) band</strong> (\d+) of 60", after)[:3] == [
+        (name, str(counts[name])) for name in ("low", "mid", "high")
+    ]
 
 
 def test_zero_shot_clip_is_shown_by_both_of_its_scores(page, results):
@@ -236,7 +274,7 @@ def test_zero_shot_clip_is_shown_by_both_of_its_scores(page, results):
 
 
 def test_labels_and_types_are_on_the_page(page, results):
-    assert "8 nouns" in page and "the nice letter C" in page
+    assert "8 nouns in “the nice {}”" in page and ">letter C<" in page
     assert "60 of 60 images have some" in page and "The letter C; blobs." in page
     row = pd.read_csv(results / "tables/types.csv").set_index(["method", "band"]).loc[("synood", "all")]
     assert f"{int(row.own)} ({100 * row.own_share:.1f}%)" in page

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from penumbra.benchmark import study as tables
-from penumbra.report import study
+from penumbra.report import paper, study
 from synthetic_results import benchmarked, report_stage, studied
 
 
@@ -40,6 +40,23 @@ def test_an_experiment_with_one_method_is_shown_what_is_about_it(results_data, t
     found = study.read(alone, tested[tested.source.str.startswith("GOOD")])
     assert set(found["detectors"].detector) <= {"none", "good-none", "good-all", "good-unguided-all"}
     assert not found["claims"].source.str.startswith("SONA").any()
+
+
+def test_tables_for_papers_have_the_effects_with_their_intervals(stage, tested):
+    shown = study.read(stage, tested)
+    run = {name: pd.read_csv(stage.read("tables") / f"{name}.csv") for name in ("detectors", "scores", "claims")}
+    made = paper.tables(run, shown)
+    effects = made["study-effects"]
+    row = (
+        shown["claims"].set_index(["claim", "measure"]).loc[("Training on mid-confidence outliers is better than on ID alone", "AUROC far")]
+    )
+    (place,) = (place for place, cells in enumerate(effects.rows) if cells[:2] == ["badood-mid", "none"])
+    assert effects.rows[place][4] == study.interval(*(100 * row[["difference", "low", "high"]]), 1)
+    assert ((place, 4) in effects.best) == (row.verdict != "undecided")
+    assert len(made["study-claims"].rows) == len(shown["claims"]) and len(made["study-detectors"].rows) == len(shown["detectors"])
+    lines = paper.latex(effects).splitlines()
+    assert [line for line in lines if line.endswith("rule")] == ["\\toprule", "\\midrule", "\\bottomrule"]
+    assert "study-effects" not in paper.tables(run, {})
 
 
 def test_numbers_stand_with_their_intervals(stage, tested):

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from penumbra.report.format import Table
-from penumbra.report.gallery import Pair
+from penumbra.report.gallery import Gallery
 from penumbra.report.style import Drawn
 from penumbra.stage import Params
 
@@ -36,7 +36,7 @@ class Results:
         samples: of the pipelines, by caption or kind.
         candidates: columns of data/outliers/VARIANT.parquet (no pixels) by variant of a method.
         own: what the modules of `methods` have read, by their names.
-        galleries: pairs of images by variant that has a selection.
+        galleries: some candidates of each variant that has a selection.
         study: tables of benchmarks/study by name; none where no study is of this data.
         figures: by name.
         cost: benchmarks/cost.csv.
@@ -52,7 +52,7 @@ class Results:
     samples: dict[str, list[ImageSet]]
     candidates: Frames
     own: dict[str, Any]
-    galleries: dict[str, list[Pair]]
+    galleries: dict[str, Gallery]
     study: Frames
     figures: dict[str, Drawn]
     cost: pd.DataFrame
@@ -66,15 +66,16 @@ class Results:
 
 @dataclass(frozen=True)
 class Block:
-    """One thing on the page with a caption: exactly one of the fields after `caption` is given."""
+    """One thing on the page with a caption: exactly one of the fields after `caption` is given, and a name where others link to it."""
 
     caption: str = ""
     text: str | None = None
     table: Table | None = None
     figure: str | None = None
-    gallery: list[Pair] | None = None
+    gallery: Gallery | None = None
     sets: list[ImageSet] | None = None
     code: str | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)

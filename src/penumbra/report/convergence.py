@@ -87,10 +87,11 @@ def _panel(ax: Axes, history: pd.DataFrame) -> None:
     values = np.concatenate([history[name].dropna() for name in losses])
     if values.min() > 0 and values.max() > RANGE * values.min():
         ax.set_yscale("log")
+        ax.yaxis.set_major_formatter("{x:g}")  # an exponent would be too small to read
         ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_xlim(0, None)
     ax.xaxis.get_major_locator().set_params(nbins=3)
-    ax.tick_params(labelsize=6.5)
+    ax.tick_params(labelsize=style.SMALLEST)
     if other is None:
         return
     label, unit = WORDS[other]
@@ -102,8 +103,8 @@ def _panel(ax: Axes, history: pd.DataFrame) -> None:
         right.set_ylim(min(low, high - NARROWEST), high)
     right.grid(visible=False)
     right.spines["right"].set(visible=True, color=VALIDATION)
-    right.tick_params(labelsize=6.5, colors=VALIDATION)
-    right.set_ylabel(label, color=VALIDATION, fontsize=6.5)
+    right.tick_params(labelsize=style.SMALLEST, colors=VALIDATION)
+    right.set_ylabel(label, color=VALIDATION, fontsize=style.SMALLEST)
 
 
 def _line(ax: Axes, steps: pd.Series, values: pd.Series, colour: str) -> None:

@@ -1,10 +1,15 @@
 """Figures from the benchmark's tables and plots; each function takes a data frame."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from penumbra.report import style
 
+ACROSS = 4  # panels of detectors beside one another
 SPIKE = 3  # times the greatest density of the second highest group, at which a histogram is cut off
 SATURATED = ("neglabel",)  # scores that end in 0 and 1, where most images may be
 LEAST = 0.25  # percent of ID rejected at which ROC curves begin
@@ -33,23 +38,24 @@ def bands(table: pd.DataFrame) -> style.Drawn:
 
 
 def roc(plot: pd.DataFrame) -> style.Drawn:
-    """ROC curves of all detectors, near and far OOD, averaged over seeds; the two FPR95 conventions are read off at the dotted lines.
+    """ROC curves on near and far OOD, averaged over seeds, a panel for each detector, the first one dotted in all others.
 
-    The share of ID rejected is on a logarithmic axis: what tells the detectors apart lies in the corner where it is small.
+    The share of ID rejected is on a logarithmic axis: what tells the detectors apart lies in the corner where it is small. The two FPR95
+    conventions are read off at the grey lines.
     """
-    groups, strokes = list(plot.group.unique()), style.strokes(plot.detector.unique())
-    with style.figure(1, len(groups), 3.6, sharey=True) as (drawn, axes):
-        for ax, group in zip(axes, groups, strict=True):
-            for detector, curve in plot[plot.group == group].groupby("detector", sort=False):
-                ax.plot(100 * curve.fpr, 100 * curve.tpr, **strokes[detector], label=detector)
-            ax.axhline(95, color="#999999", ls=":", lw=0.9)
-            ax.axvline(5, color="#999999", ls=":", lw=0.9)
-            ax.set(title=f"{group} OOD", xlabel="ID rejected, %", xscale="log", xlim=(LEAST, 100), ylim=(0, 101))
-            ax.set_xticks([0.25, 1, 5, 20, 100], ["0.25", "1", "5", "20", "100"])
+    with _each(plot.detector.unique()) as (axes, first):
+        for detector, ax in axes.items():
+            for group, curves in plot.groupby("group", sort=False):
+                for name, stroke in _beside(first, detector):
+                    curve = curves[curves.detector == name]
+                    label = _label(LABELS[group], name, first, detector)
+                    ax.plot(100 * curve.fpr, 100 * curve.tpr, color=style.GROUPS[group], label=label, **stroke)
+            ax.axhline(95, color="#999999", lw=0.7)
+            ax.axvline(5, color="#999999", lw=0.7)
+            ax.set(xlabel="ID rejected, %", ylabel="OOD caught, %", xscale="log", xlim=(LEAST, 100), ylim=(0, 101))
+            ax.set_xticks([1, 5, 20, 100], ["1", "5", "20", "100"])
             ax.minorticks_off()
-        axes[0].set_ylabel("OOD caught, %")
-        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
-        return style.files(drawn)
+        return _finished(axes)
 
 
 def energy(plot: pd.DataFrame) -> style.Drawn:
@@ -60,8 +66,8 @@ def energy(plot: pd.DataFrame) -> style.Drawn:
     """
     scores = [name for name in plot if name not in ("detector", "group", "density")]
     detectors = list(plot.detector.unique())
-    rows = -(-len(detectors) // 4)
-    with style.figure(rows, min(4, len(detectors)), 1.75 * rows + 0.3) as (drawn, axes):
+    rows = -(-len(detectors) // ACROSS)
+    with style.figure(rows, min(ACROSS, len(detectors)), 1.75 * rows + 0.3) as (drawn, axes):
         for ax, detector in zip(axes, detectors, strict=False):
             shown = plot[plot.detector == detector]
             score = next(name for name in scores if shown[name].notna().all())
@@ -151,22 +157,50 @@ def distances(table: pd.DataFrame) -> style.Drawn:
 
 
 def shift(plot: pd.DataFrame) -> style.Drawn:
-    """Mean calibrated P(OOD) of shifted ID test images by kind and strength of the shift; strength 0 is unshifted.
+    """Mean calibrated P(OOD) of shifted ID test images by strength, a panel for each detector, the first one dotted in all others.
 
-    A set from elsewhere has one strength, which makes no curve: its numbers are in tables/shift.csv.
+    Strength 0 is unshifted. A set from elsewhere has one strength, which makes no curve: its numbers are in tables/shift.csv.
     """
     several = plot.groupby("kind").strength.transform("nunique") > 2
     plot = plot[several] if several.any() else plot
-    kinds, strokes = list(plot.kind.unique()), style.strokes(plot.detector.unique())
-    rows, columns = -(-len(kinds) // 2), min(len(kinds), 2)
-    with style.figure(rows, columns, 0.8 + 2.1 * rows, sharey=True) as (drawn, axes):
-        for ax in axes[len(kinds) :]:
+    colours = dict(zip(plot.kind.unique(), style.PALETTE[1:], strict=False))
+    with _each(plot.detector.unique()) as (axes, first):
+        for detector, ax in axes.items():
+            for kind, curves in plot.groupby("kind", sort=False):
+                for name, stroke in _beside(first, detector):
+                    curve, label = curves[curves.detector == name], _label(kind, name, first, detector)
+                    ax.plot(curve.strength, curve.confidence_mean, color=colours[kind], label=label, **stroke)
+            ax.set(xlabel="strength", ylabel="mean P(OOD)", ylim=(0, 1), xticks=range(0, int(plot.strength.max()) + 1, 2))
+        return _finished(axes)
+
+
+@contextmanager
+def _each(detectors: Sequence[str]) -> Iterator[tuple[dict[str, Axes], str]]:
+    """A panel for each detector, by name, and the first of them."""
+    rows, columns = -(-len(detectors) // ACROSS), min(len(detectors), ACROSS)
+    with style.figure(rows, columns, 0.6 + 1.5 * rows, sharey=True) as (_, axes):
+        for ax in axes[len(detectors) :]:
             ax.axis("off")
-        for ax, kind in zip(axes, kinds, strict=False):
-            for detector, curve in plot[plot.kind == kind].groupby("detector", sort=False):
-                ax.plot(curve.strength, curve.confidence_mean, **strokes[detector], marker="o", ms=2.5, label=detector)
-            ax.set(title=kind, xlabel="strength", ylim=(0, 1), xticks=range(int(plot.strength.max()) + 1))
-        for ax in axes[::columns]:
-            ax.set_ylabel("mean calibrated P(OOD)")
-        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
-        return style.files(drawn)
+        yield dict(zip(detectors, axes, strict=False)), detectors[0]
+
+
+def _beside(first: str, detector: str) -> list[tuple[str, dict]]:
+    """The detectors that a panel shows, with the strokes of their lines."""
+    return [(first, {"ls": ":", "lw": 1}), (detector, {})][detector == first :]
+
+
+def _label(what: str, name: str, first: str, detector: str) -> str:
+    """What a line stands for in the legend: there the first detector is named."""
+    return f"{what}, {first}" if name == first and detector != first else what
+
+
+def _finished(axes: dict[str, Axes]) -> style.Drawn:
+    """Titles, labels of y at the left alone, and the legend, from the last panel."""
+    for place, (detector, ax) in enumerate(axes.items()):
+        ax.set_title(detector)
+        if place % ACROSS:
+            ax.set_ylabel("")
+    drawn = ax.figure
+    handles, labels = ax.get_legend_handles_labels()
+    drawn.legend(handles, labels, loc="outside lower center", ncols=4)
+    return style.files(drawn)

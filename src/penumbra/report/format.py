@@ -13,11 +13,12 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class Table:
-    """A table of text; the first column heads its row. `best` holds the (row, column) of cells in bold."""
+    """A table of text; the first column heads its row. `best` holds the (row, column) of cells in bold, `warned` of those to beware of."""
 
     header: list[str]
     rows: list[list[str]]
     best: set[tuple[int, int]] = field(default_factory=set)
+    warned: set[tuple[int, int]] = field(default_factory=set)
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -1,7 +1,6 @@
-"""Candidates beside their source image, where they have one, in order of severity (Bad-OOD, Fig. 2)."""
+"""The story of each method: candidates beside their source image, by band, with what the judges say of them (Bad-OOD, Fig. 2)."""
 
-import base64
-import io
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,77 +8,160 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
-from matplotlib.patches import Patch
-from PIL import Image
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from penumbra.report import style
+from penumbra.report.mosaic import tile
+
+ACROSS = 3  # candidates of a band in a figure
+PITCH, APART, LINE, HEAD = 1.12, 0.3, 0.19, 0.34  # a candidate to the next, between bands, a line, the head; in sides of an image
+MARGIN = 0.9  # inches, of the names of rows
+LETTERS = 11  # of a line under an image
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A candidate and its source (None if it was made from noise), as encoded bytes; `confidence` is the calibrated P(OOD)."""
+class Panel:
+    """A candidate and what is known of it.
+
+    Attributes:
+        source, outlier: encoded images; no source: it was made from noise.
+        made_of: the class of its source, or the one that it was asked for.
+        band: low, mid or high.
+        confidence: the calibrated P(OOD), mean over judges.
+        agreed: how many of how many judges put it into its band alone; empty where one judges.
+        far: how far it was led, in a few letters, as its method says; empty where it does not.
+        name: its sample_id.
+    """
 
     source: bytes | None
     outlier: bytes
-    confidence: float
+    made_of: str
     band: str
+    confidence: float
+    agreed: str
+    far: str
     name: str
 
 
-def uri(image: bytes, kind: str | None = None) -> str:
-    """The image as a data URI; without a kind it is PNG or JPEG, as its first bytes say."""
-    kind = kind or ("image/jpeg" if image.startswith(b"\xff\xd8") else "image/png")
-    return f"data:{kind};base64,{base64.b64encode(image).decode()}"
+@dataclass(frozen=True)
+class Gallery:
+    """Some candidates of a method, the least severe first; how many there are in each band; which share of all passes as ID."""
+
+    panels: list[Panel]
+    counts: dict[str, int]
+    accepted: float
+
+    def of(self, band: str) -> list[Panel]:
+        """Those of one band."""
+        return [panel for panel in self.panels if panel.band == band]
+
+    def size(self, band: str) -> str:
+        """The size of a band, in words."""
+        return f"{self.counts[band]:,} of {sum(self.counts.values()):,}"
 
 
 def images(path: Path, sample_ids: list[str]) -> dict[str, bytes]:
     """Encoded images of the given samples of a Parquet file; no other pixels are held in memory."""
-    wanted = ds.field("sample_id").isin(pa.array(sample_ids, pa.string()))  # typed: there may be none
-    rows = ds.dataset(path).scanner(columns=["sample_id", "image"], filter=wanted).to_table().to_pylist()
+    rows = _read(path, ["sample_id", "image"], sample_ids)
     return {row["sample_id"]: row["image"]["bytes"] for row in rows}
 
 
+def _read(path: Path, columns: list[str], sample_ids: list[str]) -> list[dict]:
+    wanted = ds.field("sample_id").isin(pa.array(sample_ids, pa.string()))  # typed: there may be none
+    return ds.dataset(path).scanner(columns=columns, filter=wanted).to_table().to_pylist()
+
+
 def choose(selection: pd.DataFrame, count: int) -> pd.DataFrame:
-    """At most `count` candidates, evenly spaced over the ranks of their confidence, in its order."""
+    """At most `count` candidates, as many of each band, evenly spaced over the ranks of their confidence, in its order."""
     ordered = selection.sort_values(["confidence", "sample_id"])
-    places = np.unique(np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int))
-    return ordered.iloc[places]
+    each = max(count // len(style.BANDS), 1)
+    parts = [ordered[ordered.band == band] for band in style.BANDS]
+    return pd.concat([part.iloc[_places(len(part), each)] for part in parts])
 
 
-def pairs(selection: pd.DataFrame, candidates: pd.DataFrame, outliers: Path, sources: Path, count: int) -> list[Pair]:
+def _places(total: int, count: int) -> np.ndarray:
+    """At most `count` of `total` places, evenly spaced, the first and the last among them."""
+    return np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
+
+
+def gallery(selection: pd.DataFrame, candidates: pd.DataFrame, outliers: Path, sources: Path, count: int) -> Gallery:
     """The gallery of one method.
 
     Args:
         selection: rows of data/selections/METHOD.parquet.
-        candidates: columns sample_id, source_id of data/outliers/METHOD.parquet; no source: "" or null.
+        candidates: columns sample_id, source_id ("" or null: none), label, far.
         outliers: data/outliers/METHOD.parquet.
         sources: data/images/train.parquet.
         count: how many candidates to show.
     """
     chosen = choose(selection, count).merge(candidates, on="sample_id", suffixes=("", "_of_candidate"))
-    made, real = images(outliers, list(chosen.sample_id)), images(sources, [source for source in chosen.source_id if source])
-    return [Pair(real.get(row.source_id), made[row.sample_id], row.confidence, row.band, row.sample_id) for row in chosen.itertuples()]
+    made = images(outliers, list(chosen.sample_id))
+    real = {
+        row["sample_id"]: row
+        for row in _read(sources, ["sample_id", "class", "image"], [name for name in chosen.source_id.dropna() if name])
+    }
+    judges = [name for name in selection if name.removeprefix("band_").isdecimal()]
+    panels = []
+    for row in chosen.to_dict("records"):
+        source = real.get(row["source_id"], {})
+        alone = sum(row[judge] == row["band"] for judge in judges)
+        agreed = f"{alone} of {len(judges)}" if len(judges) > 1 else ""
+        made_of = source.get("class") or f"class {row['label']}"
+        picture = source["image"]["bytes"] if source else None
+        panel = Panel(picture, made[row["sample_id"]], made_of, row["band"], row["confidence"], agreed, row["far"], row["sample_id"])
+        panels.append(panel)
+    counts = {band: int((selection.band == band).sum()) for band in style.BANDS}
+    return Gallery(panels, counts, float(selection.accepted.mean()))
 
 
-def figure(shown: list[Pair], columns: int = 12) -> style.Drawn:
-    """The gallery: source above, candidate below it with its severity, framed in the colour of its band."""
-    rows = -(-len(shown) // columns)
-    with style.figure(2 * rows, columns, 0.45 + 1.35 * rows) as (drawn, axes):
-        for ax in axes:
-            ax.axis("off")
-        for place, pair in enumerate(shown):
-            row, column = divmod(place, columns)
-            for level, data in enumerate((pair.source, pair.outlier)):
-                ax = axes[(2 * row + level) * columns + column]
-                if data is None:
-                    continue
-                ax.imshow(np.asarray(Image.open(io.BytesIO(data))), cmap="gray", interpolation="nearest")
-                ax.axis("on")
-                ax.grid(visible=False)
-                ax.set(xticks=[], yticks=[])
-                for spine in ax.spines.values():
-                    spine.set(visible=True, color=style.BANDS[pair.band] if level else "#bbbbbb", linewidth=1.6 if level else 0.6)
-            ax.set_title(f"{pair.confidence:.2f}", pad=2, fontsize=7)
-        frames = [Patch(facecolor="none", edgecolor=colour, linewidth=1.6, label=f"{band} band") for band, colour in style.BANDS.items()]
-        drawn.legend(handles=frames, loc="outside lower center", ncols=len(frames), title="number: severity, the calibrated P(OOD)")
+def figure(shown: Gallery) -> style.Drawn:
+    """A row of candidates, ACROSS of each band: source, candidate in a frame of the colour of its band, what is known of it below."""
+    parts = {band: [panels[place] for place in _places(len(panels), ACROSS)] for band in style.BANDS if (panels := shown.of(band))}
+    tops = _tops([panel for part in parts.values() for panel in part])
+    bottom, block = tops.pop("end"), ACROSS * PITCH + APART
+    width = len(parts) * block - APART - PITCH + 1
+    with style.figure(1, 1, 0.1 + (style.WIDTH - MARGIN) * bottom / width) as (drawn, (ax,)):
+        for place, (band, panels) in enumerate(parts.items()):
+            ax.text(place * block, 0.25, f"{band} band: {shown.size(band)}", weight="bold", fontsize=7.5)
+            for column, panel in enumerate(panels):
+                _draw(ax, panel, place * block + column * PITCH, tops)
+        ax.set(xlim=(-0.03, width + 0.03), ylim=(bottom, 0), aspect="equal", xticks=[])
+        ax.set_yticks([top + (0.5 if row in ("source", "candidate") else LINE / 2) for row, top in tops.items()], list(tops), fontsize=7)
+        ax.tick_params(length=0)
+        ax.grid(visible=False)
+        ax.spines[:].set_visible(False)
+        ax.set_anchor("E")
         return style.files(drawn)
+
+
+def _tops(panels: list[Panel]) -> dict[str, float]:
+    """Where each row begins that some panel has something in, and their end."""
+    lines = max(_far(panel).count("\n") + 1 for panel in panels)
+    heights = {"class": LINE, "source": PITCH * any(panel.source is not None for panel in panels), "candidate": PITCH, "P(OOD)": LINE}
+    heights |= {"judges": LINE * any(panel.agreed for panel in panels), "how far": lines * LINE * any(panel.far for panel in panels)}
+    tops, top = {}, HEAD
+    for row, height in heights.items():
+        if height:
+            tops[row] = top
+            top += height
+    return tops | {"end": top}
+
+
+def _far(panel: Panel) -> str:
+    return textwrap.fill(panel.far, LETTERS, break_long_words=False, break_on_hyphens=False)
+
+
+def _draw(ax: Axes, panel: Panel, left: float, tops: dict[str, float]) -> None:
+    """One column."""
+    texts = {"class": panel.made_of, "P(OOD)": f"{panel.confidence:.2f}", "judges": panel.agreed, "how far": _far(panel)}
+    frames = {"source": ("#bbbbbb", 0.6), "candidate": (style.BANDS[panel.band], 1.6)}
+    pictures = {"source": panel.source, "candidate": panel.outlier}
+    for row, top in tops.items():
+        if row in texts:
+            weight = "bold" if row == "P(OOD)" else "normal"
+            ax.text(left + 0.5, top, texts[row], ha="center", va="top", fontsize=style.SMALLEST, weight=weight, linespacing=1.15)
+        elif (data := pictures[row]) is not None:
+            ax.imshow(tile(data), extent=(left, left + 1, top + 1, top))
+            colour, lines = frames[row]
+            ax.add_patch(Rectangle((left, top), 1, 1, fill=False, edgecolor=colour, linewidth=lines))

@@ -48,7 +48,7 @@ def joined(rows: Sequence[Sequence[Tile | None]]) -> np.ndarray:
 def show(ax: Axes, rows: Sequence[Sequence[Tile | None]], down: Sequence[str], across: Sequence[str]) -> None:
     """Draw tiles with a label for each row and each column."""
     canvas = joined(rows)
-    ax.imshow(canvas, interpolation="nearest")
+    ax.imshow(canvas)
     ax.grid(visible=False)
     for axis, labels, length in ((ax.yaxis, down, canvas.shape[0]), (ax.xaxis, across, canvas.shape[1])):
         step = (length + GAP) / max(len(labels), 1)

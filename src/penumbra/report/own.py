@@ -33,6 +33,21 @@ def read(stage: Stage) -> dict[str, object]:
     return {name: module.read(stage) for name, module in rooms(methods, stage.params).items() if hasattr(module, "read")}
 
 
+def far(stage: Stage, made: Frames) -> dict[str, list[str]]:
+    """How far each candidate was led, in a few letters, by variant; nothing where the module of its method does not say.
+
+    Args:
+        stage: report.
+        made: candidates by variant.
+    """
+    modules, variants = rooms(methods, stage.params), stage.params.synthesize
+    said = {}
+    for name, frame in made.items():
+        module = modules.get(variants[name].method)
+        said[name] = module.far(frame) if hasattr(module, "far") else [""] * len(frame)
+    return said
+
+
 def figures(stage: Stage, tables: Frames, plots: Frames, made: Frames) -> dict[str, Drawn]:
     """Their figures.
 

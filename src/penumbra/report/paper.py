@@ -1,27 +1,36 @@
-"""Tables for papers: Markdown, and LaTeX with the rules of booktabs; percent, mean ± sample standard deviation over training seeds."""
+"""Tables for papers: Markdown, and LaTeX with the rules of booktabs.
+
+Of this run in percent, mean ± sample standard deviation over training seeds; of the study with 95% intervals.
+"""
 
 from pathlib import Path
 
 import pandas as pd
 
+from penumbra.report import study
 from penumbra.report.columns import HEADLINE
 from penumbra.report.content import Frames
 from penumbra.report.format import MISSING, Table, measures, once
 from penumbra.report.sections.benchmark import claims
 
 SCORES = {name: column for name, column in HEADLINE.items() if name != "id_acc"}
-SIGNS = str.maketrans({"↓": r"$\downarrow$", "↑": r"$\uparrow$", "±": r"$\pm$", "−": "$-$", MISSING: "--"})
+SIGNS = str.maketrans({"<": "$<$", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "±": r"$\pm$", "−": "$-$", MISSING: "--"})
 LONG = 30  # letters from which on a column of LaTeX breaks its lines
 
 
-def tables(frames: Frames) -> dict[str, Table]:
-    """The tables by name; none of claims where the experiment can test none.
+def tables(frames: Frames, studied: Frames) -> dict[str, Table]:
+    """The tables by name; none of claims where the experiment can test none, none of the study where there is none of this data.
 
     Args:
         frames: detectors, scores and claims of reports/tables.
+        studied: detectors and claims of the study.
     """
     made = {"headline": headline(frames["detectors"]), "scores": scores(frames["scores"])}
-    return made | ({"claims": claims(frames["claims"])} if len(frames["claims"]) else {})
+    made |= {"claims": claims(frames["claims"], frames["detectors"])} if len(frames["claims"]) else {}
+    if not studied:
+        return made
+    made |= {"study-detectors": study.detectors(studied, HEADLINE), "study-effects": study.effects(studied["claims"])}
+    return made | {"study-claims": study.comparisons(studied["claims"], frames["claims"])}
 
 
 def headline(detectors: pd.DataFrame) -> Table:
@@ -83,8 +92,8 @@ def _numeric(table: Table) -> list[bool]:
     return [all(cell == MISSING or cell.lstrip("-")[:1].isdigit() for cell in column) for column in zip(*table.rows, strict=True)]
 
 
-def write(folder: Path, frames: Frames) -> None:
+def write(folder: Path, frames: Frames, studied: Frames) -> None:
     """NAME.md and NAME.tex for each of `tables`."""
-    for name, table in tables(frames).items():
+    for name, table in tables(frames, studied).items():
         (folder / f"{name}.md").write_text(markdown(table) + "\n", encoding="utf-8")
         (folder / f"{name}.tex").write_text(latex(table), encoding="utf-8")

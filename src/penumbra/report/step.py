@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 
 from penumbra.artifacts.files import replace
@@ -26,7 +27,10 @@ def main(stage: Stage) -> None:
     params = stage.params
     outliers, candidates = stage.within("outliers", params.synthesize), own.candidates(stage)
     selections = {method: path for method, path in stage.within("selections", params.filter).items() if method in candidates}
-    galleries = {method: _gallery(stage, outliers[method], path) for method, path in selections.items()}
+    far = own.far(stage, candidates)
+    galleries = {
+        method: _gallery(stage, candidates[method].assign(far=far[method]), outliers[method], path) for method, path in selections.items()
+    }
     drawn = _figures(stage, tables, plots, galleries) | own.figures(stage, tables, plots, candidates)
     studied = study.read(stage, tables["claims"])
     drawn |= {"study": study.figure(studied["claims"])} if studied else {}
@@ -57,7 +61,7 @@ def main(stage: Stage) -> None:
                 (temporary / f"{name}.{suffix}").write_bytes(data)
     with replace(stage.write("paper")) as temporary:
         temporary.mkdir()
-        paper.write(temporary, tables)
+        paper.write(temporary, tables, studied)
     with replace(stage.write("report")) as temporary:
         temporary.write_text(render(results), encoding="utf-8")
     stage.finish()
@@ -84,13 +88,13 @@ def _samples(model: Path) -> list[ImageSet]:
     return sets + ([ImageSet("no caption", "unconditional", len(found[""]), found[""])] if found.get("") else [])
 
 
-def _gallery(stage: Stage, outliers: Path, selection: Path) -> list[gallery.Pair]:
-    made_from = read_table(outliers, ["sample_id", "source_id"]).to_pandas()
+def _gallery(stage: Stage, candidates: pd.DataFrame, outliers: Path, selection: Path) -> gallery.Gallery:
+    known = candidates[["sample_id", "source_id", "label", "far"]]
     train = stage.read("images") / "train.parquet"
-    return gallery.pairs(read_table(selection).to_pandas(), made_from, outliers, train, count=stage.params.report.gallery)
+    return gallery.gallery(read_table(selection).to_pandas(), known, outliers, train, count=stage.params.report.gallery)
 
 
-def _figures(stage: Stage, tables: Frames, plots: Frames, galleries: dict[str, list[gallery.Pair]]) -> dict[str, Drawn]:
+def _figures(stage: Stage, tables: Frames, plots: Frames, galleries: dict[str, gallery.Gallery]) -> dict[str, Drawn]:
     """The figures that all methods share; those of what is not in the experiment are left out."""
     drawn = {
         "bands": figures.bands(tables["detectors"]),
@@ -106,8 +110,7 @@ def _figures(stage: Stage, tables: Frames, plots: Frames, galleries: dict[str, l
         drawn["confidence"] = figures.confidence(plots["confidence"], calibrators.calibrator[calibrators.chosen].iloc[0], mid)
     if len(tables["distances"]):
         drawn["distances"] = figures.distances(tables["distances"])
-    if galleries:
-        drawn["gallery"] = gallery.figure(next(iter(galleries.values())))
+    drawn |= {f"{method}-gallery": gallery.figure(shown) for method, shown in galleries.items()}
     drawn |= unified.figures(tables["unified"], plots["unified"])
     return drawn | (ablations.figures(tables["ablations"]) if "ablations" in tables else {})
 

@@ -6,16 +6,18 @@ import numpy as np
 import pandas as pd
 
 from penumbra.benchmark import claims
-from penumbra.benchmark.intervals import VERDICTS
+from penumbra.benchmark.intervals import UNDECIDED, VERDICTS
 from penumbra.dataset import data_set
 from penumbra.report import style
 from penumbra.report.content import Block, Frames, Results, Section, read_csv
 from penumbra.report.format import MISSING, Table, number, once
+from penumbra.report.words import sides
 from penumbra.stage import Stage
 
 FOLDER = "benchmarks/study"
 SUBJECTS = {"training": "what detectors learn from which outliers", "other": "scores, calibrators and candidates themselves"}
 TRAINING = "training"
+MEASURES = ("AUROC near", "FPR95 near", "AUROC far", "FPR95 far")
 SHIFTS = {"near": -0.14, "far": 0.14}
 TICKS = (-10, -1, 0, 1, 10)
 
@@ -31,7 +33,7 @@ def read(stage: Stage, tested: pd.DataFrame) -> Frames:
     if "claims" not in tables or set(tables["runs"].data) != {data_set(stage.params.prepare.id)}:
         return {}
     names = set(stage.params.train.detectors)
-    about = {claim.text: {claim.better, claim.worse} for claim in claims.read() if claim.measure == "detectors" and claim.better in names}
+    about = {text: compared for text, compared in sides().items() if compared[0] in names}
     shown = names.union(*about.values())  # with the controls of what the experiment has
     table, rows = tables["claims"], tables["detectors"]
     table = table[table.claim.isin([*about, *tested.claim])]
@@ -58,6 +60,30 @@ def detectors(study: Frames, columns: dict[str, tuple[str, bool]]) -> Table:
     return Table(["detector", "score", *(heading for heading, _ in columns.values())], rows, best)
 
 
+def effects(table: pd.DataFrame) -> Table:
+    """A row for each claim about training: its effects in percentage points with their intervals, decided ones in bold.
+
+    Args:
+        table: claims.csv of the study.
+    """
+    table = table[table.about == TRAINING]
+    compared = sides()
+    cells = table.set_index(["claim", "measure"])
+    rows, best = [], set()
+    for text in table.claim.unique():
+        rows.append([*compared.get(text, (text, MISSING))])
+        for measure in MEASURES:
+            found = cells.loc[(text, measure)] if (text, measure) in cells.index else None
+            rows[-1].append(MISSING if found is None else _points(found))
+            if found is not None and found.verdict != UNDECIDED:
+                best.add((len(rows) - 1, len(rows[-1]) - 1))
+    return Table(["trained on", "against", *MEASURES], rows, best)
+
+
+def _points(row: pd.Series) -> str:
+    return interval(*(100 * row[name] for name in ("difference", "low", "high")), 1)
+
+
 def interval(value: float, low: float, high: float, digits: int) -> str:
     """A number and its interval; the number alone where it has none."""
     return number(value, digits) if pd.isna(low) else f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
@@ -70,7 +96,7 @@ def figure(table: pd.DataFrame) -> style.Drawn:
         table: claims.csv of the study.
     """
     table = table[table.about == TRAINING]
-    sides = {claim.text: f"{claim.better}\nover {claim.worse}" for claim in claims.read()}
+    labels = {text: f"{better}\nover {worse}" for text, (better, worse) in sides().items()}
     rows = list(table.claim.unique())
     with style.figure(1, 2, 0.9 + 0.42 * len(rows), sharey=True) as (drawn, axes):
         for ax, metric in zip(axes, ("FPR95", "AUROC"), strict=True):
@@ -87,7 +113,7 @@ def figure(table: pd.DataFrame) -> style.Drawn:
             ax.minorticks_off()
             ax.set(title=metric, xlabel="percentage points better")
             ax.grid(axis="y", visible=False)
-        axes[0].set_yticks(range(len(rows)), [sides.get(row, row) for row in rows])
+        axes[0].set_yticks(range(len(rows)), [labels.get(row, row) for row in rows])
         axes[0].invert_yaxis()
         drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         return style.files(drawn)
@@ -103,16 +129,6 @@ def sections(results: Results) -> list[Section]:
     """The study's section: none where there is no study of this data."""
     if not results.study:
         return []
-    table, own = results.study["claims"], results.tables["claims"].set_index(["claim", "measure"]).difference
-    rows = []
-    for row in table.to_dict("records"):
-        scale, digits = (100, 1) if row["measure"].partition(" ")[0] in claims.METRICS else (1, 3)
-        here = own.get((row["claim"], row["measure"]), np.nan)
-        effect = interval(*(scale * row[name] for name in ("difference", "low", "high")), digits)
-        others = [number(scale * value, digits) for value in (row["paper"], here, row["detectable"])]
-        rows.append([row["claim"], row["source"], row["measure"], others[0], effect, others[1], _p(row["p"]), _p(row["p_holm"]), others[2]])
-        rows[-1].append(row["verdict"])
-    header = ["claim", "source", "measure", "paper", "effect [95% interval]", "this run", "p", "p, Holm", "detectable", "verdict"]
     caption = (
         f"Every claim, over {sizes(results.study)}. An effect is how much better the thing claimed better is, in percentage points where "
         "its measure is a share. Interval: Student's, of the means of the generator seeds. Held: it lies above 0. Contradicted: below. "
@@ -123,8 +139,28 @@ def sections(results: Results) -> list[Section]:
         "Effects of the claims about training, ● with 95% intervals, and ◇ what the papers print on their data; to the right is better. "
         "The axis is linear up to one point, logarithmic beyond."
     )
-    shown = [Block(drawn, figure="study"), Block(caption, table=Table(header, once(rows)))]
+    table = comparisons(results.study["claims"], results.tables["claims"])
+    shown = [Block(drawn, figure="study"), Block(caption, table=table, name="study-claims")]
     return [Section("study", "What holds for other seeds", shown)]
+
+
+def comparisons(table: pd.DataFrame, tested: pd.DataFrame) -> Table:
+    """Every comparison of the study, beside what one run and the papers have.
+
+    Args:
+        table: claims.csv of the study.
+        tested: claims.csv of the run.
+    """
+    own, rows = tested.set_index(["claim", "measure"]).difference, []
+    for row in table.to_dict("records"):
+        scale, digits = (100, 1) if row["measure"].partition(" ")[0] in claims.METRICS else (1, 3)
+        here = own.get((row["claim"], row["measure"]), np.nan)
+        effect = interval(*(scale * row[name] for name in ("difference", "low", "high")), digits)
+        others = [number(scale * value, digits) for value in (row["paper"], here, row["detectable"])]
+        rows.append([row["claim"], row["source"], row["measure"], others[0], effect, others[1], _p(row["p"]), _p(row["p_holm"]), others[2]])
+        rows[-1].append(row["verdict"])
+    header = ["claim", "source", "measure", "paper", "effect [95% interval]", "this run", "p", "p, Holm", "detectable", "verdict"]
+    return Table(header, once(rows))
 
 
 def _p(value: float) -> str:

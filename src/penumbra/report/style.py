@@ -1,6 +1,8 @@
 """One look for all figures, safe for colour-blind readers, and files with equal bytes for equal content."""
 
+import base64
 import io
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+
+from penumbra.report.uris import lean
 
 # Okabe and Ito's palette, grey first: the detector without outliers is the reference; then two of Tol's
 PALETTE = ("#6b6b6b", "#0072b2", "#56b4e9", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#000000", "#882255", "#999933")
@@ -37,8 +41,12 @@ RC = {
     "legend.fontsize": 7.5,
     "figure.facecolor": "white",
 }
-DASHES = ("-", (0, (4, 1.5)), ":")
 WIDTH = 7.2  # inches: two columns of a paper
+SMALLEST = 6.5  # points of the smallest letters at that width
+
+COORDINATES = re.compile(rb'(?<= d=")[^"]*|(?<= [xy]=")[^"]*|(?<=translate\()[^)]*')
+PICTURE = re.compile(rb"(?<=data:image/png;base64,)[^\"]+")
+FRACTION = re.compile(rb"-?\d+\.\d+")
 
 
 @contextmanager
@@ -64,20 +72,35 @@ class Drawn:
 
 
 def files(drawn: Figure) -> Drawn:
-    """Both files. Call it inside `figure`: its settings hold there."""
+    """Both files. Call it inside `figure`: its settings hold there.
+
+    A picture in them has its own pixels, not those of the figure's resolution: they stay sharp however large they are shown.
+    """
+    for picture in drawn.findobj(AxesImage):
+        picture.set_interpolation("none")
     return Drawn(svg(drawn), pdf(drawn))
 
 
 def svg(drawn: Figure) -> bytes:
-    """SVG without a date and with fixed identifiers."""
-    return _saved(drawn, "svg", "Date")
+    """SVG without a date and with fixed identifiers, `compact`."""
+    return compact(_saved(drawn, "svg", "Date"))
+
+
+def compact(drawing: bytes) -> bytes:
+    """The same drawing with coordinates to a hundredth of a point, small pictures, and no space between elements: a third less to load."""
+    pictures = PICTURE.sub(lambda found: base64.b64encode(lean(base64.b64decode(found[0]))), drawing)
+    return re.sub(rb">\s+<", b"><", COORDINATES.sub(_rounded, pictures)).replace(b"DejaVuSans-", b"D")  # of each letter
+
+
+def _rounded(found: re.Match[bytes]) -> bytes:
+    """Numbers and, in a path, the letters of its commands, with no more than one space between them."""
+    short = FRACTION.sub(lambda number: b"%g" % (round(float(number[0]), 2) + 0.0), found[0])
+    return re.sub(rb"\s*([A-Za-z])\s*", rb"\1", re.sub(rb"\s+", b" ", short)).strip()
 
 
 def pdf(drawn: Figure) -> bytes:
-    """PDF without a date, laid out as before; a picture in it has its own pixels, not those of the figure's resolution."""
+    """PDF without a date, laid out as before."""
     drawn.set_layout_engine("none")
-    for picture in drawn.findobj(AxesImage):
-        picture.set_interpolation("none")
     return _saved(drawn, "pdf", "CreationDate")
 
 
@@ -90,11 +113,6 @@ def _saved(drawn: Figure, kind: str, date: str) -> bytes:
 def colours(names: Iterable[str]) -> dict[str, str]:
     """A colour for each name, by order; after the last colour comes the first again."""
     return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(names)}
-
-
-def strokes(names: Iterable[str]) -> dict[str, dict]:
-    """Colour and dashes of the line of each name, by order: names that share a colour differ in their dashes."""
-    return {name: {"color": PALETTE[place % len(PALETTE)], "ls": DASHES[place // len(PALETTE) % 3]} for place, name in enumerate(names)}
 
 
 def ramp(count: int) -> list[tuple]:

@@ -159,7 +159,7 @@ def _cut(ax: Axes, points: pd.DataFrame, lowest: float) -> None:
     for x, below in points[points.value < edge].groupby("x"):
         texts = [("↓", "#555555"), *((f"{row.value:.0f}", row.colour) for row in below.sort_values("value").itertuples())]
         for row, (text, colour) in enumerate(texts):
-            ax.annotate(text, (x, 0.01 + 0.08 * row), xycoords=ax.get_xaxis_transform(), color=colour, ha="center", fontsize=6.5)
+            ax.annotate(text, (x, 0.01 + 0.08 * row), xycoords=ax.get_xaxis_transform(), color=colour, ha="center", fontsize=style.SMALLEST)
 
 
 def score_histograms(plot: pd.DataFrame) -> style.Drawn:

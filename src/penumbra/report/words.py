@@ -1,6 +1,12 @@
 """Words that several sections use."""
 
+from penumbra.benchmark import claims
 from penumbra.report.content import Results
+
+
+def sides() -> dict[str, tuple[str, str]]:
+    """The two detectors that a claim about training compares, the one claimed better first, by the claim's text."""
+    return {claim.text: (claim.better, claim.worse) for claim in claims.read() if claim.measure == "detectors"}
 
 
 def headline_score(results: Results) -> str:

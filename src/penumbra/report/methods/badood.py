@@ -1,11 +1,18 @@
 """Bad-OOD: what minority guidance does to candidates, and what detectors learn from their bands."""
 
+import pandas as pd
+
 from penumbra.report.columns import METRICS
 from penumbra.report.content import Block, Results
 from penumbra.report.format import Table, count, measures, number, percent
 from penumbra.report.words import described
 
 TABLE_2 = {"fpr95_id_tpr": "FPR95", "auroc": "AUROC", "aupr_out": "AUPR"}
+
+
+def far(candidates: pd.DataFrame) -> list[str]:
+    """The scale of the guidance, or of the noise."""
+    return [f"scale {scale:g}" for scale in candidates.scale]
 
 
 def minority(results: Results) -> list[Block]:

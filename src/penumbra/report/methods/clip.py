@@ -1,7 +1,6 @@
 """CLIP: negative labels, zero-shot and tuned detectors, what they cost, and what CLIP sees in candidates."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,31 +52,33 @@ def _labels(negatives: list[Negative], results: Results) -> list[Block]:
     if not negatives:
         return []
     setting = results.params.extract.negatives
+    prompts = {"noun": setting.noun_prompt, "adjective": setting.adjective_prompt}
     kinds = pd.Series([row.kind for row in negatives]).value_counts(sort=False)
     rows = []
     for kind in kinds.index:
         of_kind = [row for row in negatives if row.kind == kind]
-        rows += [[row.word, kind, row.prompt, number(row.closeness)] for row in of_kind[: SHOWN if len(kinds) == 1 else SHOWN // 2]]
+        rows += [[row.word, kind, number(row.closeness)] for row in of_kind[: SHOWN if len(kinds) == 1 else SHOWN // 2]]
+    found = " and ".join(f"{count(total)} {kind}s in “{prompts[kind]}”" for kind, total in kinds.items())
     caption = (
-        f"Mined negative labels: {' and '.join(f'{count(total)} {kind}s' for kind, total in kinds.items())}, the share "
-        f"{setting.share:g} of the vocabulary that is farthest from the ID labels. The first of each kind; closeness is the "
-        f"{setting.quantile:g} quantile of a label's cosines to the ID labels."
+        f"Mined negative labels: {found}, the share {setting.share:g} of the vocabulary that is farthest from the ID labels. "
+        "The first of each kind, as they stand in its prompt, "
+        f"articles and all; closeness is the {setting.quantile:g} quantile of a label's cosines to the ID labels."
     )
-    return [Block(caption, table=Table(["label", "kind", "prompt", "closeness"], rows))]
+    return [Block(caption, table=Table(["label", "kind", "closeness"], rows))]
 
 
 def _detectors(results: Results) -> list[Block]:
     """Zero-shot CLIP by MCM and by NegLabel, and what SynOOD makes of it."""
     table = results.tables["scores"]
     recipes = {name: results.params.train.recipes[each.recipe] for name, each in results.params.train.detectors.items()}
-    names = [name for name, recipe in recipes.items() if recipe.loss == "clip"]
+    names = [name for name, recipe in recipes.items() if recipe.detector == "clip"]
     if not names:
         return []
     rows = []
     for name in names:
         for score, label in SCORES.items():
             part = table[(table.detector == name) & (table.score == score)].set_index("set")
-            row = {"detector": name if _trained(recipes[name]) else f"{name} (zero-shot)", "score": label}
+            row = {"detector": name if recipes[name].trains else f"{name} (zero-shot)", "score": label}
             for column in ZERO_SHOT:
                 group, metric = column.split("_", 1)
                 row |= {f"{column}_{moment}": part[f"{metric}_{moment}"].get(group, float("nan")) for moment in ("mean", "std")}
@@ -88,10 +89,6 @@ def _detectors(results: Results) -> list[Block]:
         "NegLabel's alone. Bold: the best mean of its column, whatever the spread."
     )
     return [Block(caption, table=measures(pd.DataFrame(rows), ["detector", "score"], ZERO_SHOT))]
-
-
-def _trained(recipe: Any) -> bool:
-    return recipe.project or recipe.tune
 
 
 def _cost(cost: pd.DataFrame) -> list[Block]:
@@ -169,7 +166,7 @@ def types(table: pd.DataFrame, diversity: pd.DataFrame) -> style.Drawn:
     """
     table = table[table.band.isin(MARKERS)].reset_index(drop=True)
     diversity = table[["method", "band"]].merge(diversity, on=["method", "band"], how="left")
-    names = [row.method if row.band == "all" else f"{row.band} band" for row in table.itertuples()]
+    names = [row.method if row.band == "all" else f"{row.method}, {row.band}" for row in table.itertuples()]
     rows = np.arange(len(table))
     with style.figure(1, 3, 0.9 + 0.25 * len(table), sharey=True, width_ratios=(3, 1.2, 1.2)) as (drawn, axes):
         start = np.zeros(len(table))
@@ -178,7 +175,7 @@ def types(table: pd.DataFrame, diversity: pd.DataFrame) -> style.Drawn:
             axes[0].barh(rows, share, left=start, height=0.75, color=COLOURS[kind], label=label, alpha=0.85)
             for row, (value, left) in enumerate(zip(share, start, strict=True)):
                 if value >= 6:
-                    axes[0].text(left + value / 2, row, f"{value:.0f}", ha="center", va="center", color="white", fontsize=6.5)
+                    axes[0].text(left + value / 2, row, f"{value:.0f}", ha="center", va="center", color="white", fontsize=style.SMALLEST)
             start = start + share.to_numpy()
         axes[0].set_yticks(rows, names)
         axes[0].invert_yaxis()

@@ -19,6 +19,11 @@ GRIDS = 3  # classes in a figure of rho by mu
 OVERLAP = 1.6  # height of the greatest density of a panel, in distances of two that lie above one another
 
 
+def far(candidates: pd.DataFrame) -> list[str]:
+    """What guides, and its strengths."""
+    return [f"{row.guidance} rho\N{NO-BREAK SPACE}{row.rho:g} mu\N{NO-BREAK SPACE}{row.mu:g}" for row in candidates.itertuples()]
+
+
 def samples(results: Results) -> list[Block]:
     """Samples of GOOD by strength: images, heat maps, energies, numbers."""
     blocks = []
@@ -196,7 +201,7 @@ def strengths(candidates: pd.DataFrame, path: Path) -> style.Drawn:
         for ax, (title, table, (down, across)) in zip(axes, panels, strict=True):
             tiles = [[tile(found[name]) if name in found else None for name in row] for row in table.to_numpy()]
             show(ax, tiles, [f"{value:g}" for value in table.index], [f"{value:g}" for value in table.columns])
-            ax.tick_params(labelsize=6.5)
+            ax.tick_params(labelsize=style.SMALLEST)
             ax.set(xlabel=f"{title}\n{across} →", ylabel=down)
         return style.files(drawn)
 

@@ -18,6 +18,11 @@ TERMS = ("removed", "kept", "added")  # what the masks of SONA are for, in their
 FRAMES = 6  # tiles of a denoising path
 
 
+def far(candidates: pd.DataFrame) -> list[str]:
+    """The OOD word, and how many steps were undone and redone towards it."""
+    return [f"{row.word.removeprefix('the ')}, {row.stop}\N{NO-BREAK SPACE}steps" for row in candidates.itertuples()]
+
+
 def edited(results: Results) -> list[Block]:
     """Edits of SONA: the way from ID image to outlier, and how far each stop step leads."""
     blocks = []

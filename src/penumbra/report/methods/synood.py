@@ -20,7 +20,7 @@ from penumbra.stage import Stage
 
 COLUMNS = ("energies", "loss")
 ACROSS = 8  # images in the figure of pairs
-LINE = 18  # characters under an image
+LINE = 14  # characters under an image
 LINES = 24  # images whose energies are drawn one by one
 ROWS = 10  # of the context labels
 
@@ -28,6 +28,11 @@ ROWS = 10  # of the context labels
 def read(stage: Stage) -> list[Context]:
     """The context labels of ID images; none where they are not in the prompts."""
     return read_rows(stage.read("features") / "contexts.csv") if "contexts" in stage.params.extract else []
+
+
+def far(candidates: pd.DataFrame) -> list[str]:
+    """The energy after the first and after the last denoising run."""
+    return [f"energy {values[0]:.1f}\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}{values[-1]:.1f}" for values in candidates.energies]
 
 
 def blocks(results: Results) -> list[Block]:
@@ -149,7 +154,7 @@ def pairs(path: Path, sources: Path, sample_ids: list[str], labels: dict[str, st
         step = tiles[0][0].shape[0] + 2
         for place, text in enumerate(below):
             middle, end = (place + 0.5) * step - 1.5, len(tiles) * step - 2
-            axes[0].text(middle, end + 3, text, ha="center", va="top", fontsize=5.8, linespacing=1.15)
+            axes[0].text(middle, end + 3, text, ha="center", va="top", fontsize=style.SMALLEST, linespacing=1.15)
         return style.files(drawn)
 
 

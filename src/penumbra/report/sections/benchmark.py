@@ -5,9 +5,9 @@ import pandas as pd
 from penumbra.report import unified
 from penumbra.report.columns import METRICS
 from penumbra.report.content import Block, Results, Section
-from penumbra.report.format import Table, measures, once, percent, plain
+from penumbra.report.format import MISSING, Table, count, measures, once, percent, plain
 from penumbra.report.own import blocks
-from penumbra.report.words import described
+from penumbra.report.words import described, sides
 
 STRONGEST = {  # kind of shift -> its greatest strength in words
     "rotation": "{:g} degrees",
@@ -29,22 +29,23 @@ def section(results: Results) -> Section:
         ),
         *blocks(results, "benchmark"),
         Block(
-            "ROC curves, averaged over seeds and test sets, the share of ID rejected on a logarithmic axis. "
-            "Dotted: 95% of OOD caught (OpenOOD's FPR95), 5% of ID rejected (the papers').",
+            "ROC curves, averaged over seeds and test sets, the share of ID rejected on a logarithmic axis; dotted in every panel: the "
+            "first detector. Grey lines: 95% of OOD caught (OpenOOD's FPR95), 5% of ID rejected (the papers').",
             figure="roc",
         ),
         Block(
             f"Every test set: {how}. Two conventions of FPR95 under two names; AUPR is average precision.",
             table=_sets(results),
+            name="sets",
         ),
         *unified.blocks(results),
         Block(
             f"Mean P(OOD) of shifted ID test images over {seeds} training seeds, by each detector's own calibration; strength 0 is "
-            f"unshifted, {shift.strengths} is {strongest}.",
+            f"unshifted, {shift.strengths} is {strongest}. Dotted in every panel: the first detector.",
             figure="shift",
         ),
         *_elsewhere(results),
-        *_claims(results.tables["claims"]),
+        *_claims(results.tables["claims"], results.tables["detectors"]),
     ]
     return Section("benchmark", "The results", shown)
 
@@ -78,13 +79,14 @@ def _sets(results: Results) -> Table:
     return Table(parts[0].header, once(rows), best)
 
 
-def claims(table: pd.DataFrame) -> Table:
-    """Every comparison, with the paper's numbers and ours.
+def claims(table: pd.DataFrame, detectors: pd.DataFrame) -> Table:
+    """Every comparison, with the paper's numbers and ours, and how many outliers the two detectors learnt from.
 
     Args:
         table: reports/tables/claims.csv.
+        detectors: reports/tables/detectors.csv.
     """
-    rows = []
+    rows, compared, sizes = [], sides(), detectors.set_index("detector").outliers
     for row in table.to_dict("records"):
         share = percent if row["spread"] == "seeds" else plain
         digits = [share(row[name]) for name in ("paper_better", "paper_worse")]
@@ -94,16 +96,17 @@ def claims(table: pd.DataFrame) -> Table:
                 row["claim"],
                 row["source"],
                 row["measure"],
-                " / ".join(digits) if pd.notna(row["paper_better"]) else "–",
+                " / ".join(digits) if pd.notna(row["paper_better"]) else MISSING,
+                " / ".join(count(sizes.get(name)) for name in compared[row["claim"]]) if row["claim"] in compared else MISSING,
                 *ours,
                 row["verdict"],
             ]
         )
-    header = ["claim", "source", "measure", "in the paper", "the one claimed better", "the other", "verdict"]
+    header = ["claim", "source", "measure", "in the paper", "outliers", "the one claimed better", "the other", "verdict"]
     return Table(header, once(rows))
 
 
-def _claims(table: pd.DataFrame) -> list[Block]:
+def _claims(table: pd.DataFrame, detectors: pd.DataFrame) -> list[Block]:
     if table.empty:
         return []
     caption = (
@@ -111,6 +114,7 @@ def _claims(table: pd.DataFrame) -> list[Block]:
         "run: a claim held if the one claimed better is better by more than the pooled spread s = √((s₁² + s₂²) / 2), is contradicted if "
         "it is worse by more than s, and is undecided in between. FPR95, AUROC and confidence, the mean P(OOD), are in percent, "
         "± the sample standard deviation over training seeds; distances, energies and shares are ± the standard error. "
-        "Where a measure has no spread, the sign decides. First the claims about training: what detectors learn from which outliers."
+        "Where a measure has no spread, the sign decides. Outliers: from how many each of the two detectors learnt. "
+        "First the claims about training: what detectors learn from which outliers."
     )
-    return [Block(caption, table=claims(table))]
+    return [Block(caption, table=claims(table, detectors), name="claims")]

@@ -1,11 +1,14 @@
 """The bands."""
 
+import pandas as pd
+
 from penumbra.benchmark import papers
 from penumbra.report.content import Block, Results, Section, drawn
 from penumbra.report.format import Table, count, percent
 from penumbra.report.sections.calibrate import judges_of
 
 TABLE_11 = "Bad-OOD, Table 11"
+TOO_MANY = 0.3  # share of candidates that pass as ID, above which the step filter warns, too
 
 
 def section(results: Results) -> Section:
@@ -25,7 +28,7 @@ def section(results: Results) -> Section:
     )
     if not len(results.params.filter):
         return Section("filter", "The bands", [Block(text="Nothing is filtered in this experiment.")])
-    blocks = drawn(results, "confidence", bands) + _agreement(results) + drawn(results, "distances", distances)
+    blocks = drawn(results, "confidence", bands) + agreement(results.tables["agreement"]) + drawn(results, "distances", distances)
     return Section("filter", "The bands", blocks)
 
 
@@ -35,14 +38,17 @@ def _seeds(results: Results) -> str:
     return "mean over its training seeds" if mean else f"seed {min(results.params.train.seeds)}"
 
 
-def _agreement(results: Results) -> list[Block]:
-    """Whether another training seed of the judge would have chosen the same candidates."""
-    table = results.tables["agreement"]
+def agreement(table: pd.DataFrame) -> list[Block]:
+    """How many candidates pass as ID, and whether another training seed of the judge would have chosen the same ones.
+
+    Args:
+        table: reports/tables/agreement.csv.
+    """
     if table.empty:
         return []
     caption = (
-        "Candidates that pass as ID where 95% of ID images do: above 30% a method draws ID, and teaches a detector to reject it. "
-        "Class kept: those that the judges, on average, take for the class they are made from. "
+        f"Candidates that pass as ID where 95% of ID images do: above {TOO_MANY:.0%} (⚠) a method draws ID, and teaches a detector to "
+        "reject it. Class kept: those that the judges, on average, take for the class they are made from. "
         "Beside them the agreement of judges that differ in their training seed alone, mean over pairs: share of candidates that both put "
         "into one band, and overlap of their mid bands (intersection over union), next to that of two random sets of the same sizes. "
         "Where the overlap is near chance, the mid band of one judge is its noise."
@@ -57,7 +63,8 @@ def _agreement(results: Results) -> list[Block]:
         for row in table.itertuples()
     ]
     header = ["method", "pass as ID, %", "class kept, %", "judges", "same band, %", "overlap of mid, %", "by chance, %"]
-    return [Block(caption, table=Table(header, rows))]
+    warned = {(place, 1) for place, share in enumerate(table.accepted) if share > TOO_MANY}
+    return [Block(caption, table=Table(header, rows, warned=warned))]
 
 
 def _far(band: str) -> float:

@@ -23,9 +23,9 @@ def section(results: Results) -> Section:
     rows = [[row.stage, number(row.seconds, 1), number(row.step_seconds, 1), number(row.peak_gib, 2)] for row in results.cost.itertuples()]
     where = ", ".join(f"{name} {value}" for name, value in results.machine.items())
     caption = (
-        f"Cost of one measured run ({where}). What this run cost is not here, so that equal results give equal pages: `penumbra cost` "
+        f"Cost of one measured run ({where}), by `benchmarks/measure_run.py`. What this run cost is not here, so that equal results give "
+        "equal pages."
     )
-    caption += "gathers it."
     blocks.append(Block(caption, table=Table(["stage", "wall, s", "of it the step's own work, s", "peak memory, GiB"], rows)))
     versions = [
         [stage, ", ".join(f"{name} {version}" for name, version in sorted(used.items()))]
