@@ -45,7 +45,7 @@ def _span(size: int, length: int) -> slice:
 
 
 class MixOeLoss(Loss):
-    """L = CE of ID images + beta * `soft_cross_entropy` of mixtures (MixOE 4), lambda one number for each batch.
+    """L = CE of ID images + beta * `soft_cross_entropy` of mixtures, lambda one number for each batch.
 
     The loop shows ID images and as many outliers in one batch. While the network trains, what enters it has, in the place of each
     outlier, its mixture with the ID image of the same number; no outlier is seen pure. Images enter normalised, which is affine: a

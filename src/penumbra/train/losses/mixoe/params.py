@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Recipe(NetworkRecipe):
-    """Cross-entropy, and beta times that of mixtures with their soft labels (MixOE, section 4).
+    """Cross-entropy, and beta times that of mixtures with their soft labels (Zhang et al. 2023).
 
     Attributes:
         mix: mixup (the weighted mean of both images) | cutmix (a rectangle of the outlier lies on the ID image).
