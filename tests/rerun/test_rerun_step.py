@@ -9,7 +9,7 @@ from rerun_files import COUNTS, SCORES
 
 from penumbra.artifacts.images import read_provenance
 from penumbra.artifacts.tables import SWEPT
-from penumbra.benchmark.found import _beside
+from penumbra.benchmark.found import beside
 from penumbra.errors import PenumbraError
 from penumbra.experiment.load import load
 from penumbra.rerun import step
@@ -41,9 +41,9 @@ def test_a_score_that_cannot_be_fitted_names_its_place(stage):
 def test_columns_join_those_of_the_kept_outputs_of_the_same_images():
     scores = pd.DataFrame({"seed": [0, 0], "sample_id": ["a", "b"], "energy": [1.0, 2.0]})
     again = pd.DataFrame({"seed": [0, 0], "sample_id": ["a", "b"], "odin": [3.0, 4.0]})
-    assert _beside("none", scores, again).to_dict("list") == scores.to_dict("list") | {"odin": [3.0, 4.0]}
+    assert beside("none", scores, again).to_dict("list") == scores.to_dict("list") | {"odin": [3.0, 4.0]}
     with pytest.raises(PenumbraError, match=r"rerun/none\.parquet: is of other images or seeds\. Run `penumbra repro rerun@none`"):
-        _beside("none", scores, again[::-1].reset_index(drop=True))
+        beside("none", scores, again[::-1].reset_index(drop=True))
 
 
 def test_the_overlay_is_valid():
