@@ -39,10 +39,8 @@ def write(directory: Path, score: str, scores: pd.DataFrame) -> None:
             writer.writerows([name, *(f"{value:.2f}" for value in values)] for name, values in rows.items())
     (directory / "ood").mkdir()
     all_rows = np.array([list(rows.values()) for _, rows in runs.values()])
-    cells = [
-        [f"{mean:.2f} \u00b1 {std:.2f}" for mean, std in zip(*each, strict=True)]
-        for each in zip(all_rows.mean(0), all_rows.std(0), strict=True)
-    ]
+    spreads = zip(all_rows.mean(0), all_rows.std(0), strict=True)
+    cells = [[f"{mean:.2f} ± {std:.2f}" for mean, std in zip(*row, strict=True)] for row in spreads]
     frame = pd.DataFrame(cells, index=list(next(iter(runs.values()))[1]), columns=list(COLUMNS))
     frame.to_csv(directory / "ood" / f"{score}.csv", lineterminator="\n")
 

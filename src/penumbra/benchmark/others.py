@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SCORE = "given"  # what their score is called in tables
 GROUPS = ("id", "near", "far")
 NEEDED, OPTIONAL = ("image", "score"), ("seed", "predicted")
+IMAGES = "Score each image of data/images/test.parquet and ood.parquet, by its sample_id."
 READABLE = "a CSV file with a heading line, or a Parquet file (.parquet)"
 
 
@@ -48,10 +49,8 @@ def table(entries: "dict[str, Other]", scores: pd.DataFrame) -> pd.DataFrame:
     accuracy = pd.concat(naming) if naming else pd.DataFrame(columns=["detector", "seed", "id_acc"])
     found = evaluation.spread(metrics, ["detector", "score", "set", "group"], list(METRICS))
     found = found.merge(evaluation.spread(accuracy, ["detector"], ["id_acc"]), on="detector", how="left")
-    seeds, paths = (
-        {name: value(name) for name in frames} for value in (lambda name: frames[name].seed.nunique(), lambda n: entries[n].path)
-    )
-    return found.assign(seeds=found.detector.map(seeds), path=found.detector.map(paths))
+    seeds = [frames[name].seed.nunique() for name in found.detector]
+    return found.assign(seeds=seeds, path=[entries[name].path for name in found.detector])
 
 
 def read(path: Path, higher: str, images: pd.DataFrame) -> pd.DataFrame:
@@ -71,14 +70,10 @@ def read(path: Path, higher: str, images: pd.DataFrame) -> pd.DataFrame:
     for place, row in _rows(path):
         image, score = row["image"], _number(place, row["score"])
         seed = _whole(place, "seed", row["seed"]) if "seed" in row else 0
-        if image not in known:
-            raise PenumbraError(
-                f"{place}: {image!r} is no test image. Name images by sample_id of data/images/test.parquet and ood.parquet."
-            )
+        if not isinstance(image, str) or image not in known:
+            raise PenumbraError(f"{place}: {image!r:.80} is no test image. {IMAGES}")
         if (first := met.setdefault((seed, image), place)) != place:
-            raise PenumbraError(
-                f"{place}: {image} has a score already, at {first}. Give each image one, or tell seeds apart (column seed)."
-            )
+            raise PenumbraError(f"{place}: {image} has a score already, at {first}. Give it one, or tell seeds apart in a column seed.")
         found = {"seed": seed, "sample_id": image, SCORE: score if higher == "ood" else -score}
         if "predicted" in row:
             found["predicted"] = _whole(place, "predicted", row["predicted"], classes)
@@ -90,7 +85,7 @@ def read(path: Path, higher: str, images: pd.DataFrame) -> pd.DataFrame:
         if len(of_seed) < len(known):
             first = images.sample_id[~images.sample_id.isin(of_seed.sample_id)].iloc[0]
             lacking = f"{len(known) - len(of_seed):,} of {len(known):,} test images have no score (seed {seed})"
-            raise PenumbraError(f"{path}: {lacking}, the first is {first}. Score every image of data/images/test.parquet and ood.parquet.")
+            raise PenumbraError(f"{path}: {lacking}, the first is {first}. {IMAGES}")
         frames.append(images.merge(of_seed, on="sample_id"))
     return pd.concat(frames, ignore_index=True)
 
@@ -99,7 +94,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Place and values of each row."""
     try:
         yield from _of_parquet(path) if path.suffix == ".parquet" else _of_csv(path)
-    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowInvalid) as error:
+    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
         raise PenumbraError(f"{path}: cannot be read ({error}). Give {READABLE}.") from error
 
 
@@ -127,7 +122,7 @@ def _of_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _check_columns(path: Path, names: list[str]) -> None:
     lacking = [name for name in NEEDED if name not in names]
     if lacking or (unknown := [name for name in names if name not in NEEDED + OPTIONAL]) or len(set(names)) < len(names):
-        wrong = f"has no column {lacking[0]}" if lacking else f"has a column {unknown[0]!r}" if unknown else "has a column twice"
+        wrong = f"has no column {lacking[0]}" if lacking else f"has a column {unknown[0]!r:.80}" if unknown else "has a column twice"
         raise PenumbraError(f"{path}: {wrong}. It needs {' and '.join(NEEDED)}, and may have {' and '.join(OPTIONAL)}.")
 
 
@@ -138,7 +133,7 @@ def _number(place: str, value: Any) -> float:
     except (TypeError, ValueError):
         found = math.nan
     if not math.isfinite(found):
-        raise PenumbraError(f"{place}: score is {value!r}. Give a finite number.")
+        raise PenumbraError(f"{place}: score is {value!r:.80}. Give a finite number.")
     return found
 
 
@@ -149,5 +144,5 @@ def _whole(place: str, column: str, value: Any, below: int = 2**31) -> int:
     except ValueError:
         found = -1
     if not 0 <= found < below:
-        raise PenumbraError(f"{place}: {column} is {value!r}. Give a whole number in 0..{below - 1}.")
+        raise PenumbraError(f"{place}: {column} is {value!r:.80}. Give a whole number in 0..{below - 1}.")
     return found

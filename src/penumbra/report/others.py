@@ -10,10 +10,12 @@ from penumbra.report.format import measures
 HERE, ELSEWHERE = "here", "elsewhere"
 
 
-def rows(results: Results) -> pd.DataFrame:
-    """Rows of the table of all test sets, named as of elsewhere; none where nothing was brought in."""
-    table = results.tables.get("others", pd.DataFrame())
-    return table.assign(detector=[f"{name} ({ELSEWHERE})" for name in table.detector]) if len(table) else table
+def rows(results: Results) -> list[pd.DataFrame]:
+    """Rows for the table of all test sets, named as of elsewhere; no frame where nothing was brought in."""
+    if "others" not in results.tables:
+        return []
+    table = results.tables["others"]
+    return [table.assign(detector=[f"{name} ({ELSEWHERE})" for name in table.detector])]
 
 
 def blocks(results: Results) -> list[Block]:

@@ -70,7 +70,7 @@ def _elsewhere(results: Results) -> list[Block]:
 def _sets(results: Results) -> Table:
     table = results.tables["scores"]
     chosen = results.tables["detectors"].set_index("detector").score
-    table = pd.concat([table[table.score == table.detector.map(chosen)], others.rows(results)])
+    table = pd.concat([table[table.score == table.detector.map(chosen)], *others.rows(results)])
     table = table[table.set != table.group]
     parts = [measures(part, ["set", "detector"], METRICS) for _, part in table.groupby("set", sort=False)]
     rows, best = [], set()
