@@ -44,16 +44,16 @@ class Likeness(nn.Module):
             return F.normalize(features, dim=1) @ F.normalize(self.weight, dim=1).T
         return F.linear(features, self.weight, self.bias)
 
-    @torch.no_grad()
     def linear(self) -> tuple[Tensor, Tensor]:
         """Weight [C, D] and bias [C] of the linear layer that puts classes in the order of h, whatever the features.
 
         Its values are h for inner, h + ||z||^2 for euclidean, ||z|| h for cosine.
         """
+        weight, bias = self.weight.detach(), None if self.bias is None else self.bias.detach()
         if self.similarity == "euclidean":
-            return 2 * self.weight, -self.weight.square().sum(1)
-        weight = F.normalize(self.weight, dim=1) if self.similarity == "cosine" else self.weight
-        return weight, torch.zeros_like(weight[:, 0]) if self.bias is None else self.bias
+            return 2 * weight, -weight.square().sum(1)
+        weight = F.normalize(weight, dim=1) if self.similarity == "cosine" else weight
+        return weight, torch.zeros_like(weight[:, 0]) if bias is None else bias
 
 
 class DecomposedConfidence(Saved, nn.Module):
