@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from penumbra.benchmark.params import Other
 
 SCORE = "given"  # what their score is called in tables
+INDEX = "__index_level_"  # so pandas calls the row numbers that it writes beside columns
 GROUPS = ("id", "near", "far")
 NEEDED, OPTIONAL = ("image", "score"), ("seed", "predicted")
 IMAGES = "Score each image of data/images/test.parquet and ood.parquet, by its sample_id."
@@ -110,10 +111,10 @@ def _of_csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _of_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    file = pq.ParquetFile(path)
-    _check_columns(path, file.schema_arrow.names)
-    number = 0
-    for batch in file.iter_batches():
+    file, number = pq.ParquetFile(path), 0
+    names = [name for name in file.schema_arrow.names if not name.startswith(INDEX)]
+    _check_columns(path, names)
+    for batch in file.iter_batches(columns=names):
         for row in batch.to_pylist():
             number += 1
             yield f"{path}, row {number}", row
