@@ -12,7 +12,9 @@ from pathlib import Path
 
 from penumbra.artifacts.files import FULL
 from penumbra.errors import PenumbraError
+from penumbra.predict.help import EXPORT, PREDICT
 from penumbra.terminal import reader_may_leave
+from penumbra.workflow.arguments import add_openood
 
 STEPS = {
     "code": "source files -> code.json: what each stage's program means, and the versions of its libraries",
@@ -42,24 +44,7 @@ Penumbra synthesises outliers, keeps the ones that teach, trains detectors on th
   penumbra compare A B    two runs side by side
   penumbra predict D IMG  ask the trained detector D about pictures
   penumbra export D DIR   write it as a directory that opens anywhere, with ONNX or torch.export
-"""
-PREDICT = """\
-A picture is taken as prepare takes it: upright, RGB, its central square resized to common.image_size. Of each the table says
-  predicted  the class of the highest probability, mean over the training seeds of the detector
-  p_ood      calibrated probability of being OOD, mean over the seeds
-  score      the headline score (benchmark.score, or clip_score), higher = more OOD, mean over the seeds
-  ood        whether the score is above the threshold: the quantile of the mean score over ID validation that accepts the share --accept
-
-A file that cannot be read is named with the reason on stderr and skipped; the exit status is 3 then. Run it where params.yaml is, or give
-from anywhere the path of ROOT/data/detectors/NAME or of a directory that `penumbra export` wrote.
-"""
-EXPORT = """\
-The directory needs no repository around it, and may be moved, copied to another machine or uploaded to the Hugging Face hub:
-  penumbra predict sona-all-v1 photos/         wherever Penumbra is installed
-  penumbra.load_detector("sona-all-v1")        the same in Python
-It holds the networks of all training seeds, what their scores are fitted on, the thresholds, hashes of all files and of the data behind
-them, and README.md, a model card with the results. --onnx and --torch add the whole detector as one file that opens without Penumbra; the
-card says how, and what goes in and comes out. Such a file is kept only if it answers as Penumbra does.
+  penumbra openood DIR    scores and metrics in the files of OpenOOD's evaluator
 """
 
 
@@ -138,6 +123,7 @@ def _add_detectors(add: Add) -> None:
     export.add_argument("directory", type=Path, metavar="DIR", help="a new one, or an empty one")
     export.add_argument("--onnx", action="store_true", help="also detector.onnx (needs `pip install penumbra[export]`)")
     export.add_argument("--torch", action="store_true", help="also detector.pt2, a program of torch.export")
+    add_openood(add)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -226,6 +212,10 @@ def _dispatch(options: argparse.Namespace) -> None:
         from penumbra.predict.export import export
 
         return export(options.detector, options.directory, options.onnx, options.torch)
+    if options.command == "openood":
+        from penumbra.workflow.openood import openood
+
+        return print(openood(options.directory, options.detectors, options.score))
     if options.command == "plan":
         from penumbra.workflow import contract, estimate
 

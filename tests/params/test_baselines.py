@@ -27,7 +27,7 @@ def changed(changes: dict) -> dict:
 
 def test_the_baselines_are_valid_and_nothing_of_the_experiment_is_another():
     found, plain = typed(CONTENT, "params.yaml"), compose(CONF, ["experiment=digits"])
-    assert {"vos", "npos", "cider", "oe", "dream-ood-mid"} <= set(found.train.detectors)
+    assert {"vos", "npos", "cider", "oe", "mixoe", "mcd", "godin", "dream-ood-mid"} <= set(found.train.detectors)
     assert {name: section for name, section in CONTENT["train"]["detectors"].items() if name in plain["train"]["detectors"]} == plain[
         "train"
     ]["detectors"]
@@ -35,9 +35,11 @@ def test_the_baselines_are_valid_and_nothing_of_the_experiment_is_another():
     assert not plain["synthesize"]["images"] and not plain["synthesize"]["diffusion"]
 
 
-@pytest.mark.parametrize("name", ["vos", "cider", "npos", "oe"])
+@pytest.mark.parametrize("name", ["vos", "cider", "npos", "oe", "mixoe", "mcd", "godin"])
 def test_a_recipe_as_published_is_valid(name):
     content = compose(CONF, ["experiment=digits", "+ablations=baselines", f"train/recipes/{name}=paper"])
+    for recipe in content["train"]["recipes"]["classifier"].values():
+        recipe["crop_padding"] = 4  # MixOE's images have 448 pixels
     assert typed(content, "params.yaml").recipes[name].architecture == "resnet34"
 
 
@@ -58,6 +60,15 @@ def test_dream_ood_as_published_is_valid(preset, topk):
         ({"train.detectors.npos.method": "real"}, 'train.detectors.npos.method = "real": must be none: recipe npos learns from ID images'),
         ({f"{SCRATCH}.npos.knn_k": 201}, f"{SCRATCH}.npos.knn_k = 201: must be in 1..200"),
         ({f"{SCRATCH}.npos.start_epoch": 20}, f"{SCRATCH}.npos.start_epoch = 20: must be in 0..19"),
+        ({"train.detectors.mixoe.method": "none"}, 'train.detectors.mixoe.method = "none": must not be none: recipe mixoe mixes ID images'),
+        ({"train.detectors.mcd.method": "none"}, 'train.detectors.mcd.method = "none": must not be none: heads of recipe mcd learn'),
+        (
+            {"train.detectors.godin.method": "real"},
+            'train.detectors.godin.method = "real": must be none: recipe godin learns from ID images',
+        ),
+        ({f"{SCRATCH}.mcd.start_epoch": 7}, f"{SCRATCH}.mcd.start_epoch = 7: must be in 0..6"),
+        ({f"{SCRATCH}.godin.beta": 1.0}, f"{SCRATCH}.godin.beta = 1.0: must be 0: the loss has one term"),
+        ({"rerun.detectors": ["none", "godin"]}, "must have a detector of loss mcd in rerun.detectors"),
         ({f"{SCRATCH}.npos.keep": 201}, f"{SCRATCH}.npos.keep = 201: must be in 1..200"),
         ({"synthesize.images.real.sets": ["web"]}, 'synthesize.images.real.sets = ["web"]: must name sets of prepare.world: glyphs'),
         ({"synthesize.diffusion.dream-ood.picked": 41}, "synthesize.diffusion.dream-ood.picked = 41: must be in 1..40"),

@@ -158,6 +158,7 @@ CLIP_CONTROL = CONTENT["train"]["recipes"]["clip"]["synood"] | {"control": True}
 ABLATION = {"title": "Words", "source": "SONA", "scores": ["energy"], "variants": {"dream-all": "dream"}}
 ODIN = {"score": "odin", "temperature": 1000, "noise": 0.0014}
 REACT = {"score": "react", "quantile": 0.9, "images": "train"}
+LOSSES = "'cider', 'energy', 'godin', 'mcd', 'mixoe', 'npos', 'uniform', 'vos'"
 IMPOSSIBLE = [
     ({"common.seed": 0.5}, "common.seed = 0.5: must be a whole number"),
     ({"synthesize.badood.badood.t": 1200}, "synthesize.badood.badood.t = 1200: must be in 1..999"),
@@ -366,7 +367,7 @@ IMPOSSIBLE = [
     ({"synthesize.sona.sona.words": "file"}, "synthesize.sona.sona.word_file = null: must name a file"),
     (
         {"train.recipes.reconstruction.sona.loss": "hinge"},
-        "train.recipes.reconstruction.sona.loss = \"hinge\": must be one of 'cider', 'energy', 'npos', 'uniform', 'vos'",
+        f'train.recipes.reconstruction.sona.loss = "hinge": must be one of {LOSSES}',
     ),
     ({"pretrain.clip.vit.heads": 5}, "pretrain.clip.vit.width = 64: must be a multiple of 5"),
     ({"pretrain.clip.vit.crop_padding": 32}, "pretrain.clip.vit.crop_padding = 32: must be below 32"),
@@ -491,9 +492,7 @@ def test_a_fault_of_an_entry_that_others_are_like_is_said_once(tmp_path):
     content = changed({"train.recipes.scratch.energy.loss": "hinge"})
     content["train"]["recipes"]["scratch"]["more"] = {"like": "energy", "beta": 1.0}
     lines = refusal(tmp_path, content)
-    assert lines == [
-        "params.yaml: train.recipes.scratch.energy.loss = \"hinge\": must be one of 'cider', 'energy', 'npos', 'uniform', 'vos'"
-    ]
+    assert lines == [f'params.yaml: train.recipes.scratch.energy.loss = "hinge": must be one of {LOSSES}']
 
 
 def test_a_missing_file_says_where_to_run(tmp_path):

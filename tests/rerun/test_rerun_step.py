@@ -4,46 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
-import torch
+from rerun_files import COUNTS, SCORES
 
-from penumbra.artifacts.images import ImageWriter, encode, read_provenance
+from penumbra.artifacts.images import read_provenance
 from penumbra.artifacts.tables import SWEPT
-from penumbra.benchmark.found import _beside
+from penumbra.benchmark.found import beside
 from penumbra.errors import PenumbraError
 from penumbra.experiment.load import load
-from penumbra.models.resnet import Detector
 from penumbra.rerun import step
 from penumbra.rerun.params import Rerun
-from penumbra.stage import Params, Stage
-
-COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
-COUNTS = {"train": 30, "val": 6, "calibration": 5, "test": 4, "ood": 5, "shifted": 3}
-SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}
-SCORES = {
-    "odin": {"score": "odin", "temperature": 1000, "noise": [0, 0.02]},
-    "rankfeat": {"score": "rankfeat", "blocks": "last-two"},
-    "gram": {"score": "gram", "powers": 2, "by": "predicted"},
-    "layers": {"score": "mahalanobis-layers", "ridge": 0.1},
-}
-
-
-@pytest.fixture
-def stage(tmp_path):
-    rng = np.random.default_rng(0)
-    (tmp_path / "images").mkdir()
-    for name, count in COUNTS.items():
-        with ImageWriter(tmp_path / f"images/{name}.parquet", COLUMNS, {}) as writer:
-            for i in range(count):
-                columns = {"label": i % 3, "set": name, "group": name, "strength": 0}
-                writer.add(encode(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)), sample_id=f"{name}/{i}", **columns)
-    for seed in (10, 2):
-        torch.manual_seed(seed)
-        Detector(**SIZES, classes=3, phi_hidden=4).save_pretrained(tmp_path / f"detectors/none/seed-{seed}")
-    params = Params({"rerun": {"scores": Rerun(detectors=["none"], scores=SCORES).scores}})
-    reads = {"images": tmp_path / "images", "detectors/none": tmp_path / "detectors/none"}
-    return Stage("rerun", "none", params, {}, reads, {"scores/rerun/none": tmp_path / "none.parquet"}, tmp_path / "scratch")
+from penumbra.stage import Params
 
 
 def test_rows_are_those_of_scores_and_parts_give_the_same_bytes(stage, tmp_path):
@@ -70,9 +41,9 @@ def test_a_score_that_cannot_be_fitted_names_its_place(stage):
 def test_columns_join_those_of_the_kept_outputs_of_the_same_images():
     scores = pd.DataFrame({"seed": [0, 0], "sample_id": ["a", "b"], "energy": [1.0, 2.0]})
     again = pd.DataFrame({"seed": [0, 0], "sample_id": ["a", "b"], "odin": [3.0, 4.0]})
-    assert _beside("none", scores, again).to_dict("list") == scores.to_dict("list") | {"odin": [3.0, 4.0]}
+    assert beside("none", scores, again).to_dict("list") == scores.to_dict("list") | {"odin": [3.0, 4.0]}
     with pytest.raises(PenumbraError, match=r"rerun/none\.parquet: is of other images or seeds\. Run `penumbra repro rerun@none`"):
-        _beside("none", scores, again[::-1].reset_index(drop=True))
+        beside("none", scores, again[::-1].reset_index(drop=True))
 
 
 def test_the_overlay_is_valid():

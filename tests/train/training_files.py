@@ -67,7 +67,10 @@ NPOS = CIDER | {
     "sigma": 0.1,
     "hidden": 4,
 }
-RECIPES = {recipe["loss"]: recipe for recipe in (ENERGY, UNIFORM, VOS, CIDER, NPOS)}
+MIXOE = COMMON | {"loss": "mixoe", "beta": 2.0, "mix": "mixup", "alpha": 1.0}
+MCD = COMMON | {"loss": "mcd", "beta": 0.5, "start_epoch": 1, "margin": 1.2}
+GODIN = COMMON | {"loss": "godin", "beta": 0.0, "similarity": "cosine"}
+RECIPES = {recipe["loss"]: recipe for recipe in (ENERGY, UNIFORM, VOS, CIDER, NPOS, MIXOE, MCD, GODIN)}
 COLUMNS = {"sample_id": pa.string(), "source_id": pa.string(), "label": pa.int64(), "split": pa.string()}
 CANDIDATES = 12  # of them, the first ten from the first ten ID images
 TRAIN = 20

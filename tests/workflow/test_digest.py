@@ -184,7 +184,7 @@ PROGRAMS = {
 }
 
 
-LOSSES = {f"train.losses.{loss}.plan" for loss in ("cider", "clip", "energy", "npos", "uniform", "vos")}
+LOSSES = {f"train.losses.{loss}.plan" for loss in ("cider", "clip", "energy", "godin", "mcd", "mixoe", "npos", "uniform", "vos")}
 EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan"}
 
 
@@ -203,9 +203,14 @@ EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan"}
             "train/pool.py",
             "count >= len(rows)",
             "count > len(rows)",
-            {f"train.losses.{loss}.plan" for loss in ("cider", "clip", "energy", "npos", "uniform", "vos")},
+            LOSSES,
         ),
-        ("train/losses/uniform/loss.py", "torch.logsumexp(logits, 1)", "torch.logsumexp(logits, -1)", {"train.losses.uniform.plan"}),
+        (
+            "train/losses/uniform/loss.py",
+            "torch.logsumexp(logits, 1)",
+            "torch.logsumexp(logits, -1)",
+            {"train.losses.uniform.plan", "train.losses.mixoe.plan"},
+        ),
         ("filter/bands.py", "WIDTH = 40", "WIDTH = 30", {"filter.step"}),
         ("pretrain/mage.py", "WARM", "WARM", set()),
         ("report/study.py", "TICKS = (-10,", "TICKS = (-20,", {"report.step"}),

@@ -54,7 +54,7 @@ def find(stage: Stage, modules: Mapping[str, ModuleType]) -> Found:
     """
     params, detectors = stage.params, stage.params.train.detectors
     again = _tables(stage, "scores", params.rerun.detectors, "rerun/")
-    scores = {name: _beside(name, frame, again.get(name)) for name, frame in _tables(stage, "scores", detectors).items()}
+    scores = {name: beside(name, frame, again.get(name)) for name, frame in _tables(stage, "scores", detectors).items()}
     for name, frame in scores.items():
         evaluation.check_finite(name, frame)
     first: dict[str, str] = {}
@@ -80,7 +80,7 @@ def _tables(stage: Stage, folder: str, names: Iterable[str], within: str = "") -
     return {name.removeprefix(within): read_table(path).to_pandas() for name, path in paths.items()}
 
 
-def _beside(detector: str, scores: pd.DataFrame, again: pd.DataFrame | None) -> pd.DataFrame:
+def beside(detector: str, scores: pd.DataFrame, again: pd.DataFrame | None) -> pd.DataFrame:
     """Scores of the kept outputs, and those for which the network ran again.
 
     Raises:

@@ -32,6 +32,18 @@ class Ablation(Section):
     variants: Annotated[dict[Item, Text], MinLen(1)]
 
 
+class Other(Section):
+    """Scores that were made elsewhere.
+
+    Attributes:
+        path: of a CSV or Parquet file; its columns: `others.py`.
+        higher: what a higher score means.
+    """
+
+    path: Text
+    higher: Literal["ood", "id"]
+
+
 class Recognition(Section):
     classes: Literal["all", "id"]
     recognised: ShareAboveZero
@@ -46,14 +58,18 @@ class Benchmark(Section):
     recognition: Recognition
     unified: Unified
     ablations: dict[Item, Ablation]
+    others: dict[Item, Other]
 
 
 def faults(experiment: "Experiment") -> Iterator[Fault]:
-    """Scores that there are none of, here and in score.more."""
+    """Scores that there are none of, here and in score.more; names that two have."""
     p, more = experiment.benchmark, experiment.score.more
     for key, kind in (("score", "network"), ("clip_score", "clip")):
         if p[key] not in names(kind, more):
             yield f"benchmark.{key}", f"must be one of {', '.join(names(kind, more))}"
+    for name in p.others:
+        if name in experiment.train.detectors:
+            yield f"benchmark.others.{name}", "must have a name of its own: a detector (train.detectors) has it"
     known = (*names(more=more), *MODES)
     for mode in MODES:
         if mode in more:

@@ -7,7 +7,21 @@ import pandas as pd
 
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.tables import write_csv, write_json
-from penumbra.benchmark import ablations, bands, calibrators, claims, curves, evaluation, methods, pairs, probe, shift, sweeps, unified
+from penumbra.benchmark import (
+    ablations,
+    bands,
+    calibrators,
+    claims,
+    curves,
+    evaluation,
+    methods,
+    others,
+    pairs,
+    probe,
+    shift,
+    sweeps,
+    unified,
+)
 from penumbra.benchmark.found import Found, Frames, find, headline, is_clip, joined, method_of
 from penumbra.benchmark.metrics import METRICS
 from penumbra.benchmark.rooms import rooms
@@ -48,6 +62,8 @@ def main(stage: Stage) -> None:
         tables["sweeps"] = swept
     if len(stage.params.benchmark.ablations):
         tables["ablations"] = ablations.table(stage, found)
+    if stage.params.benchmark.others:
+        tables["others"] = others.table(stage.params.benchmark.others, next(iter(found.scores.values())))
     _write(stage, evaluation.metrics_json(first, accuracy, data_set(stage.params.prepare.id)), tables, plots)
     stage.finish()
 

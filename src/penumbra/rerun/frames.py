@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import torch
 
-from penumbra.models.classifiers.detector import AnyDetector
+from penumbra.models.classifiers.detector import load_detector
 from penumbra.rerun.scores import RERUN
 from penumbra.rerun.scores.base import Pictures, Subject
 from penumbra.scores.sweep import Swept, lists
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def score_frame(
-    entries: "Params", network: AnyDetector, device: torch.device, paths: Mapping[str, Path], keys: Mapping[str, pd.DataFrame]
+    entries: "Params", directory: Path, device: torch.device, paths: Mapping[str, Path], keys: Mapping[str, pd.DataFrame]
 ) -> tuple[pd.DataFrame, dict[str, list[dict]]]:
     """Scores of the images of each file of `keys` but the training images, and what sweeps tried.
 
     Args:
-        entries: rerun.scores.
-        network: in eval mode, on the device.
+        entries: rerun.scores, of which a detector has those that are of its loss.
+        directory: of the saved detector.
         device: where it computes.
         paths: of the images, by file.
         keys: columns KEYS of the images of each file.
@@ -33,10 +33,13 @@ def score_frame(
         PenumbraError: a score is not a number.
     """
     of = {file: Pictures(str(path), device) for file, path in paths.items()}
-    subject = Subject(network, of["train"], torch.from_numpy(keys["train"].label.to_numpy().copy()), of["val"], of["calibration"])
+    network, labels = load_detector(directory).to(device), torch.from_numpy(keys["train"].label.to_numpy().copy())
+    subject = Subject(network, of["train"], labels, of["val"], of["calibration"], directory)
     columns, tried = {}, {}
     for name, entry in entries.items():
         kind = RERUN[entry.score]
+        if not kind.suits(directory):
+            continue
         score = Swept(entry, name, kind) if lists(entry, list(kind.Parameters.model_fields)) else kind(entry, name)
         score.fit(subject)
         columns[name] = {file: score(of[file]) for file in keys if file != "train"}

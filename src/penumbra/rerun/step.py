@@ -34,10 +34,9 @@ def main(stage: Stage) -> None:
 
 
 def _score_seed(stage: Stage, directory: Path) -> tuple[pd.DataFrame, dict[str, list[dict]]]:
-    from penumbra.models.classifiers.detector import load_detector  # assembling needs no torch
-    from penumbra.rerun.frames import score_frame
+    from penumbra.rerun.frames import score_frame  # assembling needs no torch
 
     device = setup()
     keys = {file: read_table(stage.read("images") / f"{file}.parquet", KEYS).to_pandas() for file in (*FILES, "train")}
     paths = {file: stage.read("images") / f"{file}.parquet" for file in (*FILES, "train", "calibration")}
-    return score_frame(stage.params.rerun.scores, load_detector(directory).to(device), device, paths, keys)
+    return score_frame(stage.params.rerun.scores, directory, device, paths, keys)

@@ -20,7 +20,7 @@ from penumbra.workflow.contract import CODE, Contract, Entry, versions
 from penumbra.workflow.digest import Code, Meaning
 from penumbra.workflow.outside import digests
 
-READS = ("prepare", "pretrain", "extract", "synthesize")  # steps whose parameters name files
+READS = ("prepare", "pretrain", "extract", "synthesize")  # steps whose parameters name files; benchmark has those of its section
 SOURCE, KEPT = Path("src"), Path(".penumbra/meanings.json")
 
 
@@ -121,7 +121,10 @@ def _described(meaning: Meaning, inherited: dict[str, Any], files: dict[str, str
 
 def _files(contract: Contract, entry: Entry) -> dict[str, str]:
     """Digests of the files and folders that the parameters of a stage name, by path."""
-    return digests(contract.params(entry).plain()) if entry.step in READS else {}
+    params = contract.params(entry).plain()
+    if entry.step == "benchmark":
+        params = {"benchmark": params["benchmark"]}
+    return digests(params) if entry.step in (*READS, "benchmark") else {}
 
 
 def _inherited(contract: Contract, entry: Entry) -> dict[str, Any]:

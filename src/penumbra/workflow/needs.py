@@ -44,7 +44,7 @@ def needs(contract: Contract, stages: Iterable[str]) -> Iterator[Need]:
     names = set(stages)
     for key, named in outside.named(contract.experiment.model_dump()):
         step, *rest = key.split(".")
-        stage = step if step == "prepare" else f"{step}-{rest[0]}@{rest[1]}"
+        stage = step if step in ("prepare", "benchmark") else f"{step}-{rest[0]}@{rest[1]}"
         leaf = rest[-1]
         if stage not in names or named.path in (PACKAGE, "world") or tuple(rest[:1] + rest[2:]) in NO_PATHS:
             continue

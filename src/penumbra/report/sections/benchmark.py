@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from penumbra.report import unified
+from penumbra.report import others, unified
 from penumbra.report.columns import METRICS
 from penumbra.report.content import Block, Results, Section
 from penumbra.report.format import MISSING, Table, count, measures, once, percent, plain
@@ -38,6 +38,7 @@ def section(results: Results) -> Section:
             table=_sets(results),
             name="sets",
         ),
+        *others.blocks(results),
         *unified.blocks(results),
         Block(
             f"Mean P(OOD) of shifted ID test images over {seeds} training seeds, by each detector's own calibration; strength 0 is "
@@ -70,7 +71,8 @@ def _elsewhere(results: Results) -> list[Block]:
 def _sets(results: Results) -> Table:
     table = results.tables["scores"]
     chosen = results.tables["detectors"].set_index("detector").score
-    table = table[(table.score == table.detector.map(chosen)) & (table.set != table.group)]
+    table = pd.concat([table[table.score == table.detector.map(chosen)], *others.rows(results)])
+    table = table[table.set != table.group]
     parts = [measures(part, ["set", "detector"], METRICS) for _, part in table.groupby("set", sort=False)]
     rows, best = [], set()
     for part in parts:

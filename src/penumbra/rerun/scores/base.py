@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from penumbra.scores.base import Asked
 
@@ -41,6 +42,7 @@ class Subject:
         train, val: batches of ID images.
         labels: classes of the training images.
         calibration: batches of calibration OOD images.
+        directory: where the network is saved, and beside it what its loss keeps for scores.
     """
 
     network: "Classifier"
@@ -48,13 +50,24 @@ class Subject:
     labels: "Tensor"
     val: Pictures
     calibration: Pictures
+    directory: Path | None = None
 
 
 class Rerun(Asked):
-    """A score of a network's images; higher = more OOD. A subclass gives that of a batch; one that learns something does so in `learn`."""
+    """A score of a network's images; higher = more OOD. A subclass gives that of a batch; one that learns something does so in `learn`.
 
+    Attributes:
+        loss: the loss whose detectors alone have the score, because it keeps a module for it; "": all have it.
+    """
+
+    loss: ClassVar[str] = ""
     kinds = ("network",)
     section = "rerun.scores"
+
+    @classmethod
+    def suits(cls, directory: Path) -> bool:
+        """Whether the detector that is saved there has the score."""
+        return not cls.loss or (directory / cls.loss).is_dir()
 
     def fit(self, bank: Subject) -> None:
         """Keep the network, and learn what the score needs."""

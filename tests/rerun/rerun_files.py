@@ -1,0 +1,13 @@
+"""What the tests of rerun ask for, and of how many images."""
+
+import pyarrow as pa
+
+COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
+COUNTS = {"train": 30, "val": 6, "calibration": 5, "test": 4, "ood": 5, "shifted": 3}
+SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}
+SCORES = {
+    "odin": {"score": "odin", "temperature": 1000, "noise": [0, 0.02]},
+    "rankfeat": {"score": "rankfeat", "blocks": "last-two"},
+    "gram": {"score": "gram", "powers": 2, "by": "predicted"},
+    "layers": {"score": "mahalanobis-layers", "ridge": 0.1},
+}
