@@ -7,7 +7,22 @@ import pandas as pd
 
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.tables import write_csv, write_json
-from penumbra.benchmark import ablations, bands, calibrators, claims, curves, evaluation, methods, pairs, probe, shift, sweeps, unified
+from penumbra.benchmark import (
+    ablations,
+    bands,
+    calibrators,
+    claims,
+    curves,
+    evaluation,
+    grid,
+    methods,
+    pairs,
+    probe,
+    shift,
+    spectrum,
+    sweeps,
+    unified,
+)
 from penumbra.benchmark.found import Found, Frames, find, headline, is_clip, joined, method_of
 from penumbra.benchmark.metrics import METRICS
 from penumbra.benchmark.rooms import rooms
@@ -44,6 +59,7 @@ def main(stage: Stage) -> None:
             plots |= results[1]
     tables["claims"] = claims.claims_table(claims.Measured(first, tables, found), comparisons)
     tables |= {"pairs": pairs.pairs_table(tables["claims"], metrics, chosen), "seeds": pairs.seeds_table(metrics, by_seed, chosen)}
+    tables |= _spectrum(stage, found, chosen, more) | grid.tables(stage)
     if more and len(swept := sweeps.table(stage)):
         tables["sweeps"] = swept
     if len(stage.params.benchmark.ablations):
@@ -95,6 +111,16 @@ def _shift(found: Found, chosen: dict[str, str]) -> Results:
     values = ["clean", "strongest", "rank_correlation", "auroc", "accuracy"]
     table = evaluation.spread(shift.shift_summary(shifted), ["detector", "kind"], values)
     return {"shift": table}, {"shift": evaluation.spread(shifted, ["detector", "kind", "strength"], list(shift.VALUES))}
+
+
+def _spectrum(stage: Stage, found: Found, chosen: dict[str, str], more: list[str]) -> Frames:
+    """The headline scores over the full spectrum; nothing where no ID class comes from elsewhere."""
+    sets = stage.params.prepare.shift.sets
+    rows = joined(spectrum.full_spectrum(name, frame, sets, more) for name, frame in found.scores.items())
+    if rows.empty:
+        return {}
+    first = rows[rows.score == rows.detector.map(chosen)]
+    return {"spectrum": evaluation.spread(first, ["detector", "score", "set", "group"], list(METRICS))}
 
 
 def _unified(stage: Stage, found: Found, modules: Mapping[str, ModuleType]) -> Results:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_provenance, read_table
 from penumbra.artifacts.tables import read_json
-from penumbra.report import ablations, convergence, figures, gallery, mosaic, own, paper, study, unified
+from penumbra.report import ablations, convergence, figures, gallery, grid, mosaic, own, paper, study, unified
 from penumbra.report.content import Frames, ImageSet, Results, read_csv
 from penumbra.report.page import render
 from penumbra.report.sections.pretrain import PIPELINES
@@ -108,7 +108,7 @@ def _figures(stage: Stage, tables: Frames, plots: Frames, galleries: dict[str, l
         drawn["distances"] = figures.distances(tables["distances"])
     if galleries:
         drawn["gallery"] = gallery.figure(next(iter(galleries.values())))
-    drawn |= unified.figures(tables["unified"], plots["unified"])
+    drawn |= unified.figures(tables["unified"], plots["unified"]) | grid.figures(tables)
     return drawn | (ablations.figures(tables["ablations"]) if "ablations" in tables else {})
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from penumbra.report import unified
+from penumbra.report import grid, unified
 from penumbra.report.columns import METRICS
 from penumbra.report.content import Block, Results, Section
 from penumbra.report.format import Table, measures, once, percent, plain
@@ -44,6 +44,8 @@ def section(results: Results) -> Section:
             figure="shift",
         ),
         *_elsewhere(results),
+        *_spectrum(results),
+        *grid.blocks(results),
         *_claims(results.tables["claims"]),
     ]
     return Section("benchmark", "The results", shown)
@@ -66,16 +68,34 @@ def _elsewhere(results: Results) -> list[Block]:
     return [Block(caption, table=Table(["set", "detector", "accuracy", "AUROC against ID"], once(rows)))]
 
 
-def _sets(results: Results) -> Table:
-    table = results.tables["scores"]
-    chosen = results.tables["detectors"].set_index("detector").score
-    table = table[(table.score == table.detector.map(chosen)) & (table.set != table.group)]
-    parts = [measures(part, ["set", "detector"], METRICS) for _, part in table.groupby("set", sort=False)]
+def _spectrum(results: Results) -> list[Block]:
+    """The full spectrum; nothing where no ID class comes from elsewhere."""
+    table = results.tables.get("spectrum")
+    if table is None:
+        return []
+    table = table[table.set == table.group]
+    caption = (
+        f"Full spectrum: ID classes from elsewhere ({', '.join(results.params.prepare.shift.sets)}) count as ID, beside ID test images, "
+        f"{described(results)}. Near and far are means over their test sets."
+    )
+    return [Block(caption, table=_stacked(table, "group"))]
+
+
+def _stacked(table: pd.DataFrame, by: str) -> Table:
+    """A table for each value of a column, one below the other, each with its own best."""
+    parts = [measures(part, [by, "detector"], METRICS) for _, part in table.groupby(by, sort=False)]
     rows, best = [], set()
     for part in parts:
         best |= {(len(rows) + row, column) for row, column in part.best}
         rows += part.rows
     return Table(parts[0].header, once(rows), best)
+
+
+def _sets(results: Results) -> Table:
+    table = results.tables["scores"]
+    chosen = results.tables["detectors"].set_index("detector").score
+    table = table[(table.score == table.detector.map(chosen)) & (table.set != table.group)]
+    return _stacked(table, "set")
 
 
 def claims(table: pd.DataFrame) -> Table:
