@@ -29,6 +29,7 @@ STEPS = {
     "infer": "a detector and all images -> data/outputs/DETECTOR: logits and features, from one forward pass",
     "score": "the outputs of a detector -> data/scores/DETECTOR.parquet: every OOD score of every test image",
     "rerun": "a detector and all images -> data/scores/rerun/DETECTOR.parquet: scores for which the network runs again",
+    "grid": "images of semantic by covariate shift -> data/grids/NAME.parquet, data/scores/grid/DETECTOR.parquet: every score of them",
     "benchmark": "all scores -> reports/metrics.json, reports/tables, reports/plots",
     "report": "tables, plots and outliers -> reports/report.html, reports/figures, reports/paper",
 }
@@ -86,9 +87,7 @@ def _add_engines(add: Add) -> None:
     repro.add_argument("--dry", action="store_true", help="only say what will run and why, what may run, and the recorded seconds")
     add("plan", "CPU hours, disk and files of each stage of the experiment, before any has run", "penumbra plan")
     doctor = add("doctor", "say whether a run can start; mend what killed runs and a failing disk leave behind", "penumbra doctor --files")
-    doctor.add_argument(
-        "--files", action="store_true", help="list what the experiment needs, with licences, and check all that needs no GPU"
-    )
+    doctor.add_argument("--files", action="store_true", help="list what the experiment needs, with licences; check what needs no GPU")
     doctor.add_argument("--verify", action="store_true", help="hash every object of DVC's cache again, and move the damaged away")
     doctor.add_argument("--mend", action="store_true", help="bring back the last good dvc.lock where one was cut")
 

@@ -1,6 +1,7 @@
 """What a value of params.yaml can be: the types and ranges of which the sections of all steps are made."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args
 
@@ -47,11 +48,16 @@ def named(pattern: str, characters: str) -> AfterValidator:
 
 
 def distinct(values: list) -> list:
-    return require(len(set(values)) == len(values), values, "a list without repetitions")
+    twice = [value for value, times in Counter(values).items() if times > 1]
+    return require(not twice, values, f"a list without repetitions; {' and '.join(map(str, twice[:2]))} stand there more than once")
 
 
 def _line(value: str) -> str:
     return require(value.isprintable() and value == value.strip(), value, "one line of printable text without blanks around it")
+
+
+def _sha256(value: str) -> str:
+    return require(re.fullmatch("[0-9a-f]{64}", value) is not None, value, "64 hexadecimal digits, as `sha256sum` prints them")
 
 
 def _network(value: str, *more: str) -> str:
@@ -83,6 +89,7 @@ AnyArchitecture = Annotated[Text, AfterValidator(lambda value: _network(value, *
 Name = Annotated[str, named("[A-Za-z0-9][A-Za-z0-9_-]*", "letters, digits, - and _")]
 Item = Annotated[str, named("[a-z0-9][a-z0-9-]*", "small letters, digits and -")]  # a stage of dvc.yaml, a wildcard of Snakemake
 Line = Annotated[Text, AfterValidator(_line)]
+Sha256 = Annotated[Text, AfterValidator(_sha256)]
 Names = Annotated[list[Line], MinLen(1), AfterValidator(distinct)]
 Range = Annotated[list[Positive], AfterValidator(lowest_highest)]
 Interval = Annotated[list[Share], AfterValidator(interval)]
@@ -101,7 +108,9 @@ class Section(BaseModel):
 
 
 T = TypeVar("T")
+PLAIN, HASHED = "as it is", "with its hash"
 ONE, SEVERAL = "one value", "a list of values"
+TAGS = (PLAIN, HASHED, ONE, SEVERAL)  # of alternatives that no key of params.yaml names
 OneOrSeveral = Annotated[
     Union[Annotated[T, Tag(ONE)], Annotated[list[T], MinLen(1), AfterValidator(distinct), Tag(SEVERAL)]],  # noqa: UP007
     Discriminator(lambda value: SEVERAL if isinstance(value, list) else ONE),

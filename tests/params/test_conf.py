@@ -10,11 +10,22 @@ from git import Repo as Git
 
 from penumbra.errors import PenumbraError
 from penumbra.experiment.load import load, validate
+from penumbra.workflow import outside
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
 OFFLINE = ["digits", "miniature", "badood", "good", "sona", "synood", "clip"]
 ON_DISK = ["folder", "cifar100", "imagenet100", "imagenet200", "imagenet1k"]
+TABLES = {  # of the papers, each by one method: the models that it needs
+    "badood-cifar100": {"encoder", "rdm", "mage"},
+    "badood-imagenet100": {"encoder", "rdm", "mage"},
+    "good-cifar100": {"classifier", "diffusion"},
+    "good-imagenet100": {"classifier", "diffusion"},
+    "sona-cifar100": {"diffusion"},
+    "sona-imagenet200": {"diffusion"},
+    "sona-imagenet200-full-spectrum": {"diffusion"},
+    "synood-imagenet1k": {"classifier", "diffusion", "inpainting", "clip"},
+}
 
 
 def composed(folder: Path, *overrides: str) -> dict:
@@ -38,7 +49,7 @@ def unset_paths(content: dict) -> list[str]:
 
 
 def test_every_experiment_has_a_test():
-    assert {path.stem for path in (CONF / "experiment").glob("*.yaml")} == {*OFFLINE, *ON_DISK, "workspace"}
+    assert {path.stem for path in (CONF / "experiment").glob("*.yaml")} == {*OFFLINE, *ON_DISK, *TABLES, "workspace"}
 
 
 def test_committed_params_are_the_digits_experiment(tmp_path):
@@ -73,6 +84,39 @@ def test_an_experiment_on_disk_asks_for_its_paths_and_nothing_else(tmp_path, mon
         assert [line.split(" = ")[0].removeprefix("params.yaml: ") for line in str(error.value).splitlines()] == unset
     composed(tmp_path, f"experiment={experiment}", *(f"{key}=/data/{key}" for key in unset))
     validate(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("experiment", TABLES)
+def test_a_table_is_valid_as_it_is_and_has_one_method(tmp_path, monkeypatch, experiment):
+    """Its images and models lie below three folders, and no other variant, model or recipe is in it than some detector needs."""
+    for name in ("OPENOOD", "PENUMBRA_DATA", "PENUMBRA_WEIGHTS"):
+        monkeypatch.setenv(name, f"/{name.lower()}")
+    content = composed(tmp_path, f"experiment={experiment}")
+    found = validate(tmp_path / "params.yaml")
+    assert {kind for kind, presets in content["pretrain"].items() if presets} == TABLES[experiment]
+    (method,) = {each.method for name, each in found.methods.items()}
+    assert method == experiment.partition("-")[0]
+    assert set(found.methods) == {detector.method for detector in found.train.detectors.values()} - {"none"}
+    assert set(found.recipes) == {detector.recipe for detector in found.train.detectors.values()}
+    named = [each.path for _, each in outside.named(found.model_dump()) if "/" in each.path]  # others are words of ours
+    assert named and all(path.startswith(("/openood/", "/penumbra_data/", "/penumbra_weights/")) for path in named)
+
+
+@pytest.mark.parametrize("kind", ["encoder", "rdm", "mage", "classifier", "diffusion", "clip", "inpainting"])
+def test_a_published_model_is_the_same_alone_and_with_the_others(tmp_path, kind):
+    alone = composed(tmp_path, f"+pretrain/{kind}=published")["pretrain"]
+    assert alone[kind] == composed(tmp_path, "pretrain=published")["pretrain"][kind]
+    assert {other for other, presets in alone.items() if presets != load(ROOT / "params.yaml")["pretrain"][other]} == {kind}
+
+
+def test_the_full_spectrum_adds_id_classes_from_elsewhere_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENOOD", "/openood")
+    names = ["prepare.id.classes=[tench,goldfish]"]
+    plain, full = (composed(tmp_path, f"experiment=sona-imagenet200{more}", *names) for more in ("", "-full-spectrum"))
+    sets = full["prepare"]["shift"].pop("sets")
+    assert plain["prepare"]["shift"].pop("sets") == {} and full == plain
+    assert {section["path"].rpartition("_")[2] for section in sets.values()} == {"v2.txt", "c.txt", "r.txt"}
+    assert all(section["classes"] == ["tench", "goldfish"] for section in sets.values())
 
 
 @pytest.mark.parametrize("experiment", ["workspace", "digits", "imagenet200"])

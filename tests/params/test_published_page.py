@@ -12,6 +12,7 @@ from penumbra.workflow.composition import compose
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/published.md").read_text()
+FOLDERS = {"OPENOOD": "openood", "PENUMBRA_DATA": "data", "PENUMBRA_WEIGHTS": "weights", "SYNIS": "SynIS"}
 COMMANDS = re.findall(r"tested: tests/params/test_published_page.py -->\n((?:    .*\n)+)", PAGE)
 PREAMBLE = PAGE[: PAGE.index("## Licences")]
 NAMES = {
@@ -59,9 +60,10 @@ def test_the_names_of_a_list_stand_in_the_order_of_its_labels_and_are_distinct(p
     assert (data / "imagenet100/goldfish").is_symlink()
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: re.search(r"experiment=(\w+)", command)[1])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: re.search(r"experiment=([\w-]+)", command)[1])
 def test_a_command_is_accepted_and_names_every_published_model_that_it_keeps(place, monkeypatch, command):
-    monkeypatch.setenv("OPENOOD", str(place[0] / "openood"))
+    for name, below in FOLDERS.items():
+        monkeypatch.setenv(name, str(place[0] / below))
     experiment = typed(compose(ROOT / "conf", overrides(command, place)), "docs/published.md")
     kinds = {
         "encoder": "checkpoint",
@@ -82,5 +84,18 @@ def test_a_command_is_accepted_and_names_every_published_model_that_it_keeps(pla
 
 
 def test_there_is_a_command_for_each_of_the_tables():
-    assert len(COMMANDS) == 7
-    assert len(re.findall(r"penumbra configure experiment", PAGE)) == 7
+    tables = {re.search(r"experiment=([\w-]+)", command)[1] for command in COMMANDS}
+    assert tables == {path.stem for path in (ROOT / "conf/experiment").glob("*-*.yaml")}
+    assert len(COMMANDS) == len(tables) + 1 == len(re.findall(r"penumbra configure experiment", PAGE))  # SynIS goes with one of them
+
+
+def test_whatever_a_table_needs_is_listed_with_its_source(place, monkeypatch):
+    """Every experiment of a table, with nothing but its three folders: doctor knows what each file is, and where it is published."""
+    for name, below in FOLDERS.items():
+        monkeypatch.setenv(name, str(place[0] / below))
+    for file in (ROOT / "conf/experiment").glob("*-*.yaml"):
+        experiment = typed(compose(ROOT / "conf", [f"experiment={file.stem}"]), file.name)
+        found = {key: needs._published(key, named.path) for key, named in outside.named(experiment.model_dump()) if "/" in named.path}
+        own = [key for key, (what, _, _) in found.items() if not what]
+        assert own in ([], ["synthesize.sona.sona.word_file"]), (file, own)  # CIFAR-10's ten names
+        assert all(origin.startswith("https://") for key, (_, _, origin) in found.items() if key not in own)

@@ -156,6 +156,8 @@ DETECTOR = CONTENT["train"]["detectors"]["badood-all"]
 GOOD, SYNOOD, CONTROL = (CONTENT["synthesize"][kind][name] for kind, name in (("good",) * 2, ("synood",) * 2, ("control", "repainting")))
 CLIP_CONTROL = CONTENT["train"]["recipes"]["clip"]["synood"] | {"control": True}
 ABLATION = {"title": "Words", "source": "SONA", "scores": ["energy"], "variants": {"dream-all": "dream"}}
+MORPHS = {"novel": ["mnist-6-9"], "levels": 8, "shift": "noise", "strongest": 0.5, "per_cell": 9}
+LISTED = {"source": "imglist", "path": "list.txt", "root": None, "classes": None, "limit": None}
 ODIN = {"score": "odin", "temperature": 1000, "noise": 0.0014}
 REACT = {"score": "react", "quantile": 0.9, "images": "train"}
 LOSSES = "'cider', 'energy', 'godin', 'mcd', 'mixoe', 'npos', 'uniform', 'vos'"
@@ -229,6 +231,14 @@ IMPOSSIBLE = [
     ({"rerun": {"detectors": ["clip"], "scores": {"odin": ODIN}}}, 'rerun.detectors = ["clip"]: must be networks of train.detectors'),
     ({"rerun.scores.energy": ODIN}, "rerun.scores.energy: must have a name of its own: a column is named so already"),
     ({"rerun.scores.mine": ODIN | {"noise": [0, -1]}}, "rerun.scores.mine.noise[1] = -1: must be at least 0"),
+    ({"grid.detectors": ["none"]}, "grid.morphs: must have an entry, or grid.folder, since grid.detectors names detectors"),
+    ({"grid": {"morphs": {"x": MORPHS}, "folder": {}, "detectors": ["clip"]}}, 'grid.detectors = ["clip"]: must be networks of train.'),
+    ({"grid.morphs.x": MORPHS | {"novel": ["birds"]}}, 'grid.morphs.x.novel = ["birds"]: must name sets of prepare.near or prepare.far'),
+    ({"grid.morphs.x": MORPHS | {"levels": 1}}, "grid.morphs.x.levels = 1: must be at least 2"),
+    ({"grid.morphs.x": MORPHS | {"shift": "fog"}}, "grid.morphs.x.shift = \"fog\": must be 'rotation', 'blur', 'contrast' or 'noise'"),
+    ({"grid.morphs.x": MORPHS, "common.grey": False}, "grid.morphs.x: must be left out where images have colours (common.grey)"),
+    ({"grid.morphs.none": MORPHS}, "grid.morphs.none: must have a name of its own: a detector or another grid has it"),
+    ({"grid.folder.x": {"path": None, "per_cell": 9}}, "grid.folder.x.path = null: must be the folder with a sub-folder cov_C_sem_S"),
     ({"benchmark.score": "mcm"}, 'benchmark.score = "mcm": must be one of msp, max_logit, energy, knn, confidence'),
     ({"benchmark.score": "mine"}, 'benchmark.score = "mine": must be one of msp, max_logit, energy, knn, confidence'),
     ({"score.more.mine": REACT, "benchmark.clip_score": "mine"}, 'benchmark.clip_score = "mine": must be one of msp, '),
@@ -335,6 +345,18 @@ IMPOSSIBLE = [
     ({"prepare.near.mnist-6-9.classes": None}, "prepare.near.mnist-6-9.classes"),
     ({"prepare.world.glyphs.classes": ["A"]}, "prepare.world.glyphs.classes"),
     ({"prepare.id.val_share": 0.75}, "prepare.id.test_share = 0.25: must be below 0.25"),
+    (
+        {"prepare.near.lists": LISTED | {"sha256": "A" * 64}},
+        f'prepare.near.lists.sha256 = "{"A" * 64}": must be 64 hexadecimal digits, as `sha256sum` prints',
+    ),
+    ({"prepare.near.lists": LISTED | {"sha256": 5}}, "prepare.near.lists.sha256 = 5: must be text"),
+    ({"prepare.near.lists": LISTED | {"sha265": None}}, "prepare.near.lists.sha265: unknown key"),
+    ({"prepare.near.lists": LISTED | {"limit": 0, "sha256": None}}, "prepare.near.lists.limit = 0: must be at least 1"),
+    ({"prepare.near.lists": {"source": "imglist"}}, "prepare.near.lists.path: is missing; there are no defaults"),
+    (
+        {"prepare.near.mnist-6-9.sha256": "0" * 64},
+        f'prepare.near.mnist-6-9.sha256 = "{"0" * 64}": must be left out: it is of an image list',
+    ),
     ({"prepare.id.source": "folder"}, "prepare.id.path = null: must be where the images of source folder lie"),
     ({"prepare.far.mnist-6-9": CONTENT["prepare"]["near"]["mnist-6-9"]}, "prepare.far.mnist-6-9: must have another name"),
     ({"prepare.near": {}}, "prepare.near: must be a list or section of 1 at least"),

@@ -56,6 +56,7 @@ def test_one_changed_value_is_one_changed_line(folder):
         ["experiment=miniature"],
         ["experiment=folder", "prepare.id.path=/my images/birds"],
         ["experiment=cifar100", *FILES],
+        ["experiment=sona-imagenet200-full-spectrum", "prepare.id.classes=[a,b]"],
         ["synthesize/badood=literal-adm", "pretrain=published", *FILES],
         ["experiment=digits", "synthesize/good=official"],
         ["synthesize/sona=official", "train/recipes/good=small"],
@@ -75,6 +76,22 @@ def test_values_that_come_back_bring_the_file_back(folder):
     assert (folder / "params.yaml").read_text() == PARAMS
 
 
+def test_the_lines_of_a_file_are_a_list_whatever_they_hold(folder):
+    names = ["tench", "jack-o'-lantern (lamp)", 'the "big" one, red', "back\\slash", 'one before \\"quotes\\', "a: {b}"]
+    (folder / "names.txt").write_text("\ufeff" + "\r\n".join(names) + "\n\n", encoding="utf-8")
+    configure(["prepare.id.classes=@names.txt", "prepare.id.source=folder", "prepare.id.path=/images"])
+    assert load(folder / "params.yaml")["prepare"]["id"]["classes"] == names
+
+
+def test_a_name_that_stands_twice_in_a_file_is_named(folder):
+    (folder / "names.txt").write_text("tench\nmissile\nsunglass\nmissile\nsunglass\n")
+    with pytest.raises(PenumbraError, match="a list without repetitions; missile and sunglass stand there more than once"):
+        configure(["prepare.id.classes=@names.txt"])
+    with pytest.raises(PenumbraError, match=r"^prepare\.id\.classes: gone\.txt cannot be read as lines of text"):
+        configure(["prepare.id.classes=@gone.txt"])
+    assert diffstat() == []
+
+
 def test_hand_edits_stay(folder):
     edited = PARAMS.replace("val_share: 0.15", "val_share: 0.2     # mine")
     (folder / "params.yaml").write_text(edited)
@@ -91,7 +108,8 @@ def test_another_file_may_take_the_result(folder):
 def test_without_arguments_the_choices_are_listed(folder):
     told = command().stdout
     assert told.startswith("Nothing changed.") and diffstat() == []
-    assert "experiment            badood, cifar100, clip, digits, folder," in told and "synthesize/badood     literal-adm, paper" in told
+    names = "experiment            badood-cifar100, badood-imagenet100, badood, cifar100, clip, digits, folder,"
+    assert names in told and "synthesize/badood     literal-adm, paper" in told
     assert configure(["common.seed=0"]) == "Nothing changed: params.yaml has these values already."
 
 

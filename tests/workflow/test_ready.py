@@ -1,6 +1,7 @@
 """What a run needs is listed, and what would end it later is told before it starts."""
 
 import copy
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from penumbra.errors import PenumbraError
 from penumbra.experiment.load import load, typed
-from penumbra.workflow import contract, doctor, needs, ready
+from penumbra.workflow import code, contract, doctor, needs, ready
 
 ROOT = Path(__file__).parents[2]
 GIVEN = load(ROOT / "params.yaml")
@@ -129,6 +130,30 @@ def test_a_list_without_a_fault_is_none(tmp_path):
     for name in ("a.png", "b.png"):
         (tmp_path / name).touch()
     assert faults("prepare", prepare__id=imglist(tmp_path / "list.txt", b"a.png 0\nb.png 1\n")) == []
+
+
+def test_a_list_of_other_content_than_the_published_one_is_refused_everywhere(tmp_path):
+    """Before a run, when code.json is written, and by each job that checks it."""
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    content, file = b"a.png 0\nb.png 1\n", tmp_path / "list.txt"
+    known = hashlib.sha256(content).hexdigest()
+    section = imglist(file, content, sha256=known)
+    made = dag(prepare__id=section)
+    assert faults("prepare", prepare__id=section) == [] == faults("prepare", prepare__id=section | {"sha256": None})
+    (need,) = needs.needs(made, ["prepare"])
+    assert need.found.endswith(f"SHA-256 of the list {known}")
+    assert made.params(made.entry("prepare")).prepare.id.sha256 == known
+
+    file.write_bytes(b"b.png 0\na.png 1\n")
+    other = hashlib.sha256(file.read_bytes()).hexdigest()
+    line = f"prepare.id.sha256: {file} has the SHA-256 {other}, and not {known}: it is another list."
+    (said,) = faults("prepare", prepare__id=section)
+    assert said.startswith(line) and "\n" not in said
+    with pytest.raises(PenumbraError) as error:
+        code.entries(contract.Contract([made.entry("prepare")], made.given, made.experiment))
+    assert str(error.value).startswith(line)
+    assert faults("prepare", prepare__id=section | {"sha256": None}) == []
 
 
 def test_a_checkpoint_of_another_size_is_told_and_one_that_fits_is_not(tmp_path):

@@ -76,3 +76,19 @@ def test_a_variant_follows_what_it_is_like_but_for_what_it_says_itself(here, pla
     here.reset()
     here.reproduce(monkeypatch)
     assert {original, variant, "train@sona-all", "report"} <= set(here.counters()) and "train@none" not in here.counters()
+
+
+def test_a_grid_comes_without_running_what_is_there_and_by_both_engines_to_the_same_bytes(here, monkeypatch, tmp_path):
+    """Its images and scores are beside those of the experiment: prepare, infer and score see nothing of it."""
+    here.change_param("grid.morphs.noise", {"novel": ["mnist-6-9"], "levels": 8, "shift": "noise", "strongest": 0.5, "per_cell": 60})
+    here.change_param("grid.detectors", ["none", "badood-mid"])
+    other = here.copy(tmp_path / "other")
+    here.reproduce(monkeypatch)
+    ran = {"grid-morphs@noise", "grid-scores@none", "grid-scores@badood-mid", "benchmark", "report"}
+    assert set(here.counters()) == ran
+    other.penumbra("repro")
+    assert set(other.counters()) == ran and other.outputs() == here.outputs()
+    here.reset()
+    here.change_param("score.knn_k", 49)
+    here.reproduce(monkeypatch)
+    assert {"grid-scores@none", "score@none"} <= set(here.counters()) and "grid-morphs@noise" not in here.counters()

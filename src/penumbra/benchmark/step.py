@@ -14,11 +14,13 @@ from penumbra.benchmark import (
     claims,
     curves,
     evaluation,
+    grid,
     methods,
     others,
     pairs,
     probe,
     shift,
+    spectrum,
     sweeps,
     unified,
 )
@@ -58,6 +60,7 @@ def main(stage: Stage) -> None:
             plots |= results[1]
     tables["claims"] = claims.claims_table(claims.Measured(first, tables, found), comparisons)
     tables |= {"pairs": pairs.pairs_table(tables["claims"], metrics, chosen), "seeds": pairs.seeds_table(metrics, by_seed, chosen)}
+    tables |= _spectrum(stage, found, chosen, more) | grid.tables(stage)
     if more and len(swept := sweeps.table(stage)):
         tables["sweeps"] = swept
     if len(stage.params.benchmark.ablations):
@@ -111,6 +114,16 @@ def _shift(found: Found, chosen: dict[str, str]) -> Results:
     values = ["clean", "strongest", "rank_correlation", "auroc", "accuracy"]
     table = evaluation.spread(shift.shift_summary(shifted), ["detector", "kind"], values)
     return {"shift": table}, {"shift": evaluation.spread(shifted, ["detector", "kind", "strength"], list(shift.VALUES))}
+
+
+def _spectrum(stage: Stage, found: Found, chosen: dict[str, str], more: list[str]) -> Frames:
+    """The headline scores over the full spectrum; nothing where no ID class comes from elsewhere."""
+    sets = stage.params.prepare.shift.sets
+    rows = joined(spectrum.full_spectrum(name, frame, sets, more) for name, frame in found.scores.items())
+    if rows.empty:
+        return {}
+    first = rows[rows.score == rows.detector.map(chosen)]
+    return {"spectrum": evaluation.spread(first, ["detector", "score", "set", "group"], list(METRICS))}
 
 
 def _unified(stage: Stage, found: Found, modules: Mapping[str, ModuleType]) -> Results:

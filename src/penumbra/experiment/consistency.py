@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from penumbra.benchmark import params as benchmark
 from penumbra.experiment.schema import Experiment
 from penumbra.extract import params as extract
+from penumbra.grid import params as grid
 from penumbra.prepare import params as prepare
 from penumbra.pretrain import params as pretrain
 from penumbra.rerun import params as rerun
@@ -169,6 +170,7 @@ RULES = (
     score.faults,
     rerun.faults,
     _columns,
+    grid.faults,
     benchmark.faults,
     _ablations,
 )

@@ -16,7 +16,7 @@ from penumbra.errors import PenumbraError
 from penumbra.experiment.consistency import faults
 from penumbra.experiment.differences import expand, inherited, unlike
 from penumbra.experiment.schema import Experiment
-from penumbra.values import ONE, SEVERAL
+from penumbra.values import TAGS
 
 TYPES = {
     "int_type": "a whole number",
@@ -166,8 +166,8 @@ def _place(detail: dict[str, Any]) -> tuple:
 
 
 def _without_tag(loc: tuple) -> tuple:
-    """The place of a problem without the name of the alternative that was tried there, and of one value or several."""
-    loc = tuple(part for part in loc if part not in (ONE, SEVERAL))
+    """The place of a problem without the name of the alternative that was tried there."""
+    loc = tuple(part for part in loc if part not in TAGS)
     for parents in ALTERNATIVES:
         if loc[: len(parents)] == parents and len(loc) > len(parents) + 1 and loc[-1] != "[key]":
             return (*loc[: len(parents) + 1], *loc[len(parents) + 2 :])

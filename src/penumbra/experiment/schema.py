@@ -8,6 +8,7 @@ from penumbra.benchmark.params import Benchmark
 from penumbra.calibrate.params import Calibrate
 from penumbra.extract.params import Extract
 from penumbra.filter.params import Filter
+from penumbra.grid.params import Grid
 from penumbra.prepare.params import Prepare
 from penumbra.pretrain.params import Pretrain
 from penumbra.report.params import Report
@@ -56,6 +57,7 @@ class Experiment(Section):
     filter: dict[Item, Filter]
     score: Score
     rerun: Rerun
+    grid: Grid
     benchmark: Benchmark
     report: Report
 

@@ -1,14 +1,15 @@
 """Parameters of prepare, and what they must satisfy together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import MinLen
+from pydantic import Discriminator, Tag
 
 from penumbra.prepare import sources
 from penumbra.registry import names
-from penumbra.values import Count, Fault, Name, Names, Positive, Section, Share, ShareAboveZero, Text
+from penumbra.values import HASHED, PLAIN, Count, Fault, Name, Names, Positive, Section, Sha256, Share, ShareAboveZero, Text
 
 if TYPE_CHECKING:
     from penumbra.experiment.schema import Experiment
@@ -34,23 +35,43 @@ class OodSource(ImageSource):
     limit: Count | None
 
 
+class IdList(IdSource):
+    """An image list whose content may be known; only its section has the key, so that those of other sources stay as they are."""
+
+    sha256: Sha256 | None
+
+
+class OodList(OodSource):
+    """The same of what is not ID."""
+
+    sha256: Sha256 | None
+
+
+def _hashed(value: Any) -> str:
+    return HASHED if isinstance(value, IdList | OodList) or isinstance(value, Mapping) and "sha256" in value else PLAIN
+
+
+OfId = Annotated[Annotated[IdSource, Tag(PLAIN)] | Annotated[IdList, Tag(HASHED)], Discriminator(_hashed)]
+NotId = Annotated[Annotated[OodSource, Tag(PLAIN)] | Annotated[OodList, Tag(HASHED)], Discriminator(_hashed)]
+
+
 class Shift(Section):
     """Covariate-shifted ID images: the test images rendered in rising strengths, and sets of ID classes from elsewhere."""
 
     strengths: Count
     limit: Count | None
     kinds: dict[ShiftKind, Positive]
-    sets: dict[Name, OodSource]
+    sets: dict[Name, NotId]
 
 
 class Prepare(Section):
-    id: IdSource
-    near: Annotated[dict[Name, OodSource], MinLen(1)]
-    far: Annotated[dict[Name, OodSource], MinLen(1)]
+    id: OfId
+    near: Annotated[dict[Name, NotId], MinLen(1)]
+    far: Annotated[dict[Name, NotId], MinLen(1)]
     shift: Shift
-    calibration: Annotated[dict[Name, OodSource], MinLen(1)]
-    world: dict[Name, OodSource]
-    clip_world: dict[Name, OodSource]
+    calibration: Annotated[dict[Name, NotId], MinLen(1)]
+    world: dict[Name, NotId]
+    clip_world: dict[Name, NotId]
     quarantine_limit: Share
 
 
@@ -69,6 +90,8 @@ def source_faults(experiment: "Experiment") -> Iterator[Fault]:
     for key, source in _sections(experiment).items():
         if source.source in ON_DISK and source.path is None:
             yield f"prepare.{key}.path", f"must be where the images of source {source.source} lie"
+        if isinstance(source, IdList | OodList) and source.source != "imglist":
+            yield f"prepare.{key}.sha256", "must be left out: it is of an image list (source imglist)"
     if prepare.id.classes is not None and len(prepare.id.classes) < 2:
         yield "prepare.id.classes", "must name two classes at least"
     if prepare.id.val_share + prepare.id.test_share >= 1:

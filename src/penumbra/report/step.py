@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_provenance, read_table
 from penumbra.artifacts.tables import read_json
-from penumbra.report import ablations, convergence, figures, gallery, mosaic, own, paper, study, unified
+from penumbra.report import ablations, convergence, figures, gallery, grid, mosaic, own, paper, study, unified
 from penumbra.report.content import Frames, ImageSet, Results, read_csv
 from penumbra.report.page import render
 from penumbra.report.sections.pretrain import PIPELINES
@@ -111,7 +111,7 @@ def _figures(stage: Stage, tables: Frames, plots: Frames, galleries: dict[str, g
     if len(tables["distances"]):
         drawn["distances"] = figures.distances(tables["distances"])
     drawn |= {f"{method}-gallery": gallery.figure(shown) for method, shown in galleries.items()}
-    drawn |= unified.figures(tables["unified"], plots["unified"])
+    drawn |= unified.figures(tables["unified"], plots["unified"]) | grid.figures(tables)
     return drawn | (ablations.figures(tables["ablations"]) if "ablations" in tables else {})
 
 

@@ -17,18 +17,34 @@ def compose(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
 
     Args:
         conf: folder of Hydra's groups.
-        overrides: KEY=VALUE, +KEY=VALUE, ~KEY or GROUP=OPTION in Hydra's grammar.
+        overrides: KEY=VALUE, +KEY=VALUE, ~KEY or GROUP=OPTION in Hydra's grammar; KEY=@FILE for the lines of a file as a list.
 
     Raises:
-        PenumbraError: an override cannot be read, or names a key, group or option that does not exist.
+        PenumbraError: an override cannot be read, or names a key, group, option or file that does not exist.
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    overrides = [_with_lines(each) for each in overrides]
     try:
         return _composed(conf, overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise PenumbraError(_explained(error, conf, overrides)) from error
+
+
+def _with_lines(override: str) -> str:
+    """KEY=@FILE with the lines of the file, such as names of classes, in place of its name."""
+    key, sign, name = override.partition("=@")
+    if not sign or "=" in key:
+        return override
+    try:
+        lines = [line for line in Path(name).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise PenumbraError(f"{key}: {name} cannot be read as lines of text ({error}). Name a file of UTF-8 text.") from error
+    # Hydra takes a backslash for what it is, unless it stands before a quote
+    escaped = (re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + (r"\"" if found[2] else ""), line) for line in lines)
+    quoted = ",".join(f'"{each}"' for each in escaped)
+    return f"{key}=[{quoted}]"
 
 
 def groups(conf: Path) -> dict[str, list[str]]:

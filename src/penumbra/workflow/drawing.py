@@ -26,6 +26,7 @@ FILLS = {  # one tint for each step
     "infer": "#dde3f7",
     "score": "#e4e0f3",
     "rerun": "#ebdcf0",
+    "grid": "#e0ecdf",
     "benchmark": "#dcdcdc",
     "report": "#f4efc9",
 }

@@ -77,6 +77,8 @@ def _bytes(entry: Entry, units: Work, its: Images) -> float:
         return (its.scored + its.world + its.clip_world) * image
     if entry.step == "synthesize":
         return (units.candidates(item) if item in units.e.methods else its.train + its.test) * image
+    if entry.step == "grid":
+        return _of_grid(item, units) * image
     if entry.step in ("train", "infer") and item in units.e.train.detectors:
         p = units.e.recipes[units.e.train.detectors[item].recipe]
         if p.detector == "clip":
@@ -93,6 +95,14 @@ def _bytes(entry: Entry, units: Work, its: Images) -> float:
     if entry.step == "extract" and item == "encoder":
         return its.train * units.model["encoder"].projection * FLOAT
     return seeds * its.scored * ANSWERS * FLOAT if entry.step == "score" else 0.0
+
+
+def _of_grid(item: str, units: Work) -> int:
+    """Images of a grid; none of the stage that scores them."""
+    grid = units.e.grid
+    if item in grid.morphs:
+        return grid.morphs[item].levels ** 2 * grid.morphs[item].per_cell
+    return len(list(outside.files(outside.Named(grid.folder[item].path)))) if item in grid.folder else 0
 
 
 def _sizes(path: str) -> Iterator[int]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from penumbra.artifacts.files import hash_of
 from penumbra.pretrain.params import PACKAGE
 from penumbra.workflow import index, outside
 from penumbra.workflow.contract import Contract
@@ -64,7 +65,9 @@ def _found(leaf: str, named: Named) -> tuple[bool, str]:
         return False, "is a folder, and a file is needed."
     if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
         return False, "cannot be read. Change its owner or mode."
-    return _counted(named)
+    there, counted = _counted(named)
+    listed = named.root is not None and os.path.isfile(path)
+    return there, f"{counted}; SHA-256 of the list {hash_of(path, 'sha256')}" if listed else counted
 
 
 def _counted(named: Named) -> tuple[bool, str]:

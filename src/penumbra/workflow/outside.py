@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from penumbra.artifacts.files import hash_of
+from penumbra.errors import PenumbraError
 from penumbra.workflow import index
 from penumbra.workflow.index import File
 
@@ -18,11 +20,13 @@ class Named(NamedTuple):
         path: as it is written.
         root: of an image list, where the paths in it start; None for what is no list.
         classes: of a folder of classes, those that are read; None: all.
+        sha256: of an image list, the hash that it must have; None: any.
     """
 
     path: str
     root: str | None = None
     classes: frozenset[str] | None = None
+    sha256: str | None = None
 
     @property
     def label(self) -> str:
@@ -35,14 +39,35 @@ def digests(params: Mapping[str, Any]) -> dict[str, str]:
 
     Args:
         params: nested, as of a stage.
+
+    Raises:
+        PenumbraError: an image list is another than params say.
     """
     found: dict[str, Named] = {}
-    for _, each in named(params):
+    for key, each in named(params):
         if os.path.exists(each.path):
+            check(key, each)
             both = found.get(each.label, each)
             classes = both.classes | each.classes if both.classes is not None and each.classes is not None else None
             found[each.label] = each._replace(classes=classes)
     return {label: index.digest(label, each.root or each.path, lambda each=each: files(each)) for label, each in sorted(found.items())}
+
+
+def check(key: str, each: Named) -> None:
+    """Refuse an image list of other content than it must have.
+
+    Args:
+        key: of params.yaml, that names it.
+
+    Raises:
+        PenumbraError: it has another hash; the message has both.
+    """
+    if each.sha256 and os.path.isfile(each.path) and (found := hash_of(each.path, "sha256")) != each.sha256:
+        where = f"{key.rpartition('.')[0]}.sha256"
+        raise PenumbraError(
+            f"{where}: {each.path} has the SHA-256 {found}, and not {each.sha256}: it is another list. Get the one that was published, or "
+            f"set {where} to null and say so beside the results."
+        )
 
 
 def named(params: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Named]]:
@@ -53,7 +78,7 @@ def named(params: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Nam
         elif key in PATHS and isinstance(value, str):
             source, classes = params.get("source"), params.get("classes")
             if source == "imglist":
-                yield f"{above}{key}", Named(value, params.get("root") or _beside(value))
+                yield f"{above}{key}", Named(value, params.get("root") or _beside(value), None, params.get("sha256"))
             else:
                 yield f"{above}{key}", Named(value, None, frozenset(classes) if source == "folder" and classes else None)
 

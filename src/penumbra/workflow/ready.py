@@ -60,6 +60,8 @@ def _sources(contract: Contract, names: set[str]) -> tuple[list[str], list[str]]
     for key, spec in sections.items() if "prepare" in names else ():
         if spec.source in ON_DISK:
             try:
+                for name, named in outside.named({"prepare": {key: dict(spec)}}):
+                    outside.check(name, named)
                 found = _read(spec, key, prepare.quarantine_limit)
             except (PenumbraError, OSError, UnicodeDecodeError) as error:
                 wrong.append(str(error) if isinstance(error, PenumbraError) else f"prepare.{key}.path: {_reason(spec.path, error)}")

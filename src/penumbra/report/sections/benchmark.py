@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from penumbra.report import others, unified
+from penumbra.report import grid, others, unified
 from penumbra.report.columns import METRICS
 from penumbra.report.content import Block, Results, Section
 from penumbra.report.format import MISSING, Table, count, measures, once, percent, plain
@@ -46,6 +46,8 @@ def section(results: Results) -> Section:
             figure="shift",
         ),
         *_elsewhere(results),
+        *_spectrum(results),
+        *grid.blocks(results),
         *_claims(results.tables["claims"], results.tables["detectors"]),
     ]
     return Section("benchmark", "The results", shown)
@@ -72,8 +74,25 @@ def _sets(results: Results) -> Table:
     table = results.tables["scores"]
     chosen = results.tables["detectors"].set_index("detector").score
     table = pd.concat([table[table.score == table.detector.map(chosen)], *others.rows(results)])
-    table = table[table.set != table.group]
-    parts = [measures(part, ["set", "detector"], METRICS) for _, part in table.groupby("set", sort=False)]
+    return _stacked(table[table.set != table.group], "set")
+
+
+def _spectrum(results: Results) -> list[Block]:
+    """The full spectrum; nothing where no ID class comes from elsewhere."""
+    table = results.tables.get("spectrum")
+    if table is None:
+        return []
+    table = table[table.set == table.group]
+    caption = (
+        f"Full spectrum: ID classes from elsewhere ({', '.join(results.params.prepare.shift.sets)}) count as ID, beside ID test images, "
+        f"{described(results)}. Near and far are means over their test sets."
+    )
+    return [Block(caption, table=_stacked(table, "group"))]
+
+
+def _stacked(table: pd.DataFrame, by: str) -> Table:
+    """A table for each value of a column, one below the other, each with its own best."""
+    parts = [measures(part, [by, "detector"], METRICS) for _, part in table.groupby(by, sort=False)]
     rows, best = [], set()
     for part in parts:
         best |= {(len(rows) + row, column) for row, column in part.best}
