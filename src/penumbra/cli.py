@@ -12,6 +12,7 @@ from pathlib import Path
 
 from penumbra.artifacts.files import FULL
 from penumbra.errors import PenumbraError
+from penumbra.predict.help import EXPORT, PREDICT
 from penumbra.terminal import reader_may_leave
 
 STEPS = {
@@ -40,26 +41,9 @@ Penumbra synthesises outliers, keeps the ones that teach, trains detectors on th
   penumbra doctor --files    whether it can start: every file that it needs, with its licence
   penumbra plan           CPU hours, disk and files of each stage
   penumbra compare A B    two runs side by side
+  penumbra review METHOD  look through its candidates in a browser, and veto some
   penumbra predict D IMG  ask the trained detector D about pictures
   penumbra export D DIR   write it as a directory that opens anywhere, with ONNX or torch.export
-"""
-PREDICT = """\
-A picture is taken as prepare takes it: upright, RGB, its central square resized to common.image_size. Of each the table says
-  predicted  the class of the highest probability, mean over the training seeds of the detector
-  p_ood      calibrated probability of being OOD, mean over the seeds
-  score      the headline score (benchmark.score, or clip_score), higher = more OOD, mean over the seeds
-  ood        whether the score is above the threshold: the quantile of the mean score over ID validation that accepts the share --accept
-
-A file that cannot be read is named with the reason on stderr and skipped; the exit status is 3 then. Run it where params.yaml is, or give
-from anywhere the path of ROOT/data/detectors/NAME or of a directory that `penumbra export` wrote.
-"""
-EXPORT = """\
-The directory needs no repository around it, and may be moved, copied to another machine or uploaded to the Hugging Face hub:
-  penumbra predict sona-all-v1 photos/         wherever Penumbra is installed
-  penumbra.load_detector("sona-all-v1")        the same in Python
-It holds the networks of all training seeds, what their scores are fitted on, the thresholds, hashes of all files and of the data behind
-them, and README.md, a model card with the results. --onnx and --torch add the whole detector as one file that opens without Penumbra; the
-card says how, and what goes in and comes out. Such a file is kept only if it answers as Penumbra does.
 """
 
 
@@ -125,6 +109,10 @@ def _add_experiments(add: Add) -> None:
 
 
 def _add_detectors(add: Add) -> None:
+    review = add("review", "look through the candidates of a method in a browser, and veto some", "penumbra review badood")
+    review.add_argument("method", metavar="METHOD", help="one that filter judges: its vetoes are kept in vetoes/METHOD.csv")
+    review.add_argument("--port", type=int, default=0, help="of 127.0.0.1 (default: a free one)")
+    review.add_argument("--open", action="store_true", help="open the page in the browser")
     predict = add("predict", "ask a trained detector about pictures", "penumbra predict sona-all photos/ 'more/*.png' --out answers.csv")
     predict.epilog = PREDICT
     predict.add_argument("detector", metavar="DETECTOR", help="a name in train.detectors, or the path of its folder or of an exported one")
@@ -220,12 +208,8 @@ def _dispatch(options: argparse.Namespace) -> None:
         from penumbra.workflow.study import study
 
         return study(options.seeds)
-    if options.command == "predict":
-        return _predict(options)
-    if options.command == "export":
-        from penumbra.predict.export import export
-
-        return export(options.detector, options.directory, options.onnx, options.torch)
+    if options.command in ("review", "predict", "export"):
+        return _look(options)
     if options.command == "plan":
         from penumbra.workflow import contract, estimate
 
@@ -260,7 +244,16 @@ def _engine(options: argparse.Namespace) -> None:
     return repro(dag, options.stages, options.dry)
 
 
-def _predict(options: argparse.Namespace) -> None:
+def _look(options: argparse.Namespace) -> None:
+    """Look at what was made: candidates or a detector."""
+    if options.command == "review":
+        from penumbra.review.command import review
+
+        return review(options.method, options.port, options.open)
+    if options.command == "export":
+        from penumbra.predict.export import export
+
+        return export(options.detector, options.directory, options.onnx, options.torch)
     from penumbra.predict.command import predict
 
     if status := predict(options.detector, options.images, options.out, options.accept, options.scores):

@@ -20,7 +20,7 @@ from penumbra.workflow.contract import CODE, Contract, Entry, versions
 from penumbra.workflow.digest import Code, Meaning
 from penumbra.workflow.outside import digests
 
-READS = ("prepare", "pretrain", "extract", "synthesize")  # steps whose parameters name files
+READS = ("prepare", "pretrain", "extract", "synthesize", "filter")  # steps whose parameters name files
 SOURCE, KEPT = Path("src"), Path(".penumbra/meanings.json")
 
 

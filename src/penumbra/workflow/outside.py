@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from penumbra.workflow import index
 from penumbra.workflow.index import File
 
-PATHS = ("path", "checkpoint", "vqgan_checkpoint", "pipeline", "model", "word_file", "vocabulary")  # keys that may name files
+PATHS = ("path", "checkpoint", "vqgan_checkpoint", "pipeline", "model", "word_file", "vocabulary", "veto")  # keys that may name files
 
 
 class Named(NamedTuple):
