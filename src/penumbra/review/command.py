@@ -1,5 +1,6 @@
 """`penumbra review`: an address to look at, and afterwards what there is to do."""
 
+import contextlib
 import difflib
 import errno
 import webbrowser
@@ -39,17 +40,14 @@ def review(method: str, port: int, show: bool) -> None:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         raise PenumbraError(f"review: port {port} cannot be used: {error.strerror}. Name another with --port, or none.") from error
-    with server:
+    with server, contextlib.suppress(KeyboardInterrupt):  # which may come at once
         print(
             f"{server.address}\n{len(candidates.frame)} candidates of {method}, {len(before)} vetoed in {path}. Ctrl-C ends this.",
             flush=True,
         )
         if show:
             webbrowser.open(server.address)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print()
+        server.serve_forever()
     print(_left(method, path, len(reviewed.now()[1].reasons()[0]), named=bool(given)))
 
 
