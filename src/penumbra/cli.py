@@ -43,6 +43,7 @@ Penumbra synthesises outliers, keeps the ones that teach, trains detectors on th
   penumbra doctor --files    whether it can start: every file that it needs, with its licence
   penumbra plan           CPU hours, disk and files of each stage
   penumbra compare A B    two runs side by side
+  penumbra review METHOD  look through its candidates in a browser, and veto some
   penumbra predict D IMG  ask the trained detector D about pictures
   penumbra export D DIR   write it as a directory that opens anywhere, with ONNX or torch.export
   penumbra openood DIR    scores and metrics in the files of OpenOOD's evaluator
@@ -109,6 +110,10 @@ def _add_experiments(add: Add) -> None:
 
 
 def _add_detectors(add: Add) -> None:
+    review = add("review", "look through the candidates of a method in a browser, and veto some", "penumbra review badood")
+    review.add_argument("method", metavar="METHOD", help="one that filter judges: its vetoes are kept in vetoes/METHOD.csv")
+    review.add_argument("--port", type=int, default=0, help="of 127.0.0.1 (default: a free one)")
+    review.add_argument("--open", action="store_true", help="open the page in the browser")
     predict = add("predict", "ask a trained detector about pictures", "penumbra predict sona-all photos/ 'more/*.png' --out answers.csv")
     predict.epilog = PREDICT
     predict.add_argument("detector", metavar="DETECTOR", help="a name in train.detectors, or the path of its folder or of an exported one")
@@ -205,12 +210,8 @@ def _dispatch(options: argparse.Namespace) -> None:
         from penumbra.workflow.study import study
 
         return study(options.seeds)
-    if options.command == "predict":
-        return _predict(options)
-    if options.command == "export":
-        from penumbra.predict.export import export
-
-        return export(options.detector, options.directory, options.onnx, options.torch)
+    if options.command in ("review", "predict", "export"):
+        return _look(options)
     if options.command == "openood":
         from penumbra.workflow.openood import openood
 
@@ -249,7 +250,16 @@ def _engine(options: argparse.Namespace) -> None:
     return repro(dag, options.stages, options.dry)
 
 
-def _predict(options: argparse.Namespace) -> None:
+def _look(options: argparse.Namespace) -> None:
+    """Look at what was made: candidates or a detector."""
+    if options.command == "review":
+        from penumbra.review.command import review
+
+        return review(options.method, options.port, options.open)
+    if options.command == "export":
+        from penumbra.predict.export import export
+
+        return export(options.detector, options.directory, options.onnx, options.torch)
     from penumbra.predict.command import predict
 
     if status := predict(options.detector, options.images, options.out, options.accept, options.scores):

@@ -67,8 +67,8 @@ def _network(value: str, *more: str) -> str:
 
 def bands(value: list[str]) -> list[str]:
     some = all(band in BANDS for band in value) and value == sorted(set(value), key=BANDS.index) and len(value) < len(BANDS)
-    alone = [[name] for name in ("all", "random", *READINGS)]
-    allowed = "[all], [random], [upper], [third], or one or two of [low, mid, high], in this order"
+    alone = [[name] for name in ("all", "kept", "random", *READINGS)]
+    allowed = "[all], [kept], [random], [upper], [third], or one or two of [low, mid, high], in this order"
     return require(value in alone or some, value, allowed)
 
 

@@ -132,8 +132,9 @@ def test_pool_size_of_each_kind_of_selection():
     selection = pd.DataFrame(
         {"band": ["low"] * 3 + ["mid"] * 2 + ["high"], "upper": [False] * 5 + [True], "third": [False, False, True, True, False, False]}
     )
-    assert [pool_size(bands, 6, selection) for bands in (["all"], ["random"], ["mid", "high"], ["upper"], ["third"])] == [6, 2, 3, 1, 2]
-    assert [pool_size(bands, 6, None) for bands in (["all"], ["mid"])] == [6, 0]
+    kinds = (["all"], ["kept"], ["random"], ["mid", "high"], ["upper"], ["third"])
+    assert [pool_size(bands, 9, selection) for bands in kinds] == [9, 6, 2, 3, 1, 2]  # three are vetoed
+    assert [pool_size(bands, 9, None) for bands in (["all"], ["mid"])] == [9, 0]
 
 
 def test_the_random_draw_belongs_to_the_sample():

@@ -15,6 +15,7 @@ from penumbra.errors import PenumbraError
 from penumbra.filter import step
 from penumbra.filter.bands import bands, histogram, suggestion, third, upper
 from penumbra.filter.params import Filter
+from penumbra.filter.vetoes import VETOED
 from penumbra.logits import energy
 from penumbra.models.resnet import Detector
 from penumbra.stage import Params, Stage
@@ -48,7 +49,7 @@ def stage(tmp_path):
     write_json(tmp_path / "calibration/badood-all.json", CALIBRATION)
     reads = {"outliers/badood": tmp_path / "outliers/badood.parquet", "detectors/badood-all": tmp_path / "detectors/badood-all"}
     reads["calibration/badood-all"] = tmp_path / "calibration/badood-all.json"
-    names = ["badood", *(f"badood/{band}" for band in ("low", "mid", "high", "upper", "third", "random"))]
+    names = ["badood", *(f"badood/{band}" for band in ("low", "mid", "high", "upper", "third", "kept", "random"))]
     writes = {f"selections/{name}": tmp_path / f"selections/{name}.parquet" for name in names}
     params = Params({"filter": {"badood": Filter(judge="badood-all", mid=[0.3, 0.5], upper=[0.5, 0.7])}})
     return Stage("filter", "badood", params, {}, reads, writes, tmp_path / "scratch")
@@ -117,7 +118,7 @@ def test_the_mean_of_all_seeds_judges_where_the_calibration_says_so(stage):
         assert (table[f"band_{judge}"] == bands(expit(score + 1), [0.3, 0.5]))[confident].all()
 
 
-def test_each_band_and_reading_lists_its_candidates_and_random_lists_all_with_their_bands(stage):
+def test_each_band_and_reading_lists_its_candidates_and_others_list_all_with_their_bands(stage):
     step.main(stage)
     table = read_table(stage.write("selections/badood")).to_pandas()
     assert table.band.nunique() > 1
@@ -125,6 +126,7 @@ def test_each_band_and_reading_lists_its_candidates_and_random_lists_all_with_th
     members |= {
         "upper": table.confidence.between(0.5, 0.7, inclusive="left"),
         "third": third(table.score.to_numpy()),
+        "kept": [True] * 30,
         "random": [True] * 30,
     }
     for name, inside in members.items():
@@ -169,3 +171,53 @@ def test_phi_judges_where_the_calibration_says_so(stage):
         expected = detector.phi(energy(detector(images))).numpy()
     np.testing.assert_allclose(table.score, expected, rtol=1e-4)
     np.testing.assert_allclose(table.confidence, expit(table.score + 1))
+
+
+def vetoing(stage, path, *lines):
+    path.write_text("\n".join(["sample_id,image,reason", *lines, ""]))
+    section = stage.params.filter["badood"].model_copy(update={"veto": str(path)})
+    return replace(stage, params=Params({"filter": {"badood": section}}))
+
+
+def test_a_vetoed_candidate_is_in_no_file_and_stands_beside_the_provenance(stage, tmp_path):
+    step.main(stage)
+    before = {name: read_table(path).to_pandas() for name, path in stage.writes.items()}
+    whole = before["selections/badood"]
+    out = [band.sample_id.iloc[0] for _, band in whole.groupby("band")]
+    assert len(out) > 1 and (whole.band == "mid").sum() > 1
+    reviewed = vetoing(stage, tmp_path / "v.csv", *(f"{sample_id},," for sample_id in out))
+    step.main(reviewed)
+    for name, path in stage.writes.items():
+        after = read_table(path).to_pandas()
+        assert not after.sample_id.isin(out).any()
+        if not name.endswith("third"):  # which is of the ranks that are left
+            left = before[name][~before[name].sample_id.isin(out)].reset_index(drop=True)
+            assert after.drop(columns="third", errors="ignore").equals(left.drop(columns="third", errors="ignore")), name
+    kept = read_table(stage.write("selections/badood")).to_pandas()
+    assert kept.third.tolist() == third(kept.score.to_numpy()).tolist()
+    expected = whole[whole.sample_id.isin(out)][["sample_id", "band", "confidence"]].to_dict("records")
+    provenance = read_provenance(stage.write("selections/badood"))
+    assert provenance[VETOED] == expected and provenance["params"]["filter"]["badood"]["veto"] == str(tmp_path / "v.csv")
+
+
+def test_vetoes_that_are_none_change_no_row(stage, tmp_path):
+    step.main(stage)
+    before = read_table(stage.write("selections/badood"))
+    step.main(vetoing(stage, tmp_path / "v.csv"))
+    assert read_table(stage.write("selections/badood")).equals(before)
+    assert read_provenance(stage.write("selections/badood"))[VETOED] == []
+
+
+def test_vetoes_that_leave_nobody_or_no_mid_band_say_so(stage, tmp_path):
+    with pytest.raises(PenumbraError, match=r"v.csv: vetoes all of 30 candidates of .*badood.parquet. Take some lines out."):
+        step.main(vetoing(stage, tmp_path / "v.csv", *(f"badood/{i:06d},," for i in range(30))))
+    step.main(stage)
+    mid = read_table(stage.write("selections/badood/mid"))["sample_id"].to_pylist()
+    with pytest.raises(PenumbraError, match=rf"none of {30 - len(mid)} candidates that .*v.csv leaves has a confidence in it"):
+        step.main(vetoing(stage, tmp_path / "v.csv", *(f"{sample_id},," for sample_id in mid)))
+
+
+def test_a_veto_of_nobody_is_refused_before_anything_is_computed(stage, tmp_path, monkeypatch):
+    monkeypatch.setattr(step, "Judge", None)
+    with pytest.raises(PenumbraError, match=r"v.csv line 2: badood/000030 is no candidate in .*badood.parquet. Take the line out"):
+        step.main(vetoing(stage, tmp_path / "v.csv", "badood/000030,,"))

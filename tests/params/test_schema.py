@@ -262,7 +262,7 @@ IMPOSSIBLE = [
     *(
         (
             {"train.detectors.badood-mid.bands": bands},
-            f"train.detectors.badood-mid.bands = {json.dumps(bands)}: must be [all], [random], [upper], [third], or",
+            f"train.detectors.badood-mid.bands = {json.dumps(bands)}: must be [all], [kept], [random], [upper], [third], or",
         )
         for bands in (["middle"], ["mid", "low"], ["mid", "mid"], ["low", "mid", "high"], ["random", "high"], ["mid", "upper"])
     ),
@@ -423,7 +423,7 @@ def test_an_impossible_combination_is_refused(tmp_path, changes, line):
         {"train.recipes.scratch.energy.flip": True},
         {"train.recipes.scratch.energy.beta": 2},
         {"prepare.near.mnist-6-9.limit": 5, "prepare.id.classes": ["0", "1"]},
-        *({"train.detectors.badood-mid.bands": bands} for bands in (["all"], ["low"], ["low", "high"], ["upper"], ["third"])),
+        *({"train.detectors.badood-mid.bands": bands} for bands in (["all"], ["kept"], ["low"], ["low", "high"], ["upper"], ["third"])),
         {"train.detectors.clip-synood.bands": ["mid"]},
         {"train.detectors.clip-synood.method": "sona", "train.detectors.good-all.recipe": "energy"},
         {"calibrate.synood-all": CALIBRATE, "filter.badood.judge": "synood-all"},

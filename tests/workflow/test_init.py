@@ -116,6 +116,17 @@ def test_a_file_that_is_no_image_is_named_and_does_not_stop(project):
     assert "a/0.png: not an image: data/images/quarantine.csv will list all such files." in init("mine", mixed, None)
 
 
+def test_one_picture_under_two_classes_is_said(project):
+    mixed = pictures(project / "mixed", ["a", "b", "c"])
+    assert "one picture" not in init("before", mixed, None)
+    shutil.copy(mixed / "a/3.png", mixed / "c/copy.png")
+    shutil.copy(mixed / "a/3.png", mixed / "a/copy.png")  # of its own class, which says nothing wrong
+    said = init("mine", mixed, None)
+    assert "a/3.png and c/copy.png are one picture under two classes. Leave out what it does not show" in said
+    shutil.copy(mixed / "b/0.png", mixed / "a/b.png")
+    assert "a/3.png and c/copy.png are one picture under two classes (1 of 2 such pairs)." in init("again", mixed, None)
+
+
 def test_of_a_large_folder_a_part_is_opened(project, monkeypatch):
     monkeypatch.setattr("penumbra.workflow.init.OPENED", 5)
     found = look(pictures(project / "many", ["a", "b"], 20))

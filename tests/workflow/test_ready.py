@@ -255,3 +255,18 @@ def test_doctor_lists_files_with_licences_and_refuses_what_cannot_start(tmp_path
     assert f"prepare.id.path: {tmp_path}/ILSVRC\n  6 files, 0 B\n  ImageNet: non-commercial research (https://image-net.org" in shown
     with pytest.raises(PenumbraError, match="mage-l.pth does not exist"):
         ready.check(made, made.stages)
+
+
+@pytest.mark.parametrize("source", ["folder", "imglist"])
+def test_doctor_tells_of_one_picture_under_two_classes_and_lets_it_start(tmp_path, monkeypatch, capsys, source):
+    section = folder(tmp_path / "images", "tench", "goldfish")
+    for index, name in enumerate(("tench/0.png", "tench/1.png", "goldfish/0.png", "goldfish/2.png")):
+        (tmp_path / "images" / name).write_bytes(b"one picture" if index != 1 else b"another one")
+    if source == "imglist":
+        lines = "".join(f"{name}/{index}.png {label}\n" for label, name in enumerate(("goldfish", "tench")) for index in range(3))
+        section = imglist(tmp_path / "list.txt", lines.encode(), root=str(tmp_path / "images"), classes=["goldfish", "tench"])
+    made = dag(prepare__id=section)
+    monkeypatch.setattr(doctor.contract, "load", lambda: made)
+    assert doctor.experiment() == []
+    pair = "goldfish/0.png and tench/0.png are one picture under two classes"
+    assert f"warning: prepare.id: {pair}. Leave out" in capsys.readouterr().out

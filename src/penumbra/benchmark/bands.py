@@ -20,7 +20,8 @@ def pool_size(bands: Sequence[str], candidates: int, selection: pd.DataFrame | N
     """How many candidates a detector learns from.
 
     Args:
-        bands: `train.detectors.NAME.bands`: [all], [random] (as many as mid), [upper], [third], or some of low, mid, high.
+        bands: `train.detectors.NAME.bands`: [all], [kept] (all that nobody has vetoed), [random] (as many as mid), [upper], [third], or
+            some of low, mid, high.
         candidates: rows of data/outliers/METHOD.parquet.
         selection: rows of data/selections/METHOD.parquet; None where the method has none, and so no bands.
     """
@@ -28,6 +29,8 @@ def pool_size(bands: Sequence[str], candidates: int, selection: pd.DataFrame | N
         return candidates
     if selection is None:
         return 0
+    if list(bands) == ["kept"]:
+        return len(selection)
     if bands[0] in READINGS:
         return int(selection[bands[0]].sum())
     return int(selection.band.isin(["mid"] if list(bands) == ["random"] else list(bands)).sum())

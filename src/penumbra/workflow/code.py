@@ -20,7 +20,7 @@ from penumbra.workflow.contract import CODE, Contract, Entry, versions
 from penumbra.workflow.digest import Code, Meaning
 from penumbra.workflow.outside import digests
 
-READS = ("prepare", "pretrain", "extract", "synthesize", "grid")  # steps whose parameters name files; benchmark has those of its section
+READS = ("prepare", "pretrain", "extract", "synthesize", "filter", "grid")  # steps whose parameters name files; so does benchmark's section
 SOURCE, KEPT = Path("src"), Path(".penumbra/meanings.json")
 
 

@@ -52,6 +52,7 @@ def experiment() -> list[str]:
     """Tell what the experiment needs that no stage makes, what it will take, and return what keeps it from starting."""
     from penumbra.workflow import estimate, ready
     from penumbra.workflow.needs import needs
+    from penumbra.workflow.twins import told, twins
 
     dag = contract.load()
     needed = list(needs(dag, dag.stages))
@@ -62,6 +63,8 @@ def experiment() -> list[str]:
         print("The experiment needs no file: it makes all its images and models.")
     found = list(ready.faults(dag, dag.stages, needed))
     if not found:
+        if pairs := twins(dag.experiment.prepare.id):
+            print(f"warning: prepare.id: {told(pairs)}")
         print(estimate.summary(dag))
     return found
 

@@ -12,9 +12,12 @@ from penumbra.artifacts.files import replace
 from penumbra.errors import PenumbraError
 from penumbra.workflow.composition import compose
 from penumbra.workflow.configure import CONF, EXPERIMENTS
+from penumbra.workflow.twins import told, twins
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from penumbra.prepare.params import IdSource
 
 NAME = re.compile(r"[A-Za-z][\w-]*")
 OPENED = 200  # images of a folder
@@ -119,15 +122,13 @@ def look(folder: Path) -> Folder:
     Raises:
         PenumbraError: there is no such folder, or no image in it.
     """
-    from penumbra.prepare.params import IdSource
     from penumbra.prepare.record import Unusable
     from penumbra.prepare.sources import folder as source
 
     path = folder.resolve()
-    spec = IdSource(source="folder", path=str(path), root=None, classes=None, val_share=0.15, test_share=0.25)
     if not path.is_dir():
         raise PenumbraError(f"{folder}: is no folder. Give one with a sub-folder of images for each class.")
-    records = [record for record in source.read(spec, "id", 0) if not record.fault]
+    records = [record for record in source.read(_section(path), "id", 0) if not record.fault]
     sides, grey, unusable = [], True, ""
     for record in records[:: math.ceil(len(records) / OPENED) or 1]:
         try:
@@ -139,6 +140,13 @@ def look(folder: Path) -> Folder:
     if not sides:
         raise PenumbraError(f"{folder}: holds no image that can be opened{f' ({unusable})' if unusable else ''}.")
     return Folder(path, Counter(record.class_name or "" for record in records), sorted(sides), grey, unusable)
+
+
+def _section(path: Path) -> "IdSource":
+    """A folder as the section prepare.id."""
+    from penumbra.prepare.params import IdSource
+
+    return IdSource(source="folder", path=str(path), root=None, classes=None, val_share=0.15, test_share=0.25)
 
 
 def _grey(image: "Image.Image") -> bool:
@@ -191,4 +199,6 @@ def _words(found: Folder) -> list[str]:
         words.append(f"The small networks see {SIDE} pixels of at least {found.sides[0]}; conf/README.md names the published ones.")
     if found.unusable:
         words.append(f"{found.unusable}: data/images/quarantine.csv will list all such files.")
+    if pairs := twins(_section(found.path)):
+        words.append(told(pairs))
     return words

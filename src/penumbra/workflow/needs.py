@@ -18,6 +18,7 @@ HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@\S+)?")
 ON_HUB = ("pipeline", "model")  # keys that may also hold a hub id
 NO_PATHS = (("negatives", "vocabulary"), ("control", "pipeline"))  # keys of these names whose values are words of ours
 UNKNOWN = ("", "not known here; look before you use it", "")
+VETOES = ("vetoes of this project", "that of the project", "")
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ def needs(contract: Contract, stages: Iterable[str]) -> Iterator[Need]:
     names = set(stages)
     for key, named in outside.named(contract.experiment.model_dump()):
         step, *rest = key.split(".")
-        stage = step if step in ("prepare", "benchmark") else f"{step}-{rest[0]}@{rest[1]}"
         leaf = rest[-1]
+        stage = step if step in ("prepare", "benchmark") else f"{step}@{rest[0]}" if leaf == "veto" else f"{step}-{rest[0]}@{rest[1]}"
         if stage not in names or named.path in (PACKAGE, "world") or tuple(rest[:1] + rest[2:]) in NO_PATHS:
             continue
         there, found = _found(leaf, named)
@@ -93,6 +94,8 @@ def readable(size: float) -> str:
 
 def _published(key: str, path: str) -> tuple[str, str, str]:
     """What, licence and origin of a published file, by its parameter and name."""
+    if key.endswith(".veto"):
+        return VETOES
     with PUBLISHED.open(encoding="utf-8", newline="") as table:
         for row in csv.DictReader(table):
             if key.startswith(row["where"]) and re.search(row["match"], f"{key.removesuffix('.path')} {path}".lower()):

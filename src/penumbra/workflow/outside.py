@@ -10,7 +10,7 @@ from penumbra.errors import PenumbraError
 from penumbra.workflow import index
 from penumbra.workflow.index import File
 
-PATHS = ("path", "checkpoint", "vqgan_checkpoint", "pipeline", "model", "word_file", "vocabulary")  # keys that may name files
+PATHS = ("path", "checkpoint", "vqgan_checkpoint", "pipeline", "model", "word_file", "vocabulary", "veto")  # keys that may name files
 
 
 class Named(NamedTuple):

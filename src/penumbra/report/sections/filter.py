@@ -6,6 +6,7 @@ from penumbra.benchmark import papers
 from penumbra.report.content import Block, Results, Section, drawn
 from penumbra.report.format import Table, count, percent
 from penumbra.report.sections.calibrate import judges_of
+from penumbra.values import BANDS
 
 TABLE_11 = "Bad-OOD, Table 11"
 TOO_MANY = 0.3  # share of candidates that pass as ID, above which the step filter warns, too
@@ -25,11 +26,24 @@ def section(results: Results) -> Section:
     bands = (
         f"P(OOD) of all candidates, whatever their method, by the detector {judges} ({_seeds(results)}) "
         f"and its calibration; in the scores and results below it is each detector's own. Bounds of the mid band: {bounds}."
+        f"{_vetoed(results)}"
     )
     if not len(results.params.filter):
         return Section("filter", "The bands", [Block(text="Nothing is filtered in this experiment.")])
     blocks = drawn(results, "confidence", bands) + agreement(results.tables["agreement"]) + drawn(results, "distances", distances)
     return Section("filter", "The bands", blocks)
+
+
+def _vetoed(results: Results) -> str:
+    """How many candidates a person has taken out, where somebody has reviewed them."""
+    table = results.tables["calibrators"]
+    parts = []
+    for method, section in results.params.filter.items():
+        if section.veto and method in results.candidates:
+            left = table[(table.method == method) & table.chosen][list(BANDS)].to_numpy().sum()
+            total = len(results.candidates[method])
+            parts.append(f"{total - left} of {total} of {method}")
+    return f" Vetoed by hand, and in none of the bands: {', '.join(parts)}." if parts else ""
 
 
 def _seeds(results: Results) -> str:

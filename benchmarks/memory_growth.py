@@ -1,0 +1,181 @@
+"""How the memory of steps grows with the number of images: `python benchmarks/memory_growth.py` writes memory_growth.csv beside itself.
+
+Each step works on tiny random images in a process of its own, once with few and once with many; everything else stays equal. A line for
+each: the peak of both, and what it would be with a million by the line through them. Pixels beside the pixels: a step whose bytes for each
+image exceed those of its 8-bit pixels holds more than one copy of them, or something else that it need not hold.
+"""
+
+import argparse
+import csv
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+MILLION = 1_000_000
+CLASSES, WIDTH, ID, SEEDS = 6, 16, 1000, 3  # of the network and of what does not grow, as in the digits experiment
+SIZES = {"architecture": "resnet18", "width": WIDTH, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}
+SHAPE = {**SIZES, "classes": CLASSES, "phi_hidden": 16}
+FILES = ("train", "val", "calibration", "test", "ood", "shifted")
+
+
+def write_images(path: Path, count: int, side: int, classes: int = CLASSES) -> None:
+    """Random images that compress a little; some pictures over and over, since nobody looks at them."""
+    import numpy as np
+    import pyarrow as pa
+
+    from penumbra.artifacts.images import ImageWriter, encode
+
+    rng = np.random.default_rng(0)
+    pictures = [encode(rng.integers(0, 1 + 2 * row, (side, side, 3)).astype(np.uint8)) for row in range(100)]
+    columns = dict.fromkeys(("sample_id", "source_id", "set", "group", "split"), pa.string()) | {
+        "label": pa.int64(),
+        "strength": pa.int64(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ImageWriter(path, columns, {"classes": [str(each) for each in range(classes)]}) as writer:
+        for row in range(count):
+            made = {"sample_id": f"{path.stem}/{row:07d}", "source_id": "", "set": path.stem, "group": path.stem, "split": "train"}
+            writer.add(pictures[row % len(pictures)], **made, label=row % classes, strength=0)
+
+
+def prepare(root: Path, count: int, side: int) -> None:
+    """Everything that the steps read: `count` candidates, and `count` far test images."""
+    import torch
+
+    from penumbra.artifacts.tables import write_json
+    from penumbra.models.resnet import Detector
+
+    for file in FILES:
+        write_images(root / f"images/{file}.parquet", count if file == "ood" else ID, side)
+    write_images(root / "outliers/m.parquet", count, side)
+    for seed in range(SEEDS):
+        torch.manual_seed(seed)
+        Detector(**SHAPE).save_pretrained(root / f"detectors/d/seed-{seed}")
+    platt = {"calibrators": {"platt": {"slope": 1.0, "intercept": 1.0}}, "calibrator": "platt"}
+    write_json(root / "calibration/d.json", {"accepts": -1.0, "judges": "mean", "score": "energy"} | platt)
+
+
+def filtered(root: Path) -> None:
+    """filter: three judges ask about the candidates."""
+    from penumbra.filter.params import Filter
+    from penumbra.filter.step import main
+    from penumbra.stage import Params, Stage
+
+    names = ["m", *(f"m/{band}" for band in ("low", "mid", "high", "upper", "third", "kept", "random"))]
+    params = Params({"filter": {"m": Filter(judge="d", mid=[0.0, 1.0], upper=[0.5, 0.7])}})
+    reads = {"outliers/m": root / "outliers/m.parquet", "detectors/d": root / "detectors/d", "calibration/d": root / "calibration/d.json"}
+    main(Stage("filter", "m", params, {}, reads, {f"selections/{name}": root / f"selections/{name}.parquet" for name in names}, root / "s"))
+
+
+def trained(root: Path, bands: str) -> None:
+    """train: an epoch of one seed on a thousand ID images, beside all candidates, or beside some that are drawn from all."""
+    import pandas as pd
+
+    from penumbra.artifacts.tables import write_parquet
+    from penumbra.experiment.load import validate
+    from penumbra.stage import Params, Stage
+    from penumbra.train.losses.energy.plan import main
+    from penumbra.train.params import Detector
+
+    ids = pd.read_parquet(root / "outliers/m.parquet", columns=["sample_id"])
+    selection = root / f"selections/m/{bands}.parquet"
+    write_parquet(selection, ids if bands == "all" else ids.assign(band=["mid" if row < ID else "low" for row in range(len(ids))]), {})
+    recipe = validate("params.yaml").train.recipes.scratch["energy"].model_copy(update={"epochs": 1, "warmup_epochs": 0})
+    train = {"seeds": [0], "detectors": {"d": Detector(method="m", bands=[bands], recipe="energy")}, "recipes": {"energy": recipe}}
+    reads = {f"images/{name}": root / f"images/{name}.parquet" for name in ("train", "val")}
+    reads |= {"outliers/m": root / "outliers/m.parquet", f"selections/m/{bands}": selection}
+    params = Params({"common": {"seed": 0, "kernels": "portable"}, "train": train})
+    main(Stage("train", "d", params, {}, reads, {"detectors/d": root / "trained"}, root / "s"))
+
+
+def inferred(root: Path) -> None:
+    """infer: one seed passes over all images."""
+    from penumbra.infer.network import main
+    from penumbra.stage import Params, Stage
+
+    reads = {"images": root / "images", "detectors/d": one_seed(root)}
+    main(Stage("infer", "d", Params({"common": {"kernels": "portable"}}), {}, reads, {"outputs/d": root / "outputs/d"}, root / "s"))
+
+
+def one_seed(root: Path) -> Path:
+    """A detector of the first seed alone."""
+    place = root / "one/d"
+    place.mkdir(parents=True, exist_ok=True)
+    if not (place / "seed-0").exists():
+        (place / "seed-0").symlink_to((root / "detectors/d/seed-0").resolve())
+    return place
+
+
+def scored(root: Path) -> None:
+    """score: the scores of params.yaml, from what `inferred` has left."""
+    from penumbra.experiment.load import validate
+    from penumbra.score.step import main
+    from penumbra.stage import Params, Stage
+
+    params = Params({"score": validate("params.yaml").score})
+    main(Stage("score", "d", params, {}, {"outputs/d": root / "outputs/d"}, {"scores/d": root / "scores.parquet"}, root / "s"))
+
+
+STEPS: dict[str, Callable[[Path], None]] = {
+    "filter": filtered,
+    "train, bands [all]": lambda root: trained(root, "all"),
+    "train, bands [random]": lambda root: trained(root, "random"),
+    "infer": inferred,
+    "score": scored,
+}
+
+
+def measured(root: Path, step: str) -> float:
+    """Peak memory of a step in a process of its own, MiB."""
+    command = [sys.executable, __file__, "--root", str(root), "--step", step]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+
+
+def child(root: Path, step: str) -> None:
+    """Do a step, and print the peak."""
+    from penumbra import kernels
+
+    kernels.use("portable")
+    STEPS[step](root)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def main() -> None:
+    """Measure the steps, and write what they took."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--few", type=int, default=20_000)
+    parser.add_argument("--many", type=int, default=60_000)
+    parser.add_argument("--side", type=int, default=32, help="pixels of a side")
+    parser.add_argument("--label", default="now", help="of the code that is measured; lines of other labels stay")
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
+    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)  # given: this is a child process
+    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.root:
+        return child(args.root, args.step)
+    kept = list(csv.DictReader(args.output.open(encoding="utf-8", newline=""))) if args.output.exists() else []
+    rows = [row for row in kept if row["label"] != args.label]
+    with tempfile.TemporaryDirectory() as folder:
+        counts = (args.few, args.many)
+        for count in counts:
+            prepare(Path(folder) / str(count), count, args.side)
+        for step in args.steps:
+            few, many = (measured(Path(folder) / str(count), step) for count in counts)
+            each = (many - few) * 2**20 / (args.many - args.few)
+            row = {"label": args.label, "step": step, "few": args.few, "many": args.many, "side": args.side}
+            row |= {"few_mib": round(few), "many_mib": round(many), "bytes_each": round(each), "pixel_bytes": 3 * args.side**2}
+            rows.append(row | {"million_gib": round((few + (MILLION - args.few) * each / 2**20) / 1024, 2)})
+            print(rows[-1], flush=True)
+    with args.output.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
