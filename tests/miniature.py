@@ -37,6 +37,7 @@ UNITS = [f"unit-{index}" for index in range(4)]
 
 def step(stage: Stage) -> None:
     """What runs in place of every step: real units and scratch, outputs that are digests, a line in a log for each of both."""
+    _count("devices", f"{_name(stage)}={os.environ.get('CUDA_VISIBLE_DEVICES')}")
     with_units = stage.step in ("synthesize", "train", "infer", "score")
     for unit in stage.todo(UNITS) if with_units else []:
         time.sleep(float(os.environ.get("MINIATURE_UNIT_SECONDS", 0)))
