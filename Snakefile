@@ -12,9 +12,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )  # in the jobs too
 
 from penumbra.errors import PenumbraError
-from penumbra.workflow import code, contract, devices, execute, slurm
+from penumbra.workflow import code, contract, devices, execute, kubernetes, slurm
 
 slurm.mend()
+kubernetes.mend()
 try:
     dag = contract.load()
     if not contract.CODE.exists():  # of which the rules are made
