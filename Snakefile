@@ -43,6 +43,11 @@ def job(
     jobs.append((stage, threads, resources, priority, parts, local))
 
 
+if "image" in config:  # with `software-deployment-method: apptainer`
+
+    container: config["image"]
+
+
 rule all:
     default_target: True
     input:
