@@ -44,7 +44,8 @@ def step(stage: Stage) -> None:
         _wait()
         if os.environ.get("MINIATURE_FAILS") == unit:
             raise RuntimeError(f"{unit} of {stage.name} fails")
-        (stage.scratch / unit).write_text(unit)
+        with replace(stage.scratch / unit) as temporary:
+            temporary.write_text(unit)
         _count("units", f"{_name(stage)}/{unit}")
     if stage.part is not None:
         return
