@@ -1,6 +1,7 @@
 # make          set up, run the experiment, print the headline table
 # make test     set up, run the tests
-# make cluster  set up, run experiments on a Slurm that is started for it (as root, with Debian's slurm-wlm, munge and openssh-server)
+# make cluster  set up, run experiments on a Slurm that is started for it (as root, with Debian's slurm-wlm, munge and openssh-server), and
+#               the jobs of a Kubernetes without one
 # make study    set up, run the experiment for six generator seeds with five training seeds each (hours), and merge what they say
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -34,6 +35,7 @@ test: $(READY)
 
 cluster: $(READY)
 	-@$(INSTALL) -r requirements-slurm.lock
+	-@$(INSTALL) -r requirements-kubernetes.lock
 	@pytest tests/cluster -rs
 
 study: $(READY)

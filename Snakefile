@@ -12,9 +12,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )  # in the jobs too
 
 from penumbra.errors import PenumbraError
-from penumbra.workflow import code, contract, execute, slurm
+from penumbra.workflow import code, contract, devices, execute, kubernetes, slurm
 
 slurm.mend()
+kubernetes.mend()
 try:
     dag = contract.load()
     if not contract.CODE.exists():  # of which the rules are made
@@ -31,14 +32,20 @@ def job(
     stage, threads=1, gpu=0, mem_mb=2000, runtime=60, priority=0, parts=1, local=False
 ):
     """Have a stage done by jobs; `local` says that it only moves files, which needs no queue."""
-    resources = {"gpu": gpu, "runtime": runtime}
-    if gpu:
+    resources = {"runtime": runtime}
+    if gpu:  # a job that needs none asks for none, not for 0
+        resources["gpu"] = gpu
         mem_mb = max(mem_mb, int(config.get("gpu_mem_mb", 0)))
         resources |= {"gpu_model": config["gpu_model"]} if "gpu_model" in config else {}
     resources["mem_mb"] = (
         lambda wildcards, attempt: mem_mb * attempt
     )  # it may be what the last attempt died of
     jobs.append((stage, threads, resources, priority, parts, local))
+
+
+if "image" in config:  # with `software-deployment-method: apptainer`
+
+    container: config["image"]
 
 
 rule all:
@@ -63,3 +70,7 @@ include: "rules/grid.smk"
 include: "rules/benchmark.smk"
 include: "rules/report.smk"
 include: "rules/job.smk"
+
+
+if config.get("own_gpu"):
+    devices.tell(stage.name for stage, _, resources, *_ in jobs if "gpu" in resources)

@@ -37,13 +37,15 @@ UNITS = [f"unit-{index}" for index in range(4)]
 
 def step(stage: Stage) -> None:
     """What runs in place of every step: real units and scratch, outputs that are digests, a line in a log for each of both."""
+    _count("devices", f"{_name(stage)}={os.environ.get('CUDA_VISIBLE_DEVICES')}")
     with_units = stage.step in ("synthesize", "train", "infer", "score")
     for unit in stage.todo(UNITS) if with_units else []:
         time.sleep(float(os.environ.get("MINIATURE_UNIT_SECONDS", 0)))
         _wait()
         if os.environ.get("MINIATURE_FAILS") == unit:
             raise RuntimeError(f"{unit} of {stage.name} fails")
-        (stage.scratch / unit).write_text(unit)
+        with replace(stage.scratch / unit) as temporary:
+            temporary.write_text(unit)
         _count("units", f"{_name(stage)}/{unit}")
     if stage.part is not None:
         return

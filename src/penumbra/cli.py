@@ -276,15 +276,14 @@ def _asked() -> str:
 def step(name: str, item: str | None, part: tuple[int, int] | None) -> None:
     """Run one step in this process."""
     from penumbra import kernels
-    from penumbra.workflow import code, contract, receipt
+    from penumbra.workflow import code, contract, devices, execute, receipt
 
     dag = contract.load()
     entry = dag.of(name, item)
     if name == "code":
-        from penumbra.workflow.execute import write_code
-
-        return write_code(dag, code.entries(dag))
-    kernels.use(dag.experiment.common.kernels)  # before the step imports numpy or torch
+        return execute.write_code(dag, code.entries(dag))
+    devices.own(entry.name)
+    kernels.use(dag.experiment.common.kernels)  # both before the step imports numpy or torch
     stage = dag.stage(entry, part, code.checked(dag, entry))
     try:
         with receipt.kept(dag, entry, stage):

@@ -1,13 +1,16 @@
 """The stage `code`: code.json, what each stage depends on beside data and its own parameters.
 
-For each stage: `code`, the digest of all that its program can run; `libraries`, the versions of those that it calls; `inherited`, the
-parameters that it has from the section it is `like`; and `files`, what lies where its parameters point to, outside of the repository
-or in it. Other stages name their entry as a parameter, so DVC runs again exactly those whose entry changed.
+For each stage: `code`, the digest of all that its program can run; `libraries`, the versions of those that it calls, and the container
+image, if PENUMBRA_IMAGE names one; `inherited`, the parameters that it has from the section it is `like`; and `files`, what lies where
+its parameters point to, outside of the repository or in it. Other stages name their entry as a parameter, so DVC runs again exactly
+those whose entry changed.
 """
 
 import functools
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,13 +25,14 @@ from penumbra.workflow.outside import digests
 
 READS = ("prepare", "pretrain", "extract", "synthesize", "filter", "grid")  # steps whose parameters name files; so does benchmark's section
 SOURCE, KEPT = Path("src"), Path(".penumbra/meanings.json")
+IMAGE = "PENUMBRA_IMAGE"
 
 
 def entries(contract: Contract) -> dict[str, Any]:
     """The content of code.json as it would be written now.
 
     Raises:
-        PenumbraError: a library is not installed.
+        PenumbraError: a library is not installed, or PENUMBRA_IMAGE is no name.
     """
     found: dict[str, Any] = {}
     programs = {entry.name: contract.program(entry) for entry in contract.stages.values() if entry.code}
@@ -67,6 +71,8 @@ def checked(contract: Contract, entry: Entry) -> dict[str, Any]:
     program = contract.program(entry)
     now = _described(_meanings([program])[program], _inherited(contract, entry), _files(contract, entry))
     recorded_versions, found = versions(recorded), versions(now)
+    if (was := recorded_versions.pop("image", "none")) != (image := found.pop("image", "none")):
+        raise PenumbraError(f"{CODE}: the container image is {image} instead of {was}. Set {IMAGE} to that one, or run `penumbra repro`.")
     if wrong := [f"{name} {found[name]} instead of {was}" for name, was in recorded_versions.items() if found.get(name, was) != was]:
         raise PenumbraError(f"{CODE}: installed is {', '.join(wrong)}. Run `make setup`, or `dvc repro --force code` to go on with these.")
     were, files = (each.get("files", {}) for each in (recorded, now))
@@ -115,8 +121,17 @@ def installed(name: str) -> str:
 
 
 def _described(meaning: Meaning, inherited: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
-    found = {"code": meaning.digest, "libraries": ", ".join(f"{name} {installed(name)}" for name in sorted(meaning.libraries))}
+    libraries = [f"{name} {installed(name)}" for name in sorted(meaning.libraries)]
+    found = {"code": meaning.digest, "libraries": ", ".join([*libraries, *_image()])}
     return found | ({"inherited": inherited} if inherited else {}) | ({"files": files} if files else {})
+
+
+def _image() -> list[str]:
+    """The container image in which stages run, by the digest that the user has given it: more than the libraries may differ there."""
+    name = os.environ.get(IMAGE, "")
+    if re.search(r"[\s,]", name):
+        raise PenumbraError(f"{IMAGE}: {name!r} must have neither spaces nor commas. Give the digest of the image, such as sha256:1f0c.")
+    return [f"image {name}"] if name else []
 
 
 def _files(contract: Contract, entry: Entry) -> dict[str, str]:

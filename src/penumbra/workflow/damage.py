@@ -1,5 +1,6 @@
 """Which of the files that a stage read is damaged: asked after it has failed, since to read all of them first would take long."""
 
+import errno
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,7 +11,9 @@ OF_READERS = (ValueError, OSError, EOFError, LookupError, SyntaxError)  # what r
 
 
 def of_reader(error: Exception) -> bool:
-    """Whether an error may come from a file that is damaged."""
+    """Whether an error may come from a file that is damaged. One of a full disk does not, whatever else is found to be wrong."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return False
     return isinstance(error, OF_READERS) or type(error).__name__ in ("SafetensorError", "UnpicklingError")
 
 

@@ -12,7 +12,8 @@ class LosesNone:
     asks, Snakemake would not know its jobs if it were interrupted: here they are cancelled, too.
     """
 
-    _asked: Mapping[str, Any] = {}  # by Slurm's number, the jobs of the last round that have not ended
+    cluster = "Slurm"
+    _asked: Mapping[str, Any] = {}  # by the cluster's name of each, the jobs of the last round that have not ended
 
     async def check_active_jobs(self, active_jobs: Sequence[Any]) -> AsyncIterator[Any]:
         """Report jobs that have ended; the others are given back."""
@@ -23,7 +24,7 @@ class LosesNone:
             yield job
         lost = {number: job for number, job in self._asked.items() if number not in answered}
         if lost:
-            self.logger.warning(f"Slurm does not say how its jobs {', '.join(lost)} are. Asking again.")  # type: ignore[attr-defined]
+            self.logger.warning(f"{self.cluster} does not say how its jobs {', '.join(lost)} are. Asking again.")  # type: ignore[attr-defined]
         for job in lost.values():
             yield job
 
