@@ -15,13 +15,13 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from penumbra.artifacts.outputs import IMAGES, read_keys, read_pass, saved_passes
+from penumbra.labels import neglabel_share
+from penumbra.logits import energy
 from penumbra.scores.base import exact
-from penumbra.scores.energy import Energy
-from penumbra.scores.neglabel import NegLabel
 from penumbra.workflow import contract
 
 FILE = Path(__file__).with_name("choices.csv")
-SCORES = {"network": Energy(), "clip": NegLabel()}
+SCORES = {"network": lambda outputs: energy(outputs.logits), "clip": lambda outputs: neglabel_share(outputs.log_odds)}
 
 
 def row(detector: str) -> dict:
