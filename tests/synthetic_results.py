@@ -322,7 +322,7 @@ def experiment(changes: Mapping[str, Any], name: str | None = None) -> Experimen
         section = content
         for parent in parents:
             section = section[parent]
-        section[last] = value
+        section[last] = copy.deepcopy(value)  # a later key may lie in it
     return Experiment.model_validate(expand(content))
 
 

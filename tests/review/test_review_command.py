@@ -16,10 +16,15 @@ from penumbra import cli
 FILE = Path("vetoes/badood.csv")
 
 
+def heeding() -> None:
+    """Have Ctrl-C end the process also where the tests run in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def started(*arguments: str) -> tuple[subprocess.Popen, str, str]:
     """The process, the address that it prints, and its second line."""
     command = [sys.executable, "-c", "from penumbra.cli import main; main()", "review", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeding)
     return process, process.stdout.readline().strip(), process.stdout.readline().strip()
 
 

@@ -4,7 +4,7 @@ import http.client
 import json
 import re
 import shutil
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 
@@ -149,11 +149,9 @@ def test_a_veto_is_saved_at_once_and_taken_back(client):
 
 
 def test_many_changes_at_once_are_all_kept(client):
-    threads = [threading.Thread(target=client.veto, args=(name(row),)) for row in range(COUNT)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(COUNT) as pool:
+        answers = list(pool.map(lambda row: client.veto(name(row)), range(COUNT)))
+    assert {status for status, _ in answers} == {200}
     assert len(saved()) == 1 + COUNT and not list(FILE.parent.glob(".*"))
 
 

@@ -54,6 +54,7 @@ class Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 64  # a browser opens several connections, and a busy machine is slow to take them
 
     def __init__(self, reviewed: Reviewed, port: int = 0):
         self.reviewed = reviewed
