@@ -1,6 +1,6 @@
 """The shape of params.yaml as a whole: one section for each step, whose types stand in the rooms of the steps. No key has a default."""
 
-from typing import Annotated, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import Field
 
@@ -72,3 +72,9 @@ class Experiment(Section):
         """Every recipe by its name."""
         kinds = self.train.recipes
         return {name: recipe for kind in type(kinds).model_fields for name, recipe in kinds[kind].items()}
+
+    def recipes_of(self, loss: type) -> dict[str, tuple[str, Any]]:
+        """The recipes of one type, by name: the dotted key of each, and itself."""
+        kinds = self.train.recipes
+        every = ((kind, name, recipe) for kind in type(kinds).model_fields for name, recipe in kinds[kind].items())
+        return {name: (f"train.recipes.{kind}.{name}", recipe) for kind, name, recipe in every if isinstance(recipe, loss)}

@@ -28,13 +28,7 @@ class Recipe(NetworkRecipe):
 
 
 def faults(experiment: "Experiment") -> Iterator[Fault]:
-    kinds = experiment.train.recipes
-    own = {
-        name: (f"train.recipes.{kind}.{name}", recipe)
-        for kind in type(kinds).model_fields
-        for name, recipe in kinds[kind].items()
-        if isinstance(recipe, Recipe)
-    }
+    own = experiment.recipes_of(Recipe)
     for key, recipe in own.values():
         if recipe.beta:
             yield f"{key}.beta", "must be 0: the loss has one term"

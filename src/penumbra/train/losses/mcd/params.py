@@ -32,13 +32,7 @@ class Recipe(NetworkRecipe):
 
 
 def faults(experiment: "Experiment") -> Iterator[Fault]:
-    kinds = experiment.train.recipes
-    own = {
-        name: (f"train.recipes.{kind}.{name}", recipe)
-        for kind in type(kinds).model_fields
-        for name, recipe in kinds[kind].items()
-        if isinstance(recipe, Recipe)
-    }
+    own = experiment.recipes_of(Recipe)
     for key, recipe in own.values():
         if recipe.start_epoch >= recipe.epochs:
             yield f"{key}.start_epoch", f"must be in 0..{recipe.epochs - 1} (below {key}.epochs)"

@@ -28,7 +28,7 @@ class Recipe(NetworkRecipe):
 
 
 def faults(experiment: "Experiment") -> Iterator[Fault]:
-    own = {name for name, recipe in experiment.recipes.items() if isinstance(recipe, Recipe)}
+    own = experiment.recipes_of(Recipe)
     for name, section in experiment.train.detectors.items():
         if section.recipe in own and section.method == "none":
             yield f"train.detectors.{name}.method", f"must not be none: recipe {section.recipe} mixes ID images with outliers"
