@@ -164,6 +164,29 @@ def test_a_package_that_is_named_as_a_whole_is_all_that_lies_in_it(package):
     assert "numpy" in meaning(package).libraries
 
 
+PARAMS = '''class Recipe:
+    epochs: int
+
+    @property
+    def steps(self):
+        return 10 * self.epochs
+'''
+
+
+@pytest.mark.parametrize("change", ["10 *", "epochs: int"], ids=["method", "field"])
+def test_methods_of_what_a_program_is_handed_count(package, change):
+    (package / "params.py").write_text(PARAMS)
+    (package.parent / "stage.py").write_text("class Stage:\n    def read(self, name):\n        return name\n")
+    (package / "step.py").write_text(STEP.replace('stage.read("x")', "stage.params.recipe.steps"))
+    before = meaning(package)
+    (package / "params.py").write_text(PARAMS.replace(change, {"10 *": "20 *", "epochs: int": "rounds: int"}[change]))
+    assert (meaning(package).digest == before.digest) == (change == "epochs: int")  # a field's value is in the parameters
+    changed = meaning(package)
+    stage = package.parent / "stage.py"
+    stage.write_text(stage.read_text().replace("return name", "return name.lower()"))
+    assert meaning(package).digest != changed.digest
+
+
 REGISTRIES = {
     "benchmark.step": "benchmark.methods.good",
     "report.step": "report.methods.clip",
@@ -213,6 +236,8 @@ EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan"}
         ),
         ("filter/bands.py", "WIDTH = 40", "WIDTH = 30", {"filter.step"}),
         ("pretrain/mage.py", "WARM", "WARM", set()),
+        ("stage.py", "sorted(path.rglob", "list(path.rglob", PROGRAMS),
+        ("train/losses/clip/params.py", "self.project or self.tune", "self.tune or self.project", {"report.step"}),
         ("report/study.py", "TICKS = (-10,", "TICKS = (-20,", {"report.step"}),
     ],
 )

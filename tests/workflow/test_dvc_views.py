@@ -87,3 +87,10 @@ def test_metrics_of_dvc_are_at_most_forty_numbers(project):
 def test_the_narrow_view_of_the_dag(project):
     assert "benchmark" in shell(project, "dvc dag --mermaid --collapse-foreach-matrix")
     assert max(map(len, shell(project, "dvc stage list").splitlines())) <= 100
+
+
+def test_a_difference_of_params_says_whose_code_and_which_library_changed(project):
+    changed = [line.split() for line in shell(project, "dvc params diff HEAD").splitlines()]
+    for whose in ("benchmark", "train.badood-mid"):
+        assert ["code.json", f"{whose}.libraries.torch", "before", "after"] in changed
+        assert ["code.json", f"{whose}.code", "before" * 8, "after" * 8] in changed

@@ -6,8 +6,9 @@ meaning, wherever it stands: a comment, a new line or the move of a helper chang
 exactly what uses it.
 
 A local name that a global one has, too, counts as the global one: that may name too much, never too little. A package that is named
-as a value, as a registry is (`registry.load(scores, name)`), counts as all that lies in it. Not seen is what no name leads to: methods
-of a value that a program is only handed (as it is handed its `Stage`), and modules named in strings.
+as a value, as a registry is (`registry.load(scores, name)`), counts as all that lies in it. No name leads to the methods of what a
+program is handed. So all of `Stage` counts for every program, and an attribute counts as the methods of that name of all types of
+parameters. Not seen are modules named in strings.
 """
 
 import ast
@@ -23,6 +24,7 @@ from pathlib import Path
 from penumbra.workflow.source import Module, is_text, only_for_types, read
 
 PACKAGE = "penumbra"
+STAGE, PARAMS = f"{PACKAGE}.stage", ("params.py", "schema.py")  # what every program is handed: its stage, and in it parameters
 ITSELF = "itself "
 Place = tuple[str, str]  # module, and name in it; "" for what runs when it is imported, "*" for everything in it
 
@@ -56,11 +58,13 @@ class Code:
             raise KeyError(module)
         found = self._meaning((module, name))
         imported = self._imported(found.modules)
-        effects = [self._meaning((each, "")) for each in sorted(imported) if self._module(each).effects]
+        beside = [(each, "") for each in sorted(imported) if self._module(each).effects]
+        beside += [(STAGE, "*")] if self._module(STAGE) else []
+        others = [self._meaning(place) for place in beside]
         folders = sorted({self._module(each).path.parent for each in found.modules})
         files = [file for folder in folders for file in sorted(folder.iterdir()) if file.is_file() and file.suffix not in (".py", ".pyc")]
-        parts = [found.digest, *(each.digest for each in effects), *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)]
-        libraries = found.libraries.union(*(each.libraries for each in effects))
+        parts = [found.digest, *(each.digest for each in others), *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)]
+        libraries = found.libraries.union(*(each.libraries for each in others))
         return Meaning(_hash(*parts), libraries, found.modules)
 
     def _meaning(self, place: Place) -> Meaning:
@@ -91,7 +95,7 @@ class Code:
     def _statements(self, place: Place) -> list[ast.stmt]:
         module = self._module(place[0])
         if place[1] == "*":
-            return [statement for statements in module.found.values() for statement in statements]
+            return [statement for name, statements in module.found.items() if "." not in name for statement in statements]
         return module.effects if place[1] == "" else module.found[place[1]]
 
     def places(self, target: str) -> Iterator[Place]:
@@ -122,6 +126,20 @@ class Code:
     def module(self, name: str) -> Module:
         """A source file by its module's name; it must exist."""
         return self._module(name)
+
+    def handed(self, attribute: str) -> list[Place]:
+        """The methods of that name of all types of parameters."""
+        return self._handed.get(attribute, [])
+
+    @functools.cached_property
+    def _handed(self) -> dict[str, list[Place]]:
+        found: dict[str, list[Place]] = {}
+        for path in sorted(each for name in PARAMS for each in (self.source / PACKAGE).rglob(name)):
+            module = ".".join(path.relative_to(self.source).with_suffix("").parts)
+            for place in self._module(module).found:
+                if "." in place:
+                    found.setdefault(place.partition(".")[2], []).append((module, place))
+        return found
 
     def _imported(self, modules: Iterable[str]) -> set[str]:
         """Modules of the package that importing these imports."""
@@ -165,8 +183,9 @@ class _Reader:
             return ""
         if isinstance(node, ast.Name | ast.Attribute) and (known := self._named(node)):
             return known
+        handed = self._joined(self.code.handed(node.attr), []) if isinstance(node, ast.Attribute) else ""
         fields = ((name, value) for name, value in ast.iter_fields(node) if name not in ("annotation", "returns", "type_comment", "ctx"))
-        return f"{type(node).__name__}({','.join(f'{name}={self.text(_body(node, name, value))}' for name, value in fields)})"
+        return f"{type(node).__name__}({','.join(f'{name}={self.text(_body(node, name, value))}' for name, value in fields)}){handed}"
 
     def _named(self, node: ast.Name | ast.Attribute) -> str | None:
         """What a name, or a name with attributes, means; None if it is local or a builtin."""

@@ -8,7 +8,9 @@ from pathlib import Path
 
 @dataclass
 class Module:
-    """A source file: statements by the names that they define, what imports make of names, and the other statements."""
+    """A source file: statements by the names that they define (CLASS.METHOD for methods, too), what imports make of names, and the
+    other statements.
+    """
 
     path: Path
     found: dict[str, list[ast.stmt]] = field(default_factory=dict)
@@ -47,6 +49,8 @@ def read(path: Path, name: str) -> Module:
         names = _defines(statement)
         for each in names:
             module.found.setdefault(each, []).append(statement)
+        if isinstance(statement, ast.ClassDef):
+            module.found |= {f"{statement.name}.{each.name}": [each] for each in statement.body if isinstance(each, ast.FunctionDef)}
         if (
             not names
             and not isinstance(statement, ast.Import | ast.ImportFrom)
