@@ -1,8 +1,9 @@
-"""Measure a clean clone: `make`, the commands that say that nothing changed, a change of filter bounds; or `dvc repro`.
+"""Measure a clean clone: `make`, the commands that say that nothing changed, a change of filter bounds; or one other way to run all.
 
     python benchmarks/measure_run.py            # a clone made by `make`
     python benchmarks/measure_run.py --adopt    # its results become those to commit; else they must be those that are committed
     python benchmarks/measure_run.py --serial   # a clone made by `dvc repro`, which must give the committed hashes: one more row
+    python benchmarks/measure_run.py --native   # a clone made by `make` with native kernels: one more row
 
 Seconds, CPU seconds (user and system, of all processes), peak memory; of each stage its overhead: wall time without the step's own work.
 Writes benchmarks/run.csv, benchmarks/cost.csv and benchmarks/machine.json, which the report shows; run benchmarks/throughput.py after it.
@@ -38,7 +39,8 @@ IDLE = {  # commands after a run, which must say that nothing is left to do
     "dvc repro, nothing changed": [".venv/bin/dvc", "repro"],
     "dvc params diff": [".venv/bin/dvc", "params", "diff"],
 }
-SERIAL = "dvc repro, from a clean clone, installed"
+MAKE = "make, from a clean clone"
+SERIAL, NATIVE = "dvc repro, from a clean clone, installed", "make, from a clean clone, native kernels"
 
 
 @dataclass
@@ -196,8 +198,8 @@ def write(name: str, rows: list[dict]) -> None:
 
 def parallel(folder: Path, adopted: bool) -> None:
     """Measure `make` in a clean clone, and what it costs to run again."""
-    watches = {"make, from a clean clone": measure(["make"], folder)}
-    cost = cost_rows(folder, watches["make, from a clean clone"])
+    watches = {MAKE: measure(["make"], folder)}
+    cost = cost_rows(folder, watches[MAKE])
     if adopted:
         adopt(folder)
     else:
@@ -212,15 +214,19 @@ def parallel(folder: Path, adopted: bool) -> None:
     write("run.csv", run_rows(watches))
 
 
+def native(folder: Path) -> None:
+    """Measure `make` in a clean clone with native kernels."""
+    measure([str(Path(sys.executable).with_name("penumbra")), "configure", "common.kernels=native"], folder)
+    write("run.csv", run_rows({NATIVE: measure(["make"], folder)}))
+
+
 def serial(folder: Path) -> None:
-    """Measure `dvc repro` in a clean clone that has its software and no dvc.lock; the row joins those that are there."""
+    """Measure `dvc repro` in a clean clone that has its software and no dvc.lock."""
     committed = YAML(typ="safe").load(folder / "dvc.lock")
     (folder / "dvc.lock").unlink()
     measure(["make", "setup"], folder)
     watches = {SERIAL: measure([".venv/bin/dvc", "repro"], folder)}
-    with (HERE / "run.csv").open(newline="") as file:
-        kept = [row for row in csv.DictReader(file) if row["what"] != SERIAL]
-    write("run.csv", kept + run_rows(watches))
+    write("run.csv", run_rows(watches))
     if YAML(typ="safe").load(folder / "dvc.lock") != committed:
         shutil.copyfile(folder / "dvc.lock", Path(tempfile.gettempdir()) / "dvc.lock")
         sys.exit(f"`dvc repro` gave other hashes than are committed: compare dvc.lock with {tempfile.gettempdir()}/dvc.lock")
@@ -230,22 +236,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--serial", action="store_true", help="measure `dvc repro` instead of `make`")
+    what.add_argument("--native", action="store_true", help="measure `make` with native kernels")
     what.add_argument("--adopt", action="store_true", help="take over dvc.lock, code.json and reports of the clone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         folder = clone(HERE.parent, Path(root) / "clone")
-        serial(folder) if options.serial else parallel(folder, options.adopt)
+        serial(folder) if options.serial else native(folder) if options.native else parallel(folder, options.adopt)
 
 
 def run_rows(watches: dict[str, Watch]) -> list[dict]:
-    """The rows of run.csv."""
-    return [
+    """The rows of run.csv: these, each with the processor that it is of, behind those of other commands."""
+    with (HERE / "run.csv").open(newline="") as file:
+        kept = [row for row in csv.DictReader(file) if row["what"] not in watches]
+    processor = machine()["processor"]
+    return kept + [
         {
             "what": what,
             "seconds": round(w.seconds, 1),
             "cpu_seconds": round(w.cpu, 1),
             "peak_gib": round(w.peak / 2**30, 2),
             "stages": len(w.ended),
+            "processor": processor,
         }
         for what, w in watches.items()
     ]
