@@ -29,7 +29,15 @@ jobs = []
 
 
 def job(
-    stage, threads=1, gpu=0, mem_mb=2000, runtime=60, priority=0, parts=1, local=False
+    stage,
+    threads=1,
+    gpu=0,
+    mem_mb=2000,
+    runtime=60,
+    priority=0,
+    parts=1,
+    local=False,
+    processes=1,
 ):
     """Have a stage done by jobs; `local` says that it only moves files, which needs no queue."""
     resources = {"runtime": runtime}
@@ -40,7 +48,7 @@ def job(
     resources["mem_mb"] = (
         lambda wildcards, attempt: mem_mb * attempt
     )  # it may be what the last attempt died of
-    jobs.append((stage, threads, resources, priority, parts, local))
+    jobs.append((stage, threads, resources, priority, parts, local, processes))
 
 
 if "image" in config:  # with `software-deployment-method: apptainer`

@@ -1,6 +1,6 @@
 # The one shape of a job, for what the other files have asked for. A stage in parts has a job for each part, which leaves finished units
 # in the scratch folder of the stage, and a last one, which puts them together; a marker says that a part is done.
-for stage, threads, resources, priority, parts, local in jobs:
+for stage, threads, resources, priority, parts, local, processes in jobs:
     marker = f".penumbra/parts/{stage.label}/{{part}}"
     if parts > 1:
 
@@ -21,7 +21,7 @@ for stage, threads, resources, priority, parts, local in jobs:
                 **resources,
             params:
                 declared=declared[stage.name],
-                command=f"{execute.command(stage)} --part",
+                command=f"{execute.command(stage, processes)} --part",
                 parts=parts,
             shell:
                 "{params.command} {wildcards.part}/{params.parts} 2>&1 | tee {log}"
@@ -47,6 +47,6 @@ for stage, threads, resources, priority, parts, local in jobs:
             **resources,
         params:
             declared=declared[stage.name],
-            command=execute.command(stage),
+            command=execute.command(stage, processes),
         shell:
             "{params.command} 2>&1 | tee {log}"

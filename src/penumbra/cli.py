@@ -275,7 +275,7 @@ def _asked() -> str:
 
 def step(name: str, item: str | None, part: tuple[int, int] | None) -> None:
     """Run one step in this process."""
-    from penumbra import kernels
+    from penumbra import kernels, processes
     from penumbra.workflow import code, contract, devices, execute, receipt
 
     dag = contract.load()
@@ -284,6 +284,7 @@ def step(name: str, item: str | None, part: tuple[int, int] | None) -> None:
         return execute.write_code(dag, code.entries(dag))
     devices.own(entry.name)
     kernels.use(dag.experiment.common.kernels)  # both before the step imports numpy or torch
+    part = part or (0, 1) if processes.rank() else part  # the first process of several puts the parts together
     stage = dag.stage(entry, part, code.checked(dag, entry))
     try:
         with receipt.kept(dag, entry, stage):

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
+from penumbra import processes
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 
 
@@ -26,7 +28,10 @@ def setup(threads: int = 1) -> "Any":
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    return torch.device(os.environ.get("PENUMBRA_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+    name = os.environ.get("PENUMBRA_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and torch.cuda.device_count() > 1:  # of several processes each has its own
+        torch.cuda.set_device(processes.local_rank() % torch.cuda.device_count())
+    return torch.device(name)
 
 
 def _keep_memory() -> None:
@@ -54,6 +59,8 @@ def progress(items: Iterable, what: str, total: int | None = None, initial: int 
         total: number of items together with the `initial` ones that were done before; None: that of `items`.
     """
     total = total or (initial + len(items) if isinstance(items, Sized) else None)
+    if processes.rank():  # the first tells
+        return (yield from items)
     live = sys.stderr.isatty()
     start = shown = time.monotonic()
     for done, item in enumerate(items, start=1):

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from penumbra import joint, processes
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.tables import write_csv
 from penumbra.noise import derive
@@ -53,7 +54,7 @@ def epochs(total: int, seed: int, name: str, checkpoint: Path, stateful: dict[st
     for epoch in progress(range(start, total), name, total=total, initial=start):
         torch.manual_seed(derive(seed, name, epoch))
         yield epoch
-        if time.monotonic() - saved_at > CHECKPOINT_SECONDS and epoch + 1 < total:
+        if processes.rank() == 0 and time.monotonic() - saved_at > CHECKPOINT_SECONDS and epoch + 1 < total:
             with replace(checkpoint) as temporary:
                 torch.save({"epoch": epoch + 1} | {key: part.state_dict() for key, part in stateful.items()}, temporary)
             saved_at = time.monotonic()
@@ -84,7 +85,7 @@ def descend(
     Args:
         batches: whatever `loss` takes.
         loss: of a batch, a scalar to be minimised.
-        optimizers: each takes its step on the same gradients.
+        optimizers: each takes its step on the same gradients, the mean of all processes that train together.
         rate: the learning rate of a step, by its number; None: that which the optimisers have.
         after: called after each step.
     """
@@ -98,6 +99,7 @@ def descend(
             optimizer.zero_grad()
         value.backward()
         for optimizer in optimizers:
+            joint.average(each for group in optimizer.param_groups for each in group["params"])
             optimizer.step()
         if after:
             after()

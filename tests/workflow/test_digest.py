@@ -164,13 +164,13 @@ def test_a_package_that_is_named_as_a_whole_is_all_that_lies_in_it(package):
     assert "numpy" in meaning(package).libraries
 
 
-PARAMS = '''class Recipe:
+PARAMS = """class Recipe:
     epochs: int
 
     @property
     def steps(self):
         return 10 * self.epochs
-'''
+"""
 
 
 @pytest.mark.parametrize("change", ["10 *", "epochs: int"], ids=["method", "field"])

@@ -33,9 +33,10 @@ def rule(entry: Entry) -> str:
     return re.sub(r"\W", "_", entry.name)
 
 
-def command(entry: Entry) -> str:
-    """What the job of a stage runs."""
-    return " ".join(["penumbra", entry.step, *([entry.item] if entry.item else [])])
+def command(entry: Entry, processes: int = 1) -> str:
+    """What the job of a stage runs: so many processes of one program."""
+    launch = ["torchrun", "--standalone", f"--nproc-per-node={processes}", "--no-python"] if processes > 1 else []
+    return " ".join([*launch, "penumbra", entry.step, *([entry.item] if entry.item else [])])
 
 
 def rules(entries: Sequence[Entry]) -> list[str]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from penumbra.errors import PenumbraError
+from penumbra.joint import join, share, whole
 from penumbra.models.classifier import Classifier
 from penumbra.models.classifiers.detector import AnyDetector, ClassifierDetector
 from penumbra.models.resnet import ARCHITECTURES, Detector
@@ -101,8 +102,8 @@ def train_epoch(
 
     def of(batch: Batch) -> Tensor:
         with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=batch.images.device.type == "cuda"):
-            logits, features = detector.forward_with_features(batch.images)
-        losses = loss(logits.float(), features.float(), batch)
+            logits, features = detector.forward_with_features(share(batch.images))
+        losses = loss(*(whole(each.float(), len(batch.images)) for each in (logits, features)), batch)
         _check_finite(losses, loss, setting.recipe, epoch)
         seen.append({name: value.item() for name, value in losses.items()})
         return losses["loss"]
@@ -146,6 +147,7 @@ def train_detector(setting: Setting, seed: int, outliers: Images | None, checkpo
     """
     p = setting.p
     detector = build(setting, seed)
+    join(detector)
     loss = setting.loss(detector, p)
     optimizer = torch.optim.SGD(detector.parameters(), p.learning_rate, p.momentum, weight_decay=p.weight_decay, nesterov=p.nesterov)
     history = History()

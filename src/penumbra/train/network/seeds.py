@@ -6,6 +6,7 @@ from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_provenance
 from penumbra.models.classifiers.load import load
 from penumbra.noise import generator
+from penumbra.processes import rank
 from penumbra.runtime import setup
 from penumbra.stage import Stage
 from penumbra.train.inputs import CLASSIFIER, chosen, selected
@@ -36,6 +37,8 @@ def train_seeds(stage: Stage, seeds: Mapping[str, int], loss: type[Loss]) -> Non
     for unit, seed in seeds.items():
         outliers = pool.take(draw(rows, count, generator(common_seed, "train/pool", seed))) if pool else None
         network, history = train_detector(setting, seed, outliers, stage.scratch / f"{unit}.pt")
+        if rank():
+            continue
         with replace(stage.scratch / unit) as folder:
             network.save_pretrained(folder, stage.provenance)
             history.write(folder / "history.csv")
