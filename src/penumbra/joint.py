@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from penumbra.errors import PenumbraError
 from penumbra.processes import count, rank
 
 
@@ -55,14 +56,20 @@ class _SharedNorm:
 
 
 def join(network: nn.Module) -> None:
-    """Train the network together with the other processes: batch norm takes its statistics from the whole batch."""
+    """Train the network together with the other processes: batch norm takes its statistics from the whole batch.
+
+    Raises:
+        PenumbraError: the network has a batch norm that does something else, too.
+    """
     if count() == 1:
         return
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    if other := {type(norm).__name__ for norm in norms} - {"BatchNorm1d", "BatchNorm2d"}:
+        raise PenumbraError(f"processes: {min(other)} of this network cannot be shared. Set processes to 1 in the profile.")
     if not dist.is_initialized():
         dist.init_process_group("nccl" if next(network.parameters()).is_cuda else "gloo")
-    for module in network.modules():
-        if isinstance(module, _BatchNorm):
-            module.forward = _SharedNorm(module)
+    for norm in norms:
+        norm.forward = _SharedNorm(norm)
 
 
 def share(images: Tensor) -> Tensor:

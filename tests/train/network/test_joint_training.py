@@ -11,6 +11,9 @@ import torch
 from safetensors.torch import load_file
 from training_files import train
 
+from penumbra.errors import PenumbraError
+from penumbra.joint import join
+
 PROGRAM = """
 import pickle, sys
 from dataclasses import replace
@@ -55,6 +58,15 @@ def test_two_processes_give_the_network_of_one(make_stage, tmp_path, loss, bands
         # where an activation is about 0, its last bit decides whether it has a gradient
         assert (two - one).norm() < 0.03 * (one - start).norm()
     pd.testing.assert_frame_equal(*(pd.read_csv(stage.write() / "history.csv") for stage in (alone, together)), rtol=1e-3)
+
+
+def test_a_batch_norm_that_does_more_is_refused(monkeypatch):
+    class Activated(torch.nn.BatchNorm2d):
+        pass
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(PenumbraError, match="processes: Activated of this network cannot be shared"):
+        join(torch.nn.Sequential(torch.nn.BatchNorm2d(2), Activated(2)))
 
 
 def weights(stage, seed: int) -> torch.Tensor:
