@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penumbra.artifacts.outputs import FILES, Outputs, Pass
-from penumbra.infer.engine import run
+from penumbra.infer.passes import run
 from penumbra.stage import Stage
 
 if TYPE_CHECKING:
