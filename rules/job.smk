@@ -1,4 +1,4 @@
-# The one shape of a job, for what the other files have asked for. A stage in parts has a job for each part, which leaves finished units
+# The one shape of a job, for what the other files have asked for. A stage in parts has a job for each part, which leaves finished blocks
 # in the scratch folder of the stage, and a last one, which puts them together; a marker says that a part is done.
 for stage, threads, resources, priority, parts, local, processes in jobs:
     marker = f".penumbra/parts/{stage.label}/{{part}}"

@@ -32,21 +32,21 @@ ROOT = Path(__file__).parent.parent
 FILES = ("dvc.yaml", "params.yaml", "requirements.lock", "requirements-torch.lock", "Snakefile", ".dvcignore", ".gitignore")
 FOLDERS = ("rules", "profiles", "conf", "docs", "benchmarks", "src/penumbra")
 REMOVED = object()  # a value that a parameter may be set to
-UNITS = [f"unit-{index}" for index in range(4)]
+BLOCKS = [f"block-{index}" for index in range(4)]
 
 
 def step(stage: Stage) -> None:
-    """What runs in place of every step: real units and scratch, outputs that are digests, a line in a log for each of both."""
+    """What runs in place of every step: real blocks and scratch, outputs that are digests, a line in a log for each of both."""
     _count("devices", f"{_name(stage)}={os.environ.get('CUDA_VISIBLE_DEVICES')}")
-    with_units = stage.step in ("synthesize", "train", "infer", "score")
-    for unit in stage.todo(UNITS) if with_units else []:
+    with_blocks = stage.step in ("synthesize", "train", "infer", "score")
+    for block in stage.todo(BLOCKS) if with_blocks else []:
         time.sleep(float(os.environ.get("MINIATURE_UNIT_SECONDS", 0)))
         _wait()
-        if os.environ.get("MINIATURE_FAILS") == unit:
-            raise RuntimeError(f"{unit} of {stage.name} fails")
-        with replace(stage.scratch / unit) as temporary:
-            temporary.write_text(unit)
-        _count("units", f"{_name(stage)}/{unit}")
+        if os.environ.get("MINIATURE_FAILS") == block:
+            raise RuntimeError(f"{block} of {stage.name} fails")
+        with replace(stage.scratch / block) as temporary:
+            temporary.write_text(block)
+        _count("blocks", f"{_name(stage)}/{block}")
     if stage.part is not None:
         return
     if stage.step == "equip":  # its recipes are read by the contract
@@ -54,14 +54,14 @@ def step(stage: Stage) -> None:
 
         equip(stage)
     else:
-        _write(stage, [(stage.scratch / unit).read_text() for unit in UNITS if with_units])
+        _write(stage, [(stage.scratch / block).read_text() for block in BLOCKS if with_blocks])
     stage.finish()
     _count("runs", _name(stage))
 
 
-def _write(stage: Stage, units: list[str]) -> None:
+def _write(stage: Stage, blocks: list[str]) -> None:
     content = {str(path): _digest(path, _made()) for path in stage.reads.values()}
-    text = json.dumps([stage.provenance, content, units], sort_keys=True)
+    text = json.dumps([stage.provenance, content, blocks], sort_keys=True)
     for name, path in stage.writes.items():
         files = [path] if path.suffix else [path / "config.json", path / "model.safetensors"]
         for file in files:
@@ -91,7 +91,7 @@ def _digest(path: Path, made: set[str] | None = None) -> str:
 
 
 def _wait() -> None:
-    """Say that a unit has begun and wait for the file MINIATURE_GATE, where one is named: a test does what it must in between."""
+    """Say that a block has begun and wait for the file MINIATURE_GATE, where one is named: a test does what it must in between."""
     if gate := os.environ.get("MINIATURE_GATE"):
         _count("waiting", gate)
         while not Path(gate).exists():
@@ -278,13 +278,13 @@ class Miniature:
         self.run("git", "commit", "-q", "-m", message)
 
     def counters(self, kind: str = "runs") -> Counter[str]:
-        """How often each stage ("runs") or unit ("units") has run since `reset`."""
+        """How often each stage ("runs") or block ("blocks") has run since `reset`."""
         log = Path(f"{self.log}.{kind}")
         return Counter(log.read_text().split()) if log.exists() else Counter()
 
     def reset(self) -> None:
         """Set the counters to zero."""
-        for kind in ("runs", "units"):
+        for kind in ("runs", "blocks"):
             Path(f"{self.log}.{kind}").unlink(missing_ok=True)
 
     def change_param(self, key: str, value: Any) -> None:

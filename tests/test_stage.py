@@ -1,4 +1,4 @@
-"""A step sees what its stage declares, and finished units survive."""
+"""A step sees what its stage declares, and finished blocks survive."""
 
 from dataclasses import replace
 
@@ -34,23 +34,23 @@ def test_a_folder_name_stands_for_its_only_file(stage, tmp_path):
         two.read("images")
 
 
-def test_parts_share_the_units_without_overlap(stage):
-    units = [f"unit-{i}" for i in range(7)]
-    parts = [replace(stage, part=(i, 3)).todo(units) for i in range(3)]
-    assert sorted(sum(parts, [])) == units
-    (stage.scratch / "unit-4").write_text("done")
-    assert stage.todo(units) == [unit for unit in units if unit != "unit-4"]
+def test_parts_share_the_blocks_without_overlap(stage):
+    blocks = [f"block-{i}" for i in range(7)]
+    parts = [replace(stage, part=(i, 3)).todo(blocks) for i in range(3)]
+    assert sorted(sum(parts, [])) == blocks
+    (stage.scratch / "block-4").write_text("done")
+    assert stage.todo(blocks) == [block for block in blocks if block != "block-4"]
 
 
 @pytest.mark.parametrize("change", ["data", "params", "code", "versions"])
-def test_finished_units_count_only_for_what_made_them(stage, change):
+def test_finished_blocks_count_only_for_what_made_them(stage, change):
     stage = replace(stage, code="one")
-    (stage.scratch / "unit").write_text("done")
-    assert replace(stage).todo(["unit"]) == []
+    (stage.scratch / "block").write_text("done")
+    assert replace(stage).todo(["block"]) == []
     if change == "data":
         stage.read("images").write_bytes(b"pixelt")
     changes = {"params": {"params": Params({"common": {"seed": 1}})}, "versions": {"versions": {"torch": "2"}}, "code": {"code": "two"}}
-    assert replace(stage, **changes.get(change, {})).todo(["unit"]) == ["unit"]
+    assert replace(stage, **changes.get(change, {})).todo(["block"]) == ["block"]
 
 
 def test_parameters_of_the_schemas_types_are_read_and_recorded_like_nested_mappings():
@@ -80,8 +80,8 @@ def test_of_a_folder_only_what_is_named_and_lies_there_is_read(stage, tmp_path):
 
 
 def test_finish_forgets_every_key_of_the_stage(stage, tmp_path):
-    (stage.scratch / "unit").write_text("done")
+    (stage.scratch / "block").write_text("done")
     other = replace(stage, params=Params({}))
-    (other.scratch / "unit").write_text("done")
+    (other.scratch / "block").write_text("done")
     stage.finish()
     assert not (tmp_path / "scratch" / "train@mid").exists()

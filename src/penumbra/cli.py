@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     for name, text in STEPS.items():
         step = add(name, text, f"penumbra {name}   (`dvc repro` does this when it is due)")
         step.add_argument("item", nargs="?", metavar="ITEM", help="NAME of STEP@NAME; `dvc stage list` has them")
-        step.add_argument("--part", type=_part, metavar="I/N", help="do one part of the units, and assemble nothing")
+        step.add_argument("--part", type=_part, metavar="I/N", help="do one part of the blocks, and assemble nothing")
     return top
 
 

@@ -84,8 +84,8 @@ class Stage:
         code: digest of what its program means.
         reads: declared inputs by name; the name is the path below data/ (or reports/) without suffix ("images/train").
         writes: declared outputs by the same kind of name.
-        scratch_root: undeclared folder for the finished units of an unfinished job.
-        part: (index, count) if this process does one part of the units; None does what is left and assembles.
+        scratch_root: undeclared folder for the finished blocks of an unfinished job.
+        part: (index, count) if this process does one part of the blocks; None does what is left and assembles.
     """
 
     step: str
@@ -131,7 +131,7 @@ class Stage:
 
     @property
     def scratch(self) -> Path:
-        """Folder for finished units, keyed by the content of everything that determines them."""
+        """Folder for finished blocks (`blocks.py`), keyed by the content of everything that determines them."""
         if "scratch" not in self.__dict__:
             made_by = json.dumps([self.provenance, self.code], sort_keys=True)
             digest = hashlib.blake2b(made_by.encode(), digest_size=16)
@@ -145,10 +145,10 @@ class Stage:
             self.__dict__["scratch"] = folder
         return self.__dict__["scratch"]
 
-    def todo(self, units: Iterable[str]) -> list[str]:
-        """The units (file names in `scratch`) of this part that are not finished."""
+    def todo(self, blocks: Iterable[str]) -> list[str]:
+        """The blocks (file names in `scratch`) of this part that are not finished."""
         index, count = self.part or (0, 1)
-        return [unit for unit in list(units)[index::count] if not (self.scratch / unit).exists()]
+        return [block for block in list(blocks)[index::count] if not (self.scratch / block).exists()]
 
     def finish(self) -> None:
         """Forget the scratch folder: the outputs are in place."""

@@ -11,7 +11,7 @@ from penumbra.errors import PenumbraError
 from penumbra.models.rdm import RDM
 from penumbra.pretrain.output import write_model
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import engine
+from penumbra.synthesize import outliers
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -41,5 +41,5 @@ def test_candidates(tmp_path):
         return ({"image": image, "sample_id": f"a/{place}", "distance": [0.5, float("nan")][place]} for place in block)
 
     with pytest.raises(PenumbraError, match=r"synthesize@a: distance of a/1 is nan"):
-        engine.run(stage, range(2), 2, {"sample_id": pa.string(), "distance": pa.float64()}, lambda: rows)
+        outliers.run(stage, range(2), 2, {"sample_id": pa.string(), "distance": pa.float64()}, lambda: rows)
     assert not (tmp_path / "a.parquet").exists()

@@ -99,10 +99,10 @@ def test_the_jobs_are_valid_ask_for_what_the_rules_say_and_give_the_bytes_of_oth
 
 def test_a_job_that_fails_for_good_fails_its_stage_alone_with_the_end_of_its_log(miniature, api):
     env = {"PENUMBRA_PROFILE": "kubernetes", "KUBECONFIG": str(api.kubeconfig)}
-    api.env["MINIATURE_FAILS"] = "unit-1"
+    api.env["MINIATURE_FAILS"] = "block-1"
     failed = miniature.penumbra("repro", "infer@sona-all", check=False, **env)
     assert failed.returncode == 1 and [rule(job) for job in api.submitted] == ["train_sona_all"] * 3  # and two retries
-    assert "train@sona-all: failed." in failed.stderr and "RuntimeError: unit-1 of train@sona-all fails" in failed.stderr
+    assert "train@sona-all: failed." in failed.stderr and "RuntimeError: block-1 of train@sona-all fails" in failed.stderr
 
 
 def test_what_the_cluster_needs_is_valid_and_has_the_names_of_the_profile():

@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 from slurm import until
 
-from miniature import UNITS, Miniature
+from miniature import BLOCKS, Miniature
 
 STAGE, RULE = "synthesize-sona@sona", "synthesize_sona_sona"
 PATIENCE = 600  # seconds, for machines at work on other things: on two idle cores nothing takes two minutes
@@ -58,7 +58,7 @@ def ready(prepared, tmp_path) -> Miniature:
 
 @pytest.fixture
 def started(cluster, tmp_path):
-    """Starts a command whose jobs wait at each unit until `gate` is there, and writes to `said`; ends it if the test does not.
+    """Starts a command whose jobs wait at each block until `gate` is there, and writes to `said`; ends it if the test does not.
 
     A command in the background of a script ignores SIGINT.
     """
@@ -113,9 +113,9 @@ def test_a_killed_job_one_at_its_time_limit_and_a_lost_controller_cost_no_finish
     on(ready, shards=2)
     process, gate, said = started(ready, "penumbra", "repro", STAGE, MINIATURE_UNIT_SECONDS="3")
     gate.touch()
-    until(lambda: ready.counters("units").total() >= 2, "a unit of each part", PATIENCE)
+    until(lambda: ready.counters("blocks").total() >= 2, "a block of each part", PATIENCE)
     gate.unlink()
-    finished = ready.counters("units")
+    finished = ready.counters("blocks")
     part = {index: of_rule(new_jobs(), f"{RULE}_part:{index}")[0]["JobId"] for index in (0, 1)}
 
     cluster.ask("scontrol", "update", f"JobId={part[1]}", "TimeLimit=1")
@@ -133,7 +133,7 @@ def test_a_killed_job_one_at_its_time_limit_and_a_lost_controller_cost_no_finish
     assert states == {f"{RULE}_part:0": ["CANCELLED", "COMPLETED"], f"{RULE}_part:1": ["TIMEOUT", "COMPLETED"], RULE: ["COMPLETED"]}
     assert f"'{part[1]}' failed, SLURM status is: 'TIMEOUT'" in said.read_text()  # as the user is told
     assert [job["MinMemoryNode"] for job in of_rule(new_jobs(), f"{RULE}_part:0")] == ["5000M", "10000M"]
-    assert ready.counters("units") == Counter(f"{STAGE}/{unit}" for unit in UNITS) and finished.total() in range(2, len(UNITS))
+    assert ready.counters("blocks") == Counter(f"{STAGE}/{block}" for block in BLOCKS) and finished.total() in range(2, len(BLOCKS))
     assert locked(ready)[STAGE] == locked(undisturbed)[STAGE] and ready.outputs() == undisturbed.outputs()
 
 
@@ -141,7 +141,7 @@ def test_a_job_whose_node_dies_goes_back_into_the_queue_and_dvc_repro_waits_for_
     on(ready)
     process, gate, said = started(ready, "dvc", "repro", "--single-item", STAGE, MINIATURE_UNIT_SECONDS="3")
     gate.touch()
-    until(lambda: ready.counters("units"), "a unit", PATIENCE)
+    until(lambda: ready.counters("blocks"), "a block", PATIENCE)
     gate.unlink()
     cluster.kill_node()
     until(lambda: {job["JobState"] for job in new_jobs()} == {"PENDING"}, "the job to be queued again", PATIENCE)
@@ -149,7 +149,7 @@ def test_a_job_whose_node_dies_goes_back_into_the_queue_and_dvc_repro_waits_for_
     cluster.start_node()
     assert ended(process, said) == 0, said.read_text()
     assert [(job["Comment"], job["JobState"], job["Restarts"]) for job in new_jobs()] == [(f"rule_{RULE}", "COMPLETED", "1")]
-    assert ready.counters("units") == Counter(f"{STAGE}/{unit}" for unit in UNITS) and ready.counters() == {STAGE: 1}
+    assert ready.counters("blocks") == Counter(f"{STAGE}/{block}" for block in BLOCKS) and ready.counters() == {STAGE: 1}
     assert locked(ready)[STAGE]
 
 

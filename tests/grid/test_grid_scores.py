@@ -22,6 +22,7 @@ COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "set": pa.string(), "g
 COUNTS = {"train": 30, "val": 6, "calibration": 5, "test": 8, "ood": 5, "shifted": 3}
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}
 MORE = {"gradnorm": {"score": "gradnorm"}, "react": {"score": "react", "quantile": [0.8, 0.9], "images": "train"}}
+MORE |= {"gram": {"score": "gram", "powers": 2, "by": "predicted"}, "layers": {"score": "mahalanobis-layers", "ridge": 0.1}}
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def stage(tmp_path):
         Detector(**SIZES, classes=3, phi_hidden=4).save_pretrained(tmp_path / f"detectors/none/seed-{seed}")
     params = Params(
         {"grid": {"morphs": grids, "folder": {}}, "score": Score(knn_k=3, knn_more=[2], calibrator="platt", more=MORE), "common": {}}
-    )
+    ).beside(infer={"layers": "all", "powers": 2})
     reads = {name: tmp_path / name for name in ("images", "grids", "detectors/none", "outputs/none")}
     infer.main(Stage("infer", "none", params, {}, reads, {"outputs/none": tmp_path / "outputs/none"}, tmp_path / "scratch"))
     return Stage("grid", "none", params, {}, reads, {"scores/grid/none": tmp_path / "none.parquet"}, tmp_path / "scratch")
@@ -58,7 +59,7 @@ def test_test_images_have_the_scores_that_they_have_as_test_images(stage, tmp_pa
     score.main(replace(stage, step="score", writes={"scores/none": tmp_path / "scores.parquet"}))
     known = pd.read_parquet(tmp_path / "scores.parquet")
     columns = [name for name in known if name not in ("seed", "sample_id", "set", "group", "strength", "label", "predicted")]
-    assert {"msp", "energy", "knn", "knn_2", "confidence", "gradnorm", "react"} <= set(columns)
+    assert {"msp", "energy", "knn", "knn_2", "confidence", "gradnorm", "react", "gram", "layers"} <= set(columns)
     assert set(found) == {"seed", "grid", "sample_id", "semantic", "covariate", *columns}
     keys = ["seed", "sample_id"]
     beside = known[known.set.isin(["test", "ood"])].sort_values(keys).reset_index(drop=True)

@@ -76,6 +76,24 @@ def test_outputs_are_those_of_the_network_and_its_last_layer_joins_them(stage):
         torch.testing.assert_close(outputs.features @ found.weight.T + found.bias, outputs.logits)
 
 
+def test_statistics_of_layers_are_kept_where_they_are_asked_for_from_the_same_passes(stage, tmp_path, monkeypatch):
+    network.main(stage)
+    asked = replace(stage, params=stage.params.beside(infer={"layers": [1, 3], "powers": 2}), writes={"outputs/none": tmp_path / "asked"})
+    passed, forward = [], Detector.forward_with_features
+    monkeypatch.setattr(Detector, "forward_with_features", lambda self, images: passed.append(len(images)) or forward(self, images))
+    network.main(asked)
+    assert sum(passed) == 2 * sum(COUNTS.values())
+    plain, found = (read_pass(saved_passes(each.write())[2]) for each in (stage, asked))
+    for name, count in COUNTS.items():
+        one, other = plain.outputs[name], found.outputs[name]
+        assert torch.equal(one.logits, other.logits) and torch.equal(one.features, other.features)
+        assert one.beside == {} and one.kept == set() and other.kept == {"means", "gram"} and (one.powers, other.powers) == (0, 2)
+        assert {layer: tuple(means.shape) for layer, means in other.of_layers("means").items()} == {1: (count, 16), 3: (count, 64)}
+        assert {layer: tuple(gram.shape) for layer, gram in other.of_layers("gram").items()} == {1: (count, 2, 16), 3: (count, 2, 64)}
+        torch.testing.assert_close(other.of_layers("means")[3], other.features.double())  # of the last layer they are the features
+    assert read_content(saved_passes(asked.write())[2])["provenance"]["params"]["infer"] == {"layers": [1, 3], "powers": 2}
+
+
 def test_rows_say_which_image_they_are_of_and_files_how_they_were_made(stage):
     network.main(stage)
     keys = read_keys(stage.write() / "images.parquet")

@@ -138,7 +138,7 @@ def test_a_misspelt_key_is_one_line_with_the_right_spelling(tmp_path):
 
 def test_a_misspelt_score_is_one_line_with_the_nearest_and_all(tmp_path):
     (line,) = refusal(tmp_path, changed({"score.more.mine": {"score": "reakt", "quantile": 0.9, "images": "train"}}))
-    assert line.startswith("params.yaml: score.more.mine.score = \"reakt\": must be one of 'ash', 'dice', 'gen', ")
+    assert line.startswith("params.yaml: score.more.mine.score = \"reakt\": must be one of 'ash', 'deconf', 'dice', 'gen', ")
     assert line.endswith("'vim'; did you mean react?")
 
 
@@ -158,6 +158,7 @@ CLIP_CONTROL = CONTENT["train"]["recipes"]["clip"]["synood"] | {"control": True}
 ABLATION = {"title": "Words", "source": "SONA", "scores": ["energy"], "variants": {"dream-all": "dream"}}
 MORPHS = {"novel": ["mnist-6-9"], "levels": 8, "shift": "noise", "strongest": 0.5, "per_cell": 9}
 LISTED = {"source": "imglist", "path": "list.txt", "root": None, "classes": None, "limit": None}
+INFER, GRAM = {"detectors": ["none"], "layers": "all", "powers": 10}, {"score": "gram", "powers": [2, 10], "by": "predicted"}
 ODIN = {"score": "odin", "temperature": 1000, "noise": 0.0014}
 REACT = {"score": "react", "quantile": 0.9, "images": "train"}
 LOSSES = "'cider', 'energy', 'godin', 'mcd', 'mixoe', 'npos', 'uniform', 'vos'"
@@ -227,6 +228,17 @@ IMPOSSIBLE = [
     ({"score.more.energy": REACT}, "score.more.energy: must have a name of its own: a column is named so already"),
     ({"score.more.fixed": REACT}, "score.more.fixed: must have a name of its own: a mode of the unified score has it"),
     ({"score.more.My_score": REACT}, "score.more.My_score: must be named with small letters, digits and - only"),
+    ({"score.more.mine": GRAM}, "infer: must be {detectors: [NAME], layers: all, powers: 10}, or other layers: score.more.mine takes"),
+    ({"score.more.mine": GRAM, "infer": INFER | {"detectors": []}}, "infer: must be {detectors: [NAME], layers: all, powers: 10}, or"),
+    ({"score.more.mine": GRAM, "infer": INFER | {"powers": 9}}, "infer.powers = 9: must be at least 10 (score.more.mine.powers)"),
+    ({"score.more.mine": {"score": "mahalanobis-layers", "ridge": 0}}, "infer: must be {detectors: [NAME], layers: all, powers: 0}, or"),
+    ({"infer": INFER | {"detectors": ["clip"]}}, 'infer.detectors = ["clip"]: must be networks of train.detectors'),
+    ({"infer": INFER | {"detectors": ["noon"]}}, 'infer.detectors = ["noon"]: must be networks of train.detectors'),
+    ({"infer": INFER | {"layers": "some"}}, "infer.layers = \"some\": must be 'all'"),
+    ({"infer": INFER | {"layers": [0, 0]}}, "infer.layers = [0, 0]: must be a list without repetitions"),
+    ({"infer": INFER | {"layers": [-1]}}, "infer.layers[0] = -1: must be at least 0"),
+    ({"infer": {"detectors": ["none"], "layers": "all"}}, "infer.powers: is missing; there are no defaults"),
+    ({"score.more.mine": {"score": "mcd"}}, "score.more.mine: must have a detector of loss mcd in train.detectors"),
     ({"rerun.detectors": ["none"]}, "rerun.scores: must have an entry, since rerun.detectors names detectors"),
     ({"rerun": {"detectors": ["clip"], "scores": {"odin": ODIN}}}, 'rerun.detectors = ["clip"]: must be networks of train.detectors'),
     ({"rerun.scores.energy": ODIN}, "rerun.scores.energy: must have a name of its own: a column is named so already"),

@@ -8,6 +8,4 @@ SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride"
 SCORES = {
     "odin": {"score": "odin", "temperature": 1000, "noise": [0, 0.02]},
     "rankfeat": {"score": "rankfeat", "blocks": "last-two"},
-    "gram": {"score": "gram", "powers": 2, "by": "predicted"},
-    "layers": {"score": "mahalanobis-layers", "ridge": 0.1},
 }

@@ -14,7 +14,6 @@ from penumbra.errors import PenumbraError
 from penumbra.experiment.load import load
 from penumbra.rerun import step
 from penumbra.rerun.params import Rerun
-from penumbra.stage import Params
 
 
 def test_rows_are_those_of_scores_and_parts_give_the_same_bytes(stage, tmp_path):
@@ -32,12 +31,6 @@ def test_rows_are_those_of_scores_and_parts_give_the_same_bytes(stage, tmp_path)
     assert parts.write().read_bytes() == stage.write().read_bytes()
 
 
-def test_a_score_that_cannot_be_fitted_names_its_place(stage):
-    scores = {"layers": {"score": "mahalanobis-layers", "ridge": 0}}
-    with pytest.raises(PenumbraError, match=r"^params\.yaml: rerun\.scores\.layers\.ridge = 0"):
-        step.main(replace(stage, params=Params({"rerun": {"scores": Rerun(detectors=["none"], scores=scores).scores}})))
-
-
 def test_columns_join_those_of_the_kept_outputs_of_the_same_images():
     scores = pd.DataFrame({"seed": [0, 0], "sample_id": ["a", "b"], "energy": [1.0, 2.0]})
     again = pd.DataFrame({"seed": [0, 0], "sample_id": ["a", "b"], "odin": [3.0, 4.0]})
@@ -49,4 +42,4 @@ def test_columns_join_those_of_the_kept_outputs_of_the_same_images():
 def test_the_overlay_is_valid():
     from pathlib import Path
 
-    assert len(Rerun(**load(Path(__file__).parents[2] / "conf/ablations/rerun.yaml")["rerun"]).scores) == 6
+    assert len(Rerun(**load(Path(__file__).parents[2] / "conf/ablations/rerun.yaml")["rerun"]).scores) == 4

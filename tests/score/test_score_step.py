@@ -12,7 +12,7 @@ import torch
 from scipy.special import logsumexp
 
 from penumbra.artifacts.images import ImageWriter, read_provenance, read_table
-from penumbra.artifacts.outputs import Outputs, Pass, saved_passes, write_keys, write_pass
+from penumbra.artifacts.outputs import Outputs, Pass, read_pass, saved_passes, write_keys, write_pass
 from penumbra.calibrators import fit
 from penumbra.errors import PenumbraError
 from penumbra.score import step
@@ -189,6 +189,25 @@ def test_what_a_sweep_tried_stands_beside_the_scores_of_each_seed(network, tmp_p
 def test_without_a_sweep_nothing_stands_there(network):
     step.main(network)
     assert set(read_provenance(network.write())) == {"stage", "params", "versions"}
+
+
+def test_scores_of_layers_are_those_of_detectors_whose_pass_has_kept_them(network):
+    more = {"gram": {"score": "gram", "powers": 2, "by": "predicted"}, "layers": {"score": "mahalanobis-layers", "ridge": 0.5}}
+    asked = replace(network, params=Params({"score": Score(knn_k=3, knn_more=[], calibrator="platt", more=more)}))
+    step.main(asked)
+    assert not set(more) & set(read_table(asked.write()).column_names)
+    draws = torch.Generator().manual_seed(0)
+    for path in saved_passes(network.read("outputs")).values():
+        found = read_pass(path)
+        for outputs in found.outputs.values():
+            for layer, width in enumerate((2, 3)):
+                shape = (len(outputs.logits), 2, width)
+                outputs.beside[f"gram/{layer}"] = torch.randn(shape, generator=draws, dtype=torch.float64)
+                outputs.beside[f"means/{layer}"] = outputs.beside[f"gram/{layer}"][:, 0]
+        write_pass(path, found, {})
+    step.main(asked)
+    table = read_table(asked.write()).to_pandas()
+    assert list(table.columns[-2:]) == list(more) and np.isfinite(table[list(more)]).all(axis=None)
 
 
 def test_no_score_may_be_asked_for_under_the_name_of_a_column(stage):

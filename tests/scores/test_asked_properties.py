@@ -12,10 +12,10 @@ from penumbra.artifacts.outputs import Outputs
 from penumbra.errors import PenumbraError
 from penumbra.experiment.differences import expand
 from penumbra.score.params import Score as Parameters
-from penumbra.scores import ASKED, scores_of
+from penumbra.scores import scores_of
 
 OF_LOGITS = ("temperature", "kl-matching", "gen", "openmax")
-FEATURES = [word for word in ASKED if word not in OF_LOGITS]
+FEATURES = [word for word in PAPER if word not in OF_LOGITS]
 EITHER = ("temperature", "kl-matching", "mahalanobis", "relative-mahalanobis", "residual", "vim", "gen")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from miniature import UNITS
+from miniature import BLOCKS
 from penumbra import cli
 from penumbra.errors import PenumbraError
 from penumbra.workflow import alone
@@ -66,16 +66,16 @@ def test_sigterm_ends_a_run_with_its_jobs_and_what_was_finished_is_kept(miniatur
     miniature.change_param("synthesize.badood.badood-gaussian.s", 7)
     process = miniature.start("penumbra", "repro", STAGE, MINIATURE_UNIT_SECONDS="3")
     deadline = time.monotonic() + 60
-    while not miniature.counters("units") and time.monotonic() < deadline:
+    while not miniature.counters("blocks") and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 128 + signal.SIGTERM
-    done = miniature.counters("units").total()
+    done = miniature.counters("blocks").total()
     time.sleep(4)
-    assert miniature.counters("units").total() == done < len(UNITS)  # no job goes on
+    assert miniature.counters("blocks").total() == done < len(BLOCKS)  # no job goes on
     assert not alone.stray(miniature.root.rglob("*.tmp"))
     miniature.penumbra("repro", STAGE)
-    assert miniature.counters("units").total() == len(UNITS)
+    assert miniature.counters("blocks").total() == len(BLOCKS)
 
 
 @pytest.mark.parametrize(

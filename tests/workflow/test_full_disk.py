@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from miniature import UNITS, Miniature
+from miniature import BLOCKS, Miniature
 
 STAGE = "synthesize-sona@sona"
 SIZE = 256  # megabytes, of which a miniature takes some
@@ -58,19 +58,19 @@ def test_a_job_on_a_full_disk_says_so_leaves_no_half_output_and_keeps_finished_u
     with said.open("w") as out:
         process = subprocess.Popen(["penumbra", "repro", STAGE], cwd=miniature.root, env=env, stdout=out, stderr=out)
     gate.touch()
-    until(lambda: miniature.counters("units").total() >= 2 or process.poll() is not None)
+    until(lambda: miniature.counters("blocks").total() >= 2 or process.poll() is not None)
     gate.unlink()
-    until(lambda: miniature.counters("waiting").total() > miniature.counters("units").total())
+    until(lambda: miniature.counters("waiting").total() > miniature.counters("blocks").total())
     ballast = fill(small_disk)
     gate.touch()
     assert process.wait(300) == 1, said.read_text()
     assert ": the disk is full. Free some space and run again; finished work is kept." in said.read_text(), said.read_text()
-    finished = miniature.counters("units")
-    assert finished.total() in range(2, len(UNITS)) and not miniature.counters()
+    finished = miniature.counters("blocks")
+    assert finished.total() in range(2, len(BLOCKS)) and not miniature.counters()
 
     ballast.unlink()
     assert not [path for path in miniature.root.rglob("*.tmp") if path.stat().st_size]
     miniature.penumbra("repro", STAGE)
     assert miniature.counters() == {STAGE: 1}
-    assert miniature.counters("units") == Counter(f"{STAGE}/{unit}" for unit in UNITS)  # none was done twice
+    assert miniature.counters("blocks") == Counter(f"{STAGE}/{block}" for block in BLOCKS)  # none was done twice
     assert miniature.outputs() == undisturbed.outputs()

@@ -9,7 +9,7 @@ from collections import Counter
 import psutil
 from ruamel.yaml import YAML
 
-from miniature import UNITS, Miniature
+from miniature import BLOCKS, Miniature
 
 STAGE = "synthesize-badood@badood-gaussian"
 
@@ -32,15 +32,15 @@ def test_after_a_kill_dvc_repro_ends_with_the_same_bytes_and_does_no_finished_un
 
     process = miniature.start("dvc", "repro", STAGE, MINIATURE_UNIT_SECONDS="1")
     deadline = time.monotonic() + 60
-    while miniature.counters("units").total() < 2 and time.monotonic() < deadline:
+    while miniature.counters("blocks").total() < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     kill(process)
-    finished = miniature.counters("units")
-    assert finished.total() in range(2, len(UNITS)) and not miniature.counters()
+    finished = miniature.counters("blocks")
+    assert finished.total() in range(2, len(BLOCKS)) and not miniature.counters()
 
     miniature.dvc("repro", STAGE)
     assert miniature.counters() == {STAGE: 1}
-    assert miniature.counters("units") == Counter(f"{STAGE}/{unit}" for unit in UNITS)
+    assert miniature.counters("blocks") == Counter(f"{STAGE}/{block}" for block in BLOCKS)
     assert miniature.outputs() == undisturbed.outputs()
 
 
@@ -67,11 +67,11 @@ def test_a_failed_job_fails_its_stage_and_the_end_of_its_log_is_shown(miniature)
     with open(profile / "config.yaml", "a") as file:
         file.write("config: [shards=2]\n")
     miniature.change_param("synthesize.badood.badood-gaussian.s", 7)
-    failed = miniature.dvc("repro", STAGE, check=False, MINIATURE_FAILS="unit-1", PENUMBRA_PROFILE="parts")
+    failed = miniature.dvc("repro", STAGE, check=False, MINIATURE_FAILS="block-1", PENUMBRA_PROFILE="parts")
     assert failed.returncode
     message = failed.stderr.partition("penumbra: ")[2]
     assert f"failed to reproduce '{STAGE}'" in message  # DVC's own line ends it
     assert f"{STAGE}: failed." in message
-    assert "logs/synthesize/badood-gaussian.1.log" in message and "RuntimeError: unit-1 of synthesize@badood-gaussian fails" in message
-    assert "badood-gaussian.0.log" not in message  # the other part has done its units
-    assert {"unit-0", "unit-2"} <= {unit.rpartition("/")[2] for unit in miniature.counters("units")}
+    assert "logs/synthesize/badood-gaussian.1.log" in message and "RuntimeError: block-1 of synthesize@badood-gaussian fails" in message
+    assert "badood-gaussian.0.log" not in message  # the other part has done its blocks
+    assert {"block-0", "block-2"} <= {block.rpartition("/")[2] for block in miniature.counters("blocks")}

@@ -70,14 +70,14 @@ def test_a_job_fails_if_what_it_depends_on_changes_and_its_result_does_not_hold_
     with receipt.kept(*began):
         pass
     assert receipt.fault(entry) is None
-    (stage.scratch / "unit").touch()
+    (stage.scratch / "block").touch()
     message = f"^train@x: {named} changed while it ran; its result is not recorded. Run again.$"
     with pytest.raises(PenumbraError, match=message), receipt.kept(*began):
         edit(tmp_path)
     assert named in receipt.fault(entry)  # of the earlier run
     receipt.discard("train@x")
     assert "did not come to its end" in receipt.fault(entry)
-    assert not stage.scratch.exists()  # its units may be of either
+    assert not stage.scratch.exists()  # its blocks may be of either
 
 
 def test_what_is_undeclared_or_only_touched_is_no_change(job, tmp_path):

@@ -6,7 +6,7 @@ of a file. So scores are functions of this folder alone: no network runs, and no
 
 import json
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -25,6 +25,7 @@ Kind = Literal["network", "clip"]
 FILES = ("train", "val", "calibration", "test", "ood", "shifted")  # of data/images that detectors see
 KEYS = ("sample_id", "set", "group", "strength", "label")
 IMAGES = "images.parquet"
+OUTPUTS = ("logits", "features", "concepts", "log_odds")  # that a detector may have, whatever it was trained by
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,30 @@ class Outputs:
         features: that the last layer sees [N, D].
         concepts: cosines to the ID labels in MCM's prompt [N, C]; of CLIP detectors.
         log_odds: of NegLabel's grouped score [N], float64; of CLIP detectors.
+        beside: what else the same pass gives, by name: of further heads, where a loss keeps one (`models.heads.beside`), and statistics
+            of layers, where `infer` in params.yaml asks for them (`models.layers`).
     """
 
     logits: "Tensor"
     features: "Tensor"
     concepts: "Tensor | None" = None
     log_odds: "Tensor | None" = None
+    beside: "dict[str, Tensor]" = field(default_factory=dict)
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """The names in `beside`, without the layers that they are of."""
+        return frozenset(name.partition("/")[0] for name in self.beside)
+
+    def of_layers(self, statistic: str) -> "dict[int, Tensor]":
+        """A statistic by layer, the first one first: "means" [N, C_L] or "gram" [N, P, C_L]."""
+        names = [name.partition("/") for name in self.beside]
+        return {index: self.beside[f"{statistic}/{index}"] for index in sorted(int(layer) for name, _, layer in names if name == statistic)}
+
+    @property
+    def powers(self) -> int:
+        """P of the Gram matrices."""
+        return max((sums.shape[1] for sums in self.of_layers("gram").values()), default=0)
 
 
 @dataclass(frozen=True)
@@ -66,7 +85,7 @@ def write_pass(path: str | os.PathLike, made: Pass, provenance: dict) -> None:
     """Write FILE/OUTPUT, weight and bias, and the rest beside them."""
     tensors = {"weight": made.weight, "bias": made.bias}
     for file, outputs in made.outputs.items():
-        found = {field.name: getattr(outputs, field.name) for field in fields(outputs)}
+        found = {name: getattr(outputs, name) for name in OUTPUTS} | outputs.beside
         tensors |= {f"{file}/{name}": values for name, values in found.items() if values is not None}
     write_tensors(path, tensors, {"kind": made.kind, "mcm_temperature": made.mcm_temperature, "provenance": provenance})
 
@@ -85,8 +104,13 @@ def read_pass(path: str | os.PathLike) -> Pass:
         outputs.setdefault(file, {})[output] = values
     if weight is None or set(outputs) != set(FILES):
         raise PenumbraError(f"{path}: does not hold what a detector says of {', '.join(FILES)}. Run `dvc repro` to make it again.")
-    made = {file: Outputs(**outputs[file]) for file in FILES}
+    made = {file: _outputs(outputs[file]) for file in FILES}
     return Pass(content["kind"], made, weight, bias, content["mcm_temperature"])
+
+
+def _outputs(tensors: "dict[str, Tensor]") -> Outputs:
+    own = {name: tensors.pop(name) for name in OUTPUTS if name in tensors}
+    return Outputs(**own, beside=tensors)
 
 
 def saved_passes(directory: str | os.PathLike) -> dict[int, Path]:

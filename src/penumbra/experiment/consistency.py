@@ -6,6 +6,7 @@ from penumbra.benchmark import params as benchmark
 from penumbra.experiment.schema import Experiment
 from penumbra.extract import params as extract
 from penumbra.grid import params as grid
+from penumbra.infer import params as infer
 from penumbra.prepare import params as prepare
 from penumbra.pretrain import params as pretrain
 from penumbra.rerun import params as rerun
@@ -167,6 +168,7 @@ RULES = (
     network.faults,
     losses.faults,
     _judges,
+    infer.faults,
     score.faults,
     rerun.faults,
     _columns,

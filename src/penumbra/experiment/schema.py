@@ -1,14 +1,18 @@
-"""The shape of params.yaml as a whole: one section for each step, whose types stand in the rooms of the steps. No key has a default."""
+"""The shape of params.yaml as a whole: one section for each step, whose types stand in the rooms of the steps.
+
+No key has a default, but for two that need not be there: the section `infer` (`infer/params.py`) and a file of vetoes (`filter/params.py`).
+"""
 
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from penumbra.benchmark.params import Benchmark
 from penumbra.calibrate.params import Calibrate
 from penumbra.extract.params import Extract
 from penumbra.filter.params import Filter
 from penumbra.grid.params import Grid
+from penumbra.infer.params import Infer
 from penumbra.prepare.params import Prepare
 from penumbra.pretrain.params import Pretrain
 from penumbra.report.params import Report
@@ -55,11 +59,16 @@ class Experiment(Section):
     train: Train
     calibrate: dict[Item, Calibrate]
     filter: dict[Item, Filter]
+    infer: Infer | None = None
     score: Score
     rerun: Rerun
     grid: Grid
     benchmark: Benchmark
     report: Report
+
+    @model_serializer(mode="wrap")
+    def _given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in dump(self).items() if value is not None}
 
     @property
     def methods(self) -> dict[str, BadOod | Good | Sona | SynOod]:
@@ -78,3 +87,9 @@ class Experiment(Section):
         kinds = self.train.recipes
         every = ((kind, name, recipe) for kind in type(kinds).model_fields for name, recipe in kinds[kind].items())
         return {name: (f"train.recipes.{kind}.{name}", recipe) for kind, name, recipe in every if isinstance(recipe, loss)}
+
+    def unsaid(self, step: str, item: str | None) -> dict[str, Any]:
+        """Parameters of a stage from a section that params.yaml may leave out: DVC can depend on them by code.json alone."""
+        if step != "infer" or self.infer is None or item not in self.infer.detectors:
+            return {}
+        return {"infer": {"layers": self.infer.layers, "powers": self.infer.powers}}

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from penumbra.errors import PenumbraError
-from penumbra.extract import engine
+from penumbra.extract.images import of_train
 from penumbra.models.classifier import Classifier
 from penumbra.models.classifiers.load import load
 from penumbra.runtime import setup
@@ -31,4 +31,4 @@ def main(stage: Stage) -> None:
     """Write data/features/classifier.safetensors: `features` [N, D] and `label` [N], rows as in images/train."""
     device = setup()
     classifier = load(stage.read("models/classifier")).to(device)
-    engine.run(stage, "features", lambda images: penultimate(classifier, images), device)
+    of_train(stage, "features", lambda images: penultimate(classifier, images), device)

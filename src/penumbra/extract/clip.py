@@ -6,7 +6,7 @@ import torch
 
 from penumbra.artifacts.features import write_features
 from penumbra.artifacts.images import read_table
-from penumbra.extract import engine
+from penumbra.extract.images import run
 from penumbra.models.clip import Clip
 from penumbra.runtime import setup
 from penumbra.stage import Stage
@@ -23,10 +23,10 @@ def main(stage: Stage) -> None:
     device = setup()
     clip = Clip.load(stage.read("models/clip"), device)
     files = {name: stage.read(f"images/{name}") for name in FILES}
-    made = engine.collect(stage, files, clip.embed_images, device)
-    if made is None:
-        return
-    label = torch.tensor(_column(files["train"], "label"), dtype=torch.int64)
-    sample_ids = [sample_id for path in files.values() for sample_id in _column(path, "sample_id")]
-    write_features(stage.write(), made | {"train_label": label}, sample_ids, stage.provenance, logit_scale=clip.logit_scale)
-    stage.finish()
+
+    def write(made: dict[str, torch.Tensor]) -> None:
+        label = torch.tensor(_column(files["train"], "label"), dtype=torch.int64)
+        sample_ids = [sample_id for path in files.values() for sample_id in _column(path, "sample_id")]
+        write_features(stage.write(), made | {"train_label": label}, sample_ids, stage.provenance, logit_scale=clip.logit_scale)
+
+    run(stage, files, clip.embed_images, device, write)

@@ -1,16 +1,17 @@
 """extract@contexts: what ID images show beside their main object, in a few words (SynOOD 3.3)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from penumbra import blocks
 from penumbra.artifacts.contexts import Context, read_rows, write_contexts
 from penumbra.artifacts.images import read_table
 from penumbra.artifacts.tables import read_json, write_json
 from penumbra.complexity import bytes_per_pixel, most_detailed
 from penumbra.errors import PenumbraError
-from penumbra.runtime import progress
 from penumbra.stage import Stage
 
-BLOCK = 64  # images in a unit of work: a captioner may take seconds for each
+BLOCK = 64  # images in a block of work: a captioner may take seconds for each
 
 
 def from_file(path: str, sample_ids: Sequence[str], classes: Sequence[str]) -> list[Context]:
@@ -51,32 +52,22 @@ def chosen(stage: Stage, per_class: int | None) -> tuple[list[int], list[str], l
 
 
 def main(stage: Stage) -> None:
-    """Write data/features/contexts.csv, one row for each ID train image that may be repainted, in their order.
-
-    A block of images is a unit: a killed job goes on after the last whole one.
-    """
+    """Write data/features/contexts.csv, one row for each ID train image that may be repainted, in their order."""
     p = stage.params.extract.contexts
     rows, sample_ids, classes = chosen(stage, p.per_class)
     if p.captioner == "file":
         if stage.part is None:
             write_contexts(stage.write(), from_file(p.path, sample_ids, classes))
         return
-    units = {f"rows-{start:06d}.json": rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)}
-    todo = stage.todo(units)
-    if todo:
+
+    def loaded() -> Callable[[Path, Sequence[int]], None]:
         from penumbra.extract.captioners import open_captioner  # assembling needs no torch
 
         caption = open_captioner(stage)
-    for unit in progress(todo, stage.name):
-        write_json(stage.scratch / unit, [{"answer": answer, "labels": labels} for answer, labels in caption(units[unit])])
-    if stage.part is not None:
-        return
-    made = [row for unit in units for row in read_json(stage.scratch / unit)]
-    write_contexts(
-        stage.write(),
-        (
-            Context(sample_id, name, ", ".join(row["labels"]), row["answer"])
-            for sample_id, name, row in zip(sample_ids, classes, made, strict=True)
-        ),
-    )
-    stage.finish()
+        return lambda path, block: write_json(path, [{"answer": answer, "labels": labels} for answer, labels in caption(block)])
+
+    def assemble(paths: list[Path]) -> None:
+        made = zip(sample_ids, classes, (row for path in paths for row in read_json(path)), strict=True)
+        write_contexts(stage.write(), (Context(each, name, ", ".join(row["labels"]), row["answer"]) for each, name, row in made))
+
+    blocks.run(stage, blocks.cut(rows, BLOCK, ".json"), loaded, assemble)

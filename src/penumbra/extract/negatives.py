@@ -9,32 +9,26 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from penumbra import blocks
 from penumbra.artifacts.captions import concepts
-from penumbra.artifacts.files import replace
 from penumbra.artifacts.negatives import Negative, TextFeatures, write_negatives
 from penumbra.artifacts.vocabulary import captions, lines
 from penumbra.extract.mining import candidates, closeness, mined, wordnet
 from penumbra.models.clip import Clip
-from penumbra.runtime import progress, setup
+from penumbra.runtime import setup
 from penumbra.stage import Params, Stage
 
-BLOCK = 2048  # texts in a unit of work
+BLOCK = 2048  # texts in a block of work
 NUMBER = re.compile(r"n?\d+")  # the label of an image list, the number of a WordNet class
 
 
 def embedded(stage: Stage, clip: Clip, texts: Sequence[str]) -> dict[str, Tensor]:
-    """Text -> raw features [D] on the CPU; each text goes through the encoder once.
-
-    A block of texts is a unit: a killed job goes on after the last whole one.
-    """
+    """Text -> raw features [D] on the CPU; each text goes through the encoder once."""
     texts = list(dict.fromkeys(texts))
     parts = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
-    blocks = {f"texts-{_digest(part)}.safetensors": part for part in parts}  # a word file may change between two runs
-    for unit in progress(stage.todo(blocks), stage.name):
-        features = clip.embed_texts(blocks[unit]).cpu()
-        with replace(stage.scratch / unit) as temporary:
-            save_file({"features": features}, temporary)
-    return dict(zip(texts, torch.cat([load_file(stage.scratch / unit)["features"] for unit in blocks]), strict=True))
+    found = {f"texts-{_digest(part)}.safetensors": part for part in parts}  # a word file may change between two runs
+    paths = blocks.made(stage, found, lambda: lambda path, part: save_file({"features": clip.embed_texts(part).cpu()}, path))
+    return dict(zip(texts, torch.cat([load_file(path)["features"] for path in paths]), strict=True))
 
 
 def _digest(texts: Sequence[str]) -> str:

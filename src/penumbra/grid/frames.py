@@ -9,7 +9,7 @@ import pyarrow as pa
 import torch
 
 from penumbra.artifacts.images import read_table
-from penumbra.artifacts.outputs import Outputs, Pass
+from penumbra.artifacts.outputs import Pass
 from penumbra.models.inference import Inference
 from penumbra.scores import scores_of
 from penumbra.scores.base import Bank, exact
@@ -33,13 +33,12 @@ def grid_frame(
     train, val, calibration = (exact(made.outputs[file], made.kind) for file in ("train", "val", "calibration"))
     labels, val_labels = (torch.from_numpy(keys[file]["label"].to_numpy().copy()) for file in ("train", "val"))
     bank = Bank(train, labels, val, val_labels, calibration, made.weight, made.bias, mcm_temperature=made.mcm_temperature)
-    scores = scores_of(parameters, made.kind).values()
+    scores = scores_of(parameters, made.kind, train.kept).values()
     for score in scores:
         score.fit(bank)
     frames = []
     for name, path in grids.items():
-        logits, features = network.outputs(path)
-        asked = exact(Outputs(logits.float(), features.float()), made.kind)  # in the precision in which `infer` keeps them
+        asked = exact(network.kept(path, list(train.of_layers("means")), train.powers), made.kind)
         columns = {column: values.numpy() for score in scores for column, values in score.columns(asked).items()}
         frame = read_table(path, ["sample_id", "semantic", "covariate"]).to_pandas().assign(**columns)
         frame.insert(0, "grid", name)

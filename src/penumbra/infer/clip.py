@@ -7,7 +7,7 @@ from penumbra.artifacts.features import read_features
 from penumbra.artifacts.images import read_table
 from penumbra.artifacts.outputs import FILES, Pass
 from penumbra.errors import PenumbraError
-from penumbra.infer.engine import run
+from penumbra.infer.passes import run
 from penumbra.stage import Stage
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penumbra.artifacts.outputs import FILES, Outputs, Pass
-from penumbra.infer.engine import run
+from penumbra.artifacts.outputs import FILES, Pass
+from penumbra.infer.passes import run
 from penumbra.stage import Stage
 
 if TYPE_CHECKING:
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def main(stage: Stage) -> None:
-    """Write data/outputs/DETECTOR: logits, and the pooled features below them, from one pass for each image and seed."""
+    """Write data/outputs/DETECTOR, from one pass for each image and seed: logits, the pooled features below them, what further heads
+    make of these, and statistics of layers where `infer` in params.yaml asks for them.
+    """
     run(stage, _infer_seed)
 
 
@@ -20,9 +22,7 @@ def _infer_seed(stage: Stage, directory: Path, device: "torch.device") -> Pass:
     from penumbra.models.inference import Inference  # assembling needs no torch
 
     detector = Inference(directory, device)
-    outputs = {}
-    for file in FILES:
-        logits, features = detector.outputs(stage.read("images") / f"{file}.parquet")
-        outputs[file] = Outputs(logits.float(), features.float())
+    layers, powers = (stage.params.infer.layers, stage.params.infer.powers) if "infer" in stage.params else ((), 0)
+    outputs = {file: detector.kept(stage.read("images") / f"{file}.parquet", layers, powers) for file in FILES}
     last = detector.detector.last_layer.cpu()
     return Pass("network", outputs, last.weight, last.bias)

@@ -1,5 +1,8 @@
 """Further heads on the features of a network, which scores need and logits do not tell."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -82,3 +85,21 @@ class DecomposedConfidence(Saved, nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """f [B, C]."""
         return self.h(features) / self.g(features)[:, None]
+
+
+def beside(directory: Path, like: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
+    """What the heads that a loss has kept beside a saved network make of its features [B, D], by name.
+
+    second: logits [B, C] of the second classifier (loss mcd). h [B, C] and g [B]: of the decomposed confidence (loss godin).
+
+    Args:
+        directory: of the network; a head lies in the folder that is named as its loss.
+        like: has the device and the precision of the features.
+    """
+    found: dict[str, Callable[[Tensor], Tensor]] = {}
+    if (directory / "mcd").is_dir():
+        found["second"] = SecondHead.from_pretrained(directory / "mcd").to(like.device, like.dtype)
+    if (directory / "godin").is_dir():
+        confidence = DecomposedConfidence.from_pretrained(directory / "godin").to(like.device, like.dtype)
+        found |= {"h": confidence.h, "g": confidence.g}
+    return found

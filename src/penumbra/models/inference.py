@@ -10,9 +10,12 @@ from torch import Tensor
 
 from penumbra.artifacts.detectors import saved_seeds
 from penumbra.artifacts.images import iter_pixels, read_table
+from penumbra.artifacts.outputs import Outputs
 from penumbra.errors import PenumbraError
 from penumbra.logits import energy
 from penumbra.models.classifiers.detector import load_detector
+from penumbra.models.heads import beside
+from penumbra.models.layers import Layers, passed
 from penumbra.runtime import inference_batch
 
 BATCH = 512
@@ -27,11 +30,11 @@ class Inference:
     """
 
     def __init__(self, directory: str | os.PathLike, device: torch.device):
-        self.name = "/".join(Path(directory).parts[-2:])
+        self.directory = Path(directory)
+        self.name = "/".join(self.directory.parts[-2:])
         self.device = device
         self.detector = load_detector(directory).to(device)
 
-    @torch.no_grad()
     def outputs(self, path: str | os.PathLike, rows: np.ndarray | None = None) -> tuple[Tensor, Tensor]:
         """Logits [N, classes] and features [N, D], float64 on the CPU, of the images of a Parquet file, in its order.
 
@@ -42,15 +45,36 @@ class Inference:
         Raises:
             PenumbraError: the file holds no image; an output is not finite (names detector, seed and image).
         """
-        parts = []
+        found = self._passed(path, rows, (), 0)
+        return found["logits"], found["features"]
+
+    def kept(self, path: str | os.PathLike, layers: Layers = (), powers: int = 0) -> Outputs:
+        """What `infer` keeps of the images of a file; raises as `outputs` does.
+
+        Args:
+            layers, powers: whose statistics; see `models.layers.passed`.
+        """
+        found = self._passed(path, None, layers, powers)
+        logits, features = (found.pop(name).float() for name in ("logits", "features"))
+        with torch.no_grad():
+            heads = beside(self.directory, self.detector.last_layer.weight)
+            made = {name: head(features.to(self.device)).cpu() for name, head in heads.items()}
+        return Outputs(logits, features, beside=made | found)
+
+    @torch.no_grad()
+    def _passed(self, path: str | os.PathLike, rows: np.ndarray | None, layers: Layers, powers: int) -> dict[str, Tensor]:
+        """Logits, features and statistics by name, float64 on the CPU."""
+        parts: dict[str, list[Tensor]] = {}
         for pixels in iter_pixels(path, inference_batch(BATCH), rows):
             images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
-            parts.append([output.double().cpu() for output in self.detector.forward_with_features(images)])
+            found = passed(self.detector, images, layers, powers)
+            for name, output in {"logits": found.logits, "features": found.features, **found.statistics}.items():
+                parts.setdefault(name, []).append(output.double().cpu())
         if not parts:
             raise PenumbraError(f"{path}: holds no image. Run `dvc repro` to make it again.")
-        logits, features = (torch.cat(outputs) for outputs in zip(*parts, strict=True))
-        self._check_finite(path, rows, logits, features)
-        return logits, features
+        whole = {name: torch.cat(parts.pop(name)) for name in list(parts)}  # nobody wants both
+        self._check_finite(path, rows, whole["logits"], whole["features"])
+        return whole
 
     def _check_finite(self, path: str | os.PathLike, rows: np.ndarray | None, logits: Tensor, features: Tensor) -> None:
         finite = logits.isfinite().all(1) & features.isfinite().all(1)

@@ -1,14 +1,14 @@
 """What a detector is made of, wherever it lies: what is asked, what is written, and what is read again are one thing."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from penumbra.artifacts.outputs import Outputs
+from penumbra.artifacts.outputs import OUTPUTS, Outputs
 from penumbra.artifacts.tables import read_json
 from penumbra.artifacts.tensors import read_tensors, write_tensors
 from penumbra.errors import PenumbraError
@@ -78,7 +78,7 @@ def write_bank(path: Path, bank: Bank) -> None:
     tensors = {name: getattr(bank, name) for name in OWN}
     for file in FITTED_ON:
         outputs = getattr(bank, file)
-        found = {field.name: getattr(outputs, field.name) for field in fields(outputs)}
+        found = {name: getattr(outputs, name) for name in OUTPUTS}
         tensors |= {f"{file}/{name}": values for name, values in found.items() if values is not None}
     write_tensors(path, tensors, {"mcm_temperature": bank.mcm_temperature})
 

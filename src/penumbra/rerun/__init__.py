@@ -1,5 +1,5 @@
-"""rerun@DETECTOR: scores that the kept outputs do not give, because they need other layers or gradients: the network runs again.
+"""rerun@DETECTOR: scores of images that move by a gradient, or whose maps are changed on their way: the network runs again.
 
-`infer` keeps what every score can use; what a few scores need of a layer (matrices for each image) is too much to keep. So these have a
-stage of their own, which exists for the detectors that `rerun.detectors` names.
+`infer` keeps what one pass gives, and all other scores are functions of that. So these few have a stage of their own, which exists for the
+detectors that `rerun.detectors` names.
 """

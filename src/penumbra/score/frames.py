@@ -35,7 +35,7 @@ def score_frame(parameters: "Parameters", made: Pass, keys: Mapping[str, pa.Tabl
     labels, val_labels = (torch.from_numpy(keys[file]["label"].to_numpy().copy()) for file in ("train", "val"))
     train, val, calibration = (outputs[file] for file in ("train", "val", "calibration"))
     bank = Bank(train, labels, val, val_labels, calibration, made.weight, made.bias, mcm_temperature=made.mcm_temperature)
-    scores = list(scores_of(parameters, made.kind).values())
+    scores = list(scores_of(parameters, made.kind, train.kept).values())
     for score in scores:
         score.fit(bank)
     parts = [(keys[file].to_pandas(), outputs[file]) for file in TESTS]

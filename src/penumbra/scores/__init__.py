@@ -5,7 +5,7 @@ detector of its kind has. Then data/scores has its column, benchmark and report 
 lists values, they are swept: `sweep.py`. Reading this module imports no torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
 from penumbra import scores
@@ -46,25 +46,27 @@ ASKED: dict[str, type[Asked]] = _asked()
 
 
 def names(kind: "Kind | None" = None, more: Mapping[str, Any] | None = None) -> tuple[str, ...]:
-    """The scores of a kind of detector; None: of any.
+    """The scores that every detector of a kind has; None: of any.
 
     Args:
         kind: network | clip.
         more: score.more, whose entries come last.
     """
     found = SCORES | {name: ASKED[entry.score] for name, entry in (more or {}).items()}
-    return tuple(name for name, score in found.items() if kind is None or kind in score.kinds)
+    return tuple(name for name, score in found.items() if kind is None or kind in score.kinds and not score.takes)
 
 
-def scores_of(parameters: Any, kind: "Kind") -> dict[str, Score]:
-    """Every score that a kind of detector has, not fitted.
+def scores_of(parameters: Any, kind: "Kind", kept: Collection[str] = ()) -> dict[str, Score]:
+    """Every score that a detector has, not fitted.
 
     Args:
         parameters: the section `score`.
         kind: network | clip.
+        kept: what its pass has kept beside what all have, `Outputs.kept`.
     """
-    entries = {name: entry for name, entry in parameters.more.items() if kind in ASKED[entry.score].kinds}
-    return {name: SCORES[name](parameters) for name in names(kind)} | {name: _asked_for(entry, name) for name, entry in entries.items()}
+    found = {name: ASKED[entry.score] for name, entry in parameters.more.items()}
+    asked = [name for name, score in found.items() if kind in score.kinds and set(score.takes) <= set(kept)]
+    return {name: SCORES[name](parameters) for name in names(kind)} | {name: _asked_for(parameters.more[name], name) for name in asked}
 
 
 def _asked_for(entry: Any, name: str) -> Asked:

@@ -49,12 +49,16 @@ class Score:
     keys of params.yaml's section `score` that it reads. It imports torch where it computes: schema, benchmark and report read the names
     alone.
 
+    Attributes:
+        takes: what it needs of `Outputs.beside`; a detector whose pass has not kept that does not have the score.
+
     Args:
         parameters: the section `score`.
     """
 
     name: str
     kinds: "ClassVar[tuple[Kind, ...]]" = ("network", "clip")
+    takes: ClassVar[tuple[str, ...]] = ()
     Parameters: ClassVar[type[Section] | None] = None
 
     def __init__(self, parameters: Any):
@@ -78,12 +82,16 @@ class Asked(Score):
     A subclass's `Parameters` has a key `score`, whose only value is the word by which it is asked for. Features are float64, those of
     CLIP float32.
 
+    Attributes:
+        loss: the loss whose detectors alone have the score, because it keeps a module for it; "": all have it.
+
     Args:
         parameters: the entry.
         name: of the entry, and of the column in data/scores.
     """
 
     section = "score.more"
+    loss: ClassVar[str] = ""
 
     def __init__(self, parameters: Any, name: str):
         super().__init__(parameters)

@@ -5,7 +5,7 @@ import pyarrow as pa
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import ImageWriter
 from penumbra.stage import Stage
-from penumbra.synthesize.engine import write_selection
+from penumbra.synthesize.outliers import write_selection
 
 COLUMNS = {"sample_id": pa.string(), "source_id": pa.string(), "label": pa.int64()}
 

@@ -9,7 +9,7 @@ from penumbra.synthesize.sources import Source, read_images
 if TYPE_CHECKING:
     import numpy as np
 
-BLOCK = 256  # candidates that the engine has made at a time; fixed, so that parts and restarts compute the same batches
+BLOCK = 256  # candidates in a block of work; fixed, so that parts and restarts compute the same batches
 
 
 def plan(stage: Stage) -> list[Source]:

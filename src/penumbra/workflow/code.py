@@ -1,9 +1,9 @@
 """The stage `code`: code.json, what each stage depends on beside data and its own parameters.
 
 For each stage: `code`, the digest of all that its program can run; `libraries`, the versions of those that it calls, and the container
-image, if PENUMBRA_IMAGE names one; `inherited`, the parameters that it has from the section it is `like`; and `files`, what lies where
-its parameters point to, outside of the repository or in it. Other stages name their entry as a parameter, so DVC runs again exactly
-those whose entry changed.
+image, if PENUMBRA_IMAGE names one; `inherited`, the parameters that it has from the section it is `like`, or from one that params.yaml
+may leave out (`infer`); and `files`, what lies where its parameters point to, outside of the repository or in it. Other stages name their
+entry as a parameter, so DVC runs again exactly those whose entry changed.
 """
 
 import functools
@@ -145,4 +145,4 @@ def _files(contract: Contract, entry: Entry) -> dict[str, str]:
 def _inherited(contract: Contract, entry: Entry) -> dict[str, Any]:
     places = [tuple(key.split(".")) for key in entry.params]
     found = {".".join(place): taken_over(contract.given, place) for place in places if place[:-1] in PLACES}
-    return next((values for values in found.values() if values), {})
+    return next((values for values in found.values() if values), {}) | contract.experiment.unsaid(entry.step, entry.item)

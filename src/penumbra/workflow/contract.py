@@ -163,7 +163,7 @@ class Contract:
                 target.setdefault(place[-1], {}).update(value)
             else:
                 target[place[-1]] = value
-        return Params(nested)
+        return Params(nested | self.experiment.unsaid(entry.step, entry.item))
 
     def stage(self, entry: Entry, part: tuple[int, int] | None = None, digests: Mapping[str, Any] | None = None) -> Stage:
         """What the step is given; `digests` is its entry of code.json."""

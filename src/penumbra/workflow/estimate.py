@@ -12,7 +12,7 @@ from penumbra.workflow.needs import readable
 from penumbra.workflow.work import Images, Work, images
 
 LINKS = ("code", "equip")  # steps that only write down what is there
-FLOAT = 4  # bytes
+FLOAT, DOUBLE = 4, 8  # bytes
 ANSWERS = 40  # columns of the scores of an image
 NOTE = """\
 CPU hours of one core of the machine that benchmarks/cost.csv was measured on; no GPU was measured. Training that stops early takes less.
@@ -86,7 +86,10 @@ def _bytes(entry: Entry, units: Work, its: Images) -> float:
         width = 8 * (p.width or 64)
         features = width * (4 if p.architecture in ("resnet50", "resnet101") else 1)
         weights = WEIGHTS.get(p.architecture, max(WEIGHTS.values())) * width**2
-        return seeds * (its.scored * (features + its.classes) if entry.step == "infer" else weights) * FLOAT
+        if entry.step == "train":
+            return seeds * weights * FLOAT
+        of_layers = 2 * features * DOUBLE * (1 + units.e.infer.powers) if units.e.unsaid("infer", item) else 0  # a layer is half the next
+        return seeds * its.scored * ((features + its.classes) * FLOAT + of_layers)
     if entry.step == "pretrain":
         preset = dict(units.model[item])
         return float(sum(size for key in outside.PATHS if isinstance(path := preset.get(key), str) for size in _sizes(path)))

@@ -41,7 +41,7 @@ def kept(contract: Contract, entry: Entry, stage: Stage) -> Iterator[None]:
     """Within this the job works; at its end its receipt is written.
 
     Raises:
-        PenumbraError: what the stage depends on changed meanwhile. Its finished units, which may be of either, are forgotten.
+        PenumbraError: what the stage depends on changed meanwhile. Its finished blocks, which may be of either, are forgotten.
     """
     began, start = identity(contract, entry), time.monotonic()
     yield

@@ -48,13 +48,13 @@ class MarginLoss(Loss):
         return {"loss": cross_entropy + self.p.beta * hinge, "hinge": hinge}
 """,
     "plan.py": """
-from penumbra.train.engine import run
+from penumbra.train.detectors import run
 from penumbra.train.losses.margin.loss import MarginLoss
-from penumbra.train.network.seeds import train_seeds
+from penumbra.train.network.seeds import trainer
 
 
 def main(stage):
-    run(stage, lambda stage, seeds: train_seeds(stage, seeds, MarginLoss))
+    run(stage, lambda stage: trainer(stage, MarginLoss))
 """,
 }
 BASE = {key: value for key, value in ENERGY.items() if key not in ("outliers_per_id", "phi_hidden", "phi_monotone", "reduction")}

@@ -1,6 +1,7 @@
 """A network as an OOD detector: one of our ResNets, or any other classifier with the head phi beside it."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ class ClassifierDetector(Classifier, nn.Module):
     @property
     def last_layer(self) -> nn.Linear:
         return self.classifier.last_layer
+
+    @property
+    def map_layers(self) -> Sequence[nn.Module]:
+        return self.classifier.map_layers
 
     def forward_normalised(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.classifier.forward_normalised(x)

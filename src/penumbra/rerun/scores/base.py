@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from penumbra.scores.base import Asked
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from penumbra.models.classifier import Classifier
 
@@ -54,13 +54,8 @@ class Subject:
 
 
 class Rerun(Asked):
-    """A score of a network's images; higher = more OOD. A subclass gives that of a batch; one that learns something does so in `learn`.
+    """A score of a network's images; higher = more OOD. A subclass gives that of a batch; one that learns something does so in `learn`."""
 
-    Attributes:
-        loss: the loss whose detectors alone have the score, because it keeps a module for it; "": all have it.
-    """
-
-    loss: ClassVar[str] = ""
     kinds = ("network",)
     section = "rerun.scores"
 
@@ -86,27 +81,3 @@ class Rerun(Asked):
         import torch
 
         return torch.cat([self.batch(images).cpu() for images in pictures])
-
-
-def blocks(network: "Classifier") -> "list[nn.Module]":
-    """The modules whose outputs are maps, the first one first: of a ResNet its four layers.
-
-    Args:
-        network: a detector, or the classifier that it is made of.
-    """
-    return list(getattr(network, "classifier", network).map_layers)
-
-
-def maps(network: "Classifier", images: "Tensor") -> "tuple[Tensor, list[Tensor]]":
-    """Logits [B, C] of images, and the map [B, C_l, h, w] that each block gives, as it leaves it; from one pass."""
-    import torch
-
-    found: list[Tensor] = []
-    hooks = [block.register_forward_hook(lambda _module, _given, output: found.append(output)) for block in blocks(network)]
-    try:
-        with torch.no_grad():
-            logits = network(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return logits, found

@@ -1,9 +1,9 @@
-"""Generalized ODIN: scores of the decomposed confidence (Hsu et al. 2020)."""
+"""Generalized ODIN: the decomposed confidence after its input step (Hsu et al. 2020); without the step: `scores/deconf.py`."""
 
 from typing import TYPE_CHECKING, Literal
 
 from penumbra.rerun.scores.base import Pictures, Rerun, Subject
-from penumbra.values import NotNegative, Section
+from penumbra.values import Positive, Section
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +23,7 @@ class Godin(Rerun):
     class Parameters(Section):
         score: Literal["godin"]
         by: Literal["h", "g"]
-        noise: NotNegative | Literal["validation"]
+        noise: Positive | Literal["validation"]
 
     def learn(self, bank: Subject) -> None:
         from penumbra.models.heads import DecomposedConfidence
@@ -46,10 +46,9 @@ class Godin(Rerun):
         """The score [B] of images [B, 3, H, W], which move by `noise` before."""
         import torch
 
-        if noise > 0:
-            with torch.enable_grad():
-                asked = images.detach().requires_grad_()
-                images = images + noise * torch.autograd.grad(self._confidence(asked).sum(), asked)[0].sign()
+        with torch.enable_grad():
+            asked = images.detach().requires_grad_()
+            images = images + noise * torch.autograd.grad(self._confidence(asked).sum(), asked)[0].sign()
         with torch.no_grad():
             return -self._confidence(images).double()
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from penumbra.rerun.scores.base import Rerun, blocks
+from penumbra.rerun.scores.base import Rerun
 from penumbra.values import Section
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ class RankFeat(Rerun):
     def batch(self, images: "Tensor") -> "Tensor":
         from penumbra.logits import energy
 
-        taken = blocks(self.network)[-1:] if self.parameters.blocks == "last" else blocks(self.network)[-2:]
-        return energy(sum(self._logits(images, block) for block in taken) / len(taken))
+        taken = list(self.network.map_layers)[-1 if self.parameters.blocks == "last" else -2 :]
+        return energy(sum(self._logits(images, layer) for layer in taken) / len(taken))
 
-    def _logits(self, images: "Tensor", block: "nn.Module") -> "Tensor":
+    def _logits(self, images: "Tensor", layer: "nn.Module") -> "Tensor":
         import torch
 
-        hook = block.register_forward_hook(lambda _module, _given, output: without_first(output))
+        hook = layer.register_forward_hook(lambda _module, _given, output: without_first(output))
         try:
             with torch.no_grad():
                 return self.network(images).double()

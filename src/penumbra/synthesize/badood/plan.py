@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 
 from penumbra.artifacts.features import read_sample_ids
 from penumbra.stage import Stage
-from penumbra.synthesize import engine
+from penumbra.synthesize import outliers
 
-BLOCK = 256  # candidates that the engine has made at a time; fixed, so that parts and restarts compute the same batches
+BLOCK = 256  # candidates in a block of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
     "sample_id": pa.string(),
     "source_id": pa.string(),
@@ -74,4 +74,4 @@ def main(stage: Stage) -> None:
     p = stage.params.synthesize[stage.item]
     scales = [0.0] if p.guidance == "none" else p.scales
     candidates = plan(len(read_sample_ids(stage.read("features/encoder"))), p.per_image, scales)
-    engine.run(stage, candidates, BLOCK, COLUMNS, load, _report)
+    outliers.run(stage, candidates, BLOCK, COLUMNS, load, _report)

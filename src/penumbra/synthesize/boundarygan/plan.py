@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 import pyarrow as pa
 
 from penumbra.stage import Stage
-from penumbra.synthesize import engine
+from penumbra.synthesize import outliers
 
-BLOCK = 256  # candidates that the engine has made at a time; fixed, so that parts and restarts compute the same batches
+BLOCK = 256  # candidates in a block of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
     "sample_id": pa.string(),
     "source_id": pa.string(),
@@ -25,4 +25,4 @@ def main(stage: Stage) -> None:
 
         return open_blocks(stage)
 
-    engine.run(stage, range(stage.params.synthesize[stage.item].count), BLOCK, COLUMNS, load)
+    outliers.run(stage, range(stage.params.synthesize[stage.item].count), BLOCK, COLUMNS, load)

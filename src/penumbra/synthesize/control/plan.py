@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 import pyarrow as pa
 
 from penumbra.stage import Stage
-from penumbra.synthesize import engine
+from penumbra.synthesize import outliers
 from penumbra.synthesize.sources import Source, read_images
 
-BLOCK = 64  # images that the engine has made at a time; fixed, so that parts and restarts compute the same batches
+BLOCK = 64  # images in a block of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
     "sample_id": pa.string(),
     "source_id": pa.string(),
@@ -28,4 +28,4 @@ def main(stage: Stage) -> None:
 
     images = read_images(stage, stage.params.synthesize[stage.item].splits)
     sources = [Source(image, index) for index, image in enumerate(images)]
-    engine.run(stage, sources, BLOCK, COLUMNS, load, output="controls")
+    outliers.run(stage, sources, BLOCK, COLUMNS, load, output="controls")

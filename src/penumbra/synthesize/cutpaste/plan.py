@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pyarrow as pa
 
 from penumbra.stage import Stage
-from penumbra.synthesize import engine
+from penumbra.synthesize import outliers
 from penumbra.synthesize.sources import Source
 from penumbra.synthesize.varied import BLOCK, plan
 
@@ -27,4 +27,4 @@ def main(stage: Stage) -> None:
 
         return open_blocks(stage)
 
-    engine.run(stage, plan(stage), BLOCK, COLUMNS, load)
+    outliers.run(stage, plan(stage), BLOCK, COLUMNS, load)

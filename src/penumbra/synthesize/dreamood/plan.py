@@ -6,10 +6,10 @@ import pyarrow as pa
 
 from penumbra.artifacts.captions import concepts
 from penumbra.stage import Stage
-from penumbra.synthesize import engine
+from penumbra.synthesize import outliers
 from penumbra.synthesize.prompted import Prompted, plan
 
-BLOCK = 64  # candidates that the engine has made at a time; fixed, so that parts and restarts compute the same batches
+BLOCK = 64  # candidates in a block of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
     "sample_id": pa.string(),
     "source_id": pa.string(),
@@ -29,4 +29,4 @@ def main(stage: Stage) -> None:
         return open_blocks(stage)
 
     p = stage.params.synthesize[stage.item]
-    engine.run(stage, plan(concepts(stage.read("images/train")), p), BLOCK, COLUMNS, load)
+    outliers.run(stage, plan(concepts(stage.read("images/train")), p), BLOCK, COLUMNS, load)

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from penumbra.artifacts.captions import concepts
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import engine
+from penumbra.synthesize import outliers
 
-BLOCK = 64  # candidates that the engine has made at a time; fixed, so that parts and restarts compute the same batches
+BLOCK = 64  # candidates in a block of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
     "sample_id": pa.string(),
     "source_id": pa.string(),
@@ -97,4 +97,4 @@ def main(stage: Stage) -> None:
 
     classes = len(concepts(stage.read("images/train")))
     candidates = plan(stage.params.synthesize[stage.item].guidances, classes)
-    engine.run(stage, candidates, BLOCK, COLUMNS, load, _report)
+    outliers.run(stage, candidates, BLOCK, COLUMNS, load, _report)

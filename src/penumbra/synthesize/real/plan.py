@@ -7,9 +7,9 @@ import pyarrow as pa
 from penumbra.artifacts.images import encode, read_pixel_rows, read_table
 from penumbra.errors import PenumbraError
 from penumbra.stage import Stage
-from penumbra.synthesize import engine
+from penumbra.synthesize import outliers
 
-BLOCK = 256  # candidates that the engine has made at a time; fixed, so that parts and restarts compute the same batches
+BLOCK = 256  # candidates in a block of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
     "sample_id": pa.string(),
     "source_id": pa.string(),
@@ -58,4 +58,4 @@ def main(stage: Stage) -> None:
     def load() -> Callable[[Sequence[dict]], Iterator[dict]]:
         return rows
 
-    engine.run(stage, plan(stage), BLOCK, COLUMNS, load)
+    outliers.run(stage, plan(stage), BLOCK, COLUMNS, load)

@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from penumbra.artifacts.images import read_table
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import engine
+from penumbra.synthesize import outliers
 from penumbra.synthesize.sources import Source, read_images, spread
 
-BLOCK = 64  # candidates that the engine has made at a time; fixed, so that parts and restarts compute the same batches
+BLOCK = 64  # candidates in a block of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
     "sample_id": pa.string(),
     "source_id": pa.string(),
@@ -65,4 +65,4 @@ def main(stage: Stage) -> None:
         return open_blocks(stage)
 
     candidates = plan(stage, stage.params.synthesize[stage.item])
-    engine.run(stage, candidates, BLOCK, COLUMNS, load, _report)
+    outliers.run(stage, candidates, BLOCK, COLUMNS, load, _report)

@@ -18,10 +18,10 @@ from penumbra.complexity import bytes_per_pixel, most_detailed
 from penumbra.errors import PenumbraError
 from penumbra.seeds import derive
 from penumbra.stage import Params, Stage
-from penumbra.synthesize import engine
+from penumbra.synthesize import outliers
 from penumbra.synthesize.sources import Image, Source, read_images, spread
 
-BLOCK = 64  # candidates that the engine has made at a time; fixed, so that parts and restarts compute the same batches
+BLOCK = 64  # candidates in a block of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
     "sample_id": pa.string(),
     "source_id": pa.string(),
@@ -149,4 +149,4 @@ def main(stage: Stage) -> None:
         return open_blocks(stage, [candidate.prompt for candidate in candidates])
 
     candidates = plan(stage, stage.params.synthesize[stage.item])
-    engine.run(stage, candidates, BLOCK, COLUMNS, load, _report)
+    outliers.run(stage, candidates, BLOCK, COLUMNS, load, _report)

@@ -1,14 +1,12 @@
 """Losses with a module that scores need: it is saved beside the network, in a folder named as the loss."""
 
-import shutil
-from collections.abc import Mapping
-from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
-from penumbra.artifacts import files
 from penumbra.artifacts.networks import Saved
 from penumbra.models.classifiers.detector import AnyDetector
 from penumbra.stage import Stage
+from penumbra.train.detectors import Train
 from penumbra.train.network import timed
 from penumbra.train.network.params import NetworkRecipe
 from penumbra.train.network.timed import TimedLoss
@@ -19,7 +17,7 @@ class KeptLoss(TimedLoss):
 
     Attributes:
         kept: what scores need beside the network; a subclass makes it.
-        made: the losses of the training that goes on (`train_seeds`).
+        made: the losses of the training that goes on (`trainer`).
     """
 
     kept: Saved
@@ -30,15 +28,14 @@ class KeptLoss(TimedLoss):
         self.made.append(self)
 
 
-def train_seeds(stage: Stage, seeds: Mapping[str, int], loss: type[KeptLoss]) -> None:
-    """As `train_seeds` of losses that know the steps of an epoch; in the folder of each unit lies a further one, named as the loss.
+def trainer(stage: Stage, loss: type[KeptLoss]) -> Train:
+    """As `trainer` of losses that know the steps of an epoch; in the folder of a seed lies a further one, named as the loss."""
+    made: list[KeptLoss] = []
+    train_network = timed.trainer(stage, type(loss.__name__, (loss,), {"made": made}))
 
-    A unit is whole or is not there: the network alone is made in a folder of its own, from which a killed job goes on.
-    """
-    networks = replace(stage, scratch_root=stage.scratch / "networks")
-    for unit, seed in seeds.items():
-        made: list[KeptLoss] = []
-        timed.train_seeds(networks, {unit: seed}, type(loss.__name__, (loss,), {"made": made}))
-        with files.replace(stage.scratch / unit) as folder:
-            shutil.copytree(networks.scratch / unit, folder)
-            made[0].kept.save_pretrained(folder / made[0].p.loss, stage.provenance)
+    def train(folder: Path, seed: int) -> None:
+        made.clear()
+        train_network(folder, seed)
+        made[0].kept.save_pretrained(folder / made[0].p.loss, stage.provenance)
+
+    return train

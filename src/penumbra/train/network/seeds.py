@@ -1,14 +1,13 @@
-"""A network for each training seed, written into the stage's scratch folder."""
+"""A network for each training seed."""
 
-from collections.abc import Mapping
+from pathlib import Path
 
-from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import read_provenance
 from penumbra.models.classifiers.load import load
 from penumbra.noise import generator
-from penumbra.processes import rank
 from penumbra.runtime import setup
 from penumbra.stage import Stage
+from penumbra.train.detectors import Train
 from penumbra.train.inputs import CLASSIFIER, chosen, selected
 from penumbra.train.network.images import candidates, id_images, labelled
 from penumbra.train.network.loop import Setting, train_detector
@@ -16,8 +15,8 @@ from penumbra.train.network.loss import Loss
 from penumbra.train.pool import draw
 
 
-def train_seeds(stage: Stage, seeds: Mapping[str, int], loss: type[Loss]) -> None:
-    """Write a folder {config.json, model.safetensors, history.csv} for each unit; `seeds` has the training seed of each."""
+def trainer(stage: Stage, loss: type[Loss]) -> Train:
+    """Load images and outliers; what is returned trains a network of a seed by the loss."""
     device = setup()
     detector, recipe = chosen(stage)
     common_seed = stage.params.common.seed
@@ -34,11 +33,11 @@ def train_seeds(stage: Stage, seeds: Mapping[str, int], loss: type[Loss]) -> Non
     )
     rows, count = selected(stage)
     pool = candidates(stage, loss.paired(recipe), device) if count else None
-    for unit, seed in seeds.items():
+
+    def train(folder: Path, seed: int) -> None:
         outliers = pool.take(draw(rows, count, generator(common_seed, "train/pool", seed))) if pool else None
-        network, history = train_detector(setting, seed, outliers, stage.scratch / f"{unit}.pt")
-        if rank():
-            continue
-        with replace(stage.scratch / unit) as folder:
-            network.save_pretrained(folder, stage.provenance)
-            history.write(folder / "history.csv")
+        network, history = train_detector(setting, seed, outliers, stage.scratch / f"seed-{seed}.pt")
+        network.save_pretrained(folder, stage.provenance)
+        history.write(folder / "history.csv")
+
+    return train

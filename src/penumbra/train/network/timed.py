@@ -1,6 +1,5 @@
 """Losses that know how far the training is, and learn modules of their own beside the network."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from penumbra.models.classifiers.detector import AnyDetector
 from penumbra.stage import Stage
+from penumbra.train.detectors import Train
 from penumbra.train.inputs import chosen
 from penumbra.train.network import seeds as network
 from penumbra.train.network.loss import Loss
@@ -63,7 +63,7 @@ def _stepped(optimizer: torch.optim.SGD, _: Tensor) -> None:
 
 
 class TimedLoss(Loss):
-    """A loss that is told the length of an epoch (`train_seeds`).
+    """A loss that is told the length of an epoch (`trainer`).
 
     Attributes:
         steps: of the network in an epoch.
@@ -94,8 +94,8 @@ class TimedLoss(Loss):
         return int(epoch)
 
 
-def train_seeds(stage: Stage, seeds: Mapping[str, int], loss: type[TimedLoss]) -> None:
-    """As `train_seeds` of every network, with a loss that knows the steps of an epoch."""
+def trainer(stage: Stage, loss: type[TimedLoss]) -> Train:
+    """As `trainer` of every network, with a loss that knows the steps of an epoch."""
     images = pq.ParquetFile(stage.read("images/train")).metadata.num_rows
     steps = max(images // chosen(stage)[1].batch_size, 1)
-    network.train_seeds(stage, seeds, type(loss.__name__, (loss,), {"steps": steps}))
+    return network.trainer(stage, type(loss.__name__, (loss,), {"steps": steps}))

@@ -1,11 +1,10 @@
-"""A CLIP detector for each training seed, written into the stage's scratch folder."""
+"""A CLIP detector for each training seed."""
 
-from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from penumbra.artifacts.files import replace
 from penumbra.artifacts.negatives import TextFeatures, read_negatives
 from penumbra.labels import grouped
 from penumbra.models.clip import Clip
@@ -14,6 +13,7 @@ from penumbra.noise import generator
 from penumbra.runtime import setup
 from penumbra.seeds import derive
 from penumbra.stage import Stage
+from penumbra.train.detectors import Train
 from penumbra.train.inputs import REPAINTING, chosen, selected
 from penumbra.train.losses.clip.data import LABELS, Made, id_images, outliers_of, round_trips_of
 from penumbra.train.losses.clip.exposure import Features
@@ -21,31 +21,32 @@ from penumbra.train.losses.clip.loop import Setting, train_detector
 from penumbra.train.pool import draw
 
 
-def train_seeds(stage: Stage, seeds: Mapping[str, int]) -> None:
-    """Write a folder {config.json, model.safetensors, history.csv} for each unit; `seeds` has the training seed of each."""
+def trainer(stage: Stage) -> Train:
+    """Load features of images and outliers; what is returned trains a detector of a seed."""
     device = setup()
     detector, p = chosen(stage)
     common_seed = stage.params.common.seed
     labels = read_negatives(stage.read(LABELS))
-    train, val = id_images(stage, labels)
+    id_train, val = id_images(stage, labels)
     setting = Setting(stage.item, detector.recipe, p, common_seed, _to(val, device))
     clip = Clip.load(stage.read("models/clip"), device) if p.project or p.tune else None
     chosen_rows, count = selected(stage)
     outliers = outliers_of(stage, clip, device) if clip else None
     round_trips = round_trips_of(stage, clip, device) if clip and REPAINTING in stage.reads else None
-    for unit, seed in seeds.items():
-        images, candidates = train, None
+
+    def train(folder: Path, seed: int) -> None:
+        images, candidates = id_train, None
         if outliers is not None:
             draws = generator(common_seed, "train/pool", seed)
             rows = draw(chosen_rows, count, draws)
             rows = rows[pool(len(rows), p.outliers, draws)]
-            images, candidates = beside(train, outliers[1][rows], round_trips), outliers[0][rows].to(device)
-        network, history = train_detector(
-            build(labels, stage, seed).to(device), setting, seed, _to(images, device), candidates, stage.scratch / f"{unit}.pt"
-        )
-        with replace(stage.scratch / unit) as folder:
-            network.save_pretrained(folder, stage.provenance)
-            history.write(folder / "history.csv")
+            images, candidates = beside(id_train, outliers[1][rows], round_trips), outliers[0][rows].to(device)
+        fresh, checkpoint = build(labels, stage, seed).to(device), stage.scratch / f"seed-{seed}.pt"
+        network, history = train_detector(fresh, setting, seed, _to(images, device), candidates, checkpoint)
+        network.save_pretrained(folder, stage.provenance)
+        history.write(folder / "history.csv")
+
+    return train
 
 
 def build(labels: TextFeatures, stage: Stage, seed: int) -> ClipDetector:

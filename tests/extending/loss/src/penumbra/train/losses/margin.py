@@ -1,10 +1,9 @@
 """Cross-entropy, and squared hinges that part the energies of ID images and outliers (Liu et al. 2020, eq. 8)."""
 
-from collections.abc import Mapping
 from typing import Literal
 
 from penumbra.stage import Stage
-from penumbra.train.engine import run
+from penumbra.train.detectors import Train, run
 from penumbra.train.network.params import NetworkRecipe
 from penumbra.values import Number
 
@@ -23,15 +22,15 @@ class Recipe(NetworkRecipe):
 
 def main(stage: Stage) -> None:
     """Write data/detectors/DETECTOR."""
-    run(stage, _train_seeds)
+    run(stage, _trainer)
 
 
-def _train_seeds(stage: Stage, seeds: Mapping[str, int]) -> None:
+def _trainer(stage: Stage) -> Train:
     import torch.nn.functional as F
 
     from penumbra.logits import energy
     from penumbra.train.network.loss import Loss
-    from penumbra.train.network.seeds import train_seeds
+    from penumbra.train.network.seeds import trainer
 
     class MarginLoss(Loss):
         def __call__(self, logits, features, batch):
@@ -42,4 +41,4 @@ def _train_seeds(stage: Stage, seeds: Mapping[str, int]) -> None:
                 hinges = hinges + F.relu(self.p.outside - energy(logits[is_ood])).square().mean()
             return {"loss": loss + self.p.beta * hinges, "cross_entropy": loss, "hinges": hinges}
 
-    train_seeds(stage, seeds, MarginLoss)
+    return trainer(stage, MarginLoss)

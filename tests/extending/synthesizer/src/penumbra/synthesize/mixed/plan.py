@@ -6,7 +6,7 @@ import pyarrow as pa
 from penumbra.artifacts.images import encode, read_pixels, read_table
 from penumbra.seeds import derive
 from penumbra.stage import Stage
-from penumbra.synthesize import engine
+from penumbra.synthesize import outliers
 
 BLOCK = 256
 COLUMNS = {"sample_id": pa.string(), "source_id": pa.string(), "label": pa.int64(), "other_id": pa.string()}
@@ -26,4 +26,4 @@ def main(stage: Stage) -> None:
             names = {"source_id": table.sample_id[row], "label": int(table.label[row]), "other_id": table.sample_id[other]}
             yield {"image": encode(np.round(mixed).astype(np.uint8)), "sample_id": f"{stage.item}/{row:06d}", **names}
 
-    engine.run(stage, range(len(table)), BLOCK, COLUMNS, lambda: rows)
+    outliers.run(stage, range(len(table)), BLOCK, COLUMNS, lambda: rows)

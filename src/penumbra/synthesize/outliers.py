@@ -1,16 +1,17 @@
-"""The engine of synthesize: it makes candidates in blocks with fixed boundaries, so that parts and restarts compute the same batches."""
+"""Candidates, block by block, into one file with their selection: what every method has in common."""
 
 from collections.abc import Callable, Iterable, Sequence
 from math import isfinite
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from penumbra import blocks
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import ImageWriter
 from penumbra.errors import PenumbraError
-from penumbra.runtime import progress
 from penumbra.stage import Stage
 
 C = TypeVar("C")  # a candidate before it is made
@@ -26,9 +27,7 @@ def run(
     report: Callable[[Stage], None] | None = None,
     output: str = "outliers",
 ) -> None:
-    """Make the blocks that are left to this process; without a part, write data/outliers/METHOD.parquet of all blocks.
-
-    A killed job goes on after the last whole block.
+    """Write data/outliers/METHOD.parquet.
 
     Args:
         candidates: what is to be made, in the order of the rows.
@@ -39,27 +38,31 @@ def run(
         report: tells what came out, once the file is written.
         output: the folder of data/ that the file is written to; of outliers, the selection of all of them is written, too.
     """
-    blocks = {f"block-{start // size:06d}.parquet": candidates[start : start + size] for start in range(0, len(candidates), size)}
-    todo = stage.todo(blocks)
-    make = load() if todo else None
-    for block in progress(todo, stage.name):
-        with replace(stage.scratch / block) as temporary, ImageWriter(temporary, columns, {}) as writer:
-            for row in make(blocks[block]):
-                _check_finite(stage, row)
-                writer.add(row.pop("image"), **row)
-    if stage.part is not None:
-        return
-    sample_ids = []
-    with replace(stage.write(output)) as temporary, ImageWriter(temporary, columns, stage.provenance) as writer:
-        for block in blocks:
-            for row in pq.read_table(stage.scratch / block).to_pylist():
-                sample_ids.append(row["sample_id"])
-                writer.add(row.pop("image")["bytes"], **row)
-    if output == "outliers":
-        write_selection(stage, sample_ids)
-    if report:
-        report(stage)
-    stage.finish()
+
+    def loaded() -> Callable[[Path, Sequence[C]], None]:
+        make = load()
+
+        def write(path: Path, block: Sequence[C]) -> None:
+            with ImageWriter(path, columns, {}) as writer:
+                for row in make(block):
+                    _check_finite(stage, row)
+                    writer.add(row.pop("image"), **row)
+
+        return write
+
+    def assemble(paths: list[Path]) -> None:
+        sample_ids = []
+        with replace(stage.write(output)) as temporary, ImageWriter(temporary, columns, stage.provenance) as writer:
+            for path in paths:
+                for row in pq.read_table(path).to_pylist():
+                    sample_ids.append(row["sample_id"])
+                    writer.add(row.pop("image")["bytes"], **row)
+        if output == "outliers":
+            write_selection(stage, sample_ids)
+        if report:
+            report(stage)
+
+    blocks.run(stage, blocks.cut(candidates, size, ".parquet"), loaded, assemble)
 
 
 def _check_finite(stage: Stage, row: Row) -> None:

@@ -1,10 +1,12 @@
-"""What every kind of detector has in common: a pass for each training seed, put together in one folder."""
+"""What every kind of detector has in common: a pass for each training seed, one block of work each, put together in one folder."""
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penumbra import blocks
 from penumbra.artifacts.detectors import saved_seeds
 from penumbra.artifacts.files import replace
 from penumbra.artifacts.outputs import IMAGES, Pass, write_keys, write_pass
@@ -16,22 +18,22 @@ if TYPE_CHECKING:
 
 
 def run(stage: Stage, infer_seed: "Callable[[Stage, Path, torch.device], Pass]") -> None:
-    """Pass what is left to this process; without a part, write data/outputs/DETECTOR: seed-K.safetensors and images.parquet.
+    """Write data/outputs/DETECTOR: seed-K.safetensors and images.parquet.
 
     Args:
         stage: a stage of infer.
         infer_seed: the pass of the detector that is saved in a folder.
     """
-    seeds = saved_seeds(stage.read("detectors"))
-    units = {f"seed-{seed}.safetensors": seed for seed in seeds}
-    if todo := stage.todo(units):
-        device = setup()
-        for unit in todo:
-            write_pass(stage.scratch / unit, infer_seed(stage, seeds[units[unit]], device), stage.provenance)
-    if stage.part is None:
+
+    def write(device: "torch.device", path: Path, saved: Path) -> None:
+        write_pass(path, infer_seed(stage, saved, device), stage.provenance)
+
+    def assemble(paths: list[Path]) -> None:
         with replace(stage.write()) as directory:
             directory.mkdir()
-            for unit in units:
-                shutil.copyfile(stage.scratch / unit, directory / unit)
+            for path in paths:
+                shutil.copyfile(path, directory / path.name)
             write_keys(directory / IMAGES, stage.read("images"), stage.provenance)
-        stage.finish()
+
+    seeds = saved_seeds(stage.read("detectors"))
+    blocks.run(stage, {f"seed-{seed}.safetensors": saved for seed, saved in seeds.items()}, lambda: partial(write, setup()), assemble)
