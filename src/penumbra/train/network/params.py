@@ -52,7 +52,9 @@ class NetworkRecipe(ResNetRecipe):
 
 
 def faults(experiment: "Experiment") -> Iterator[Fault]:
-    for key, recipe in experiment.recipes_of(NetworkRecipe).values():
-        for size in SIZES:
-            if (recipe[size] is not None) != recipe.of_resnet:
-                yield f"{key}.{size}", "must have a value where architecture is a ResNet, and be null elsewhere"
+    for kind in ("scratch", "classifier", "reconstruction"):
+        for name, recipe in experiment.train.recipes[kind].items():
+            key = f"train.recipes.{kind}.{name}"
+            for size in SIZES:
+                if (recipe[size] is not None) != recipe.of_resnet:
+                    yield f"{key}.{size}", "must have a value where architecture is a ResNet, and be null elsewhere"

@@ -49,10 +49,14 @@ class Recipe(Section):
 
 
 def faults(experiment: "Experiment") -> Iterator[Fault]:
-    for key, recipe in experiment.recipes_of(Recipe).values():
-        if recipe.strategy != "separate" and not (recipe.project and recipe.tune):
-            yield f"{key}.strategy", "must be separate where the recipe does not both project and tune"
-        if recipe.control != key.startswith("train.recipes.repainting."):
-            yield f"{key}.control", "must be true under train.recipes.repainting, and nowhere else"
-        if recipe.project_learning_rate_end > recipe.project_learning_rate:
-            yield f"{key}.project_learning_rate_end", f"must be at most {recipe.project_learning_rate:g} ({key}.project_learning_rate)"
+    for kind in ("clip", "repainting"):
+        for name, recipe in experiment.train.recipes[kind].items():
+            if not isinstance(recipe, Recipe):
+                continue
+            key = f"train.recipes.{kind}.{name}"
+            if recipe.strategy != "separate" and not (recipe.project and recipe.tune):
+                yield f"{key}.strategy", "must be separate where the recipe does not both project and tune"
+            if recipe.control != (kind == "repainting"):
+                yield f"{key}.control", "must be true under train.recipes.repainting, and nowhere else"
+            if recipe.project_learning_rate_end > recipe.project_learning_rate:
+                yield f"{key}.project_learning_rate_end", f"must be at most {recipe.project_learning_rate:g} ({key}.project_learning_rate)"

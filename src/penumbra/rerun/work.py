@@ -1,0 +1,15 @@
+"""How much rerun has to do. No run with it was measured."""
+
+from math import prod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from penumbra.workflow.work import Entry, Units, Work
+
+PASSES = 3  # of the network for an image: one, and its gradient
+
+
+def units(work: "Work", entry: "Entry") -> "Units":
+    """Images that the detector's networks see as those of infer, times millions of multiplications; of every value that is tried."""
+    tried = sum(prod(len(value) for _, value in score if isinstance(value, list)) for score in work.e.rerun.scores.values())
+    return {"infer-network": PASSES * tried * work.n.scored * work.networks(entry.item)}
