@@ -9,7 +9,8 @@ from collections import Counter
 import psutil
 from ruamel.yaml import YAML
 
-from miniature import UNITS, Miniature
+from miniature import Miniature
+from miniature_commands import UNITS
 
 STAGE = "synthesize-badood@badood-gaussian"
 
