@@ -97,7 +97,7 @@ def test_negative_labels_and_repaintings_cost_what_contexts_and_clip_do(counted,
 def test_a_sweep_reruns_the_network_for_each_value(counted, unmeasured):
     changed = unmeasured.model_copy(deep=True)
     once = changed.rerun.scores["godin-h"]
-    changed.rerun.__dict__.update(scores={"godin-h": once})
+    changed.rerun.__dict__.update(scores={"godin-h": once, "mcd": changed.rerun.scores["mcd"]})  # a score of another loss
     ((_, before),) = work.Work(changed, counted).of(stage("rerun@godin")).items()
     changed.rerun.__dict__.update(scores={"godin-h": once.model_copy(update={"noise": [0, 0.1, 0.2]})})
     assert work.Work(changed, counted).of(stage("rerun@godin")) == {"infer-network": pytest.approx(3 * before)}
