@@ -2,7 +2,7 @@
 
 cost.csv has the seconds of each stage of the measured run, whose parameters are those of params.yaml. A stage takes what it takes to
 start, for which the quickest stage stands that calls as heavy libraries, and the rest in proportion to its work (workflow/work.py).
-Stages of one kind make one row. `--cost .penumbra/cost.csv --output FILE` makes a table of the last run of the committed experiment here.
+Work of one kind makes one row. `--cost .penumbra/cost.csv --output FILE` makes a table of the last run of the committed experiment here.
 """
 
 import argparse
@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "src"))
 os.chdir(HERE.parent)
 from penumbra.artifacts.tables import read_json  # noqa: E402
-from penumbra.workflow import contract, cost, estimate, work  # noqa: E402
+from penumbra.workflow import contract, cost, work  # noqa: E402
 
 STARTING = 0.8  # share of the quickest stage: it does something, too
 HEAVY = ("diffusers", "transformers", "torch", "")  # libraries that take long to be imported, the slowest first
@@ -41,9 +41,9 @@ def main() -> None:
     total: dict[str, list[float]] = {}
     for name in heaviest:
         entry = dag.stages[name]
-        row = total.setdefault(estimate.kind(dag, entry), [0.0, 0.0, 0.0, 0.0])
-        start = starts[heaviest[name]]
-        row[:] = [row[0] + 1, row[1] + start, row[2] + seconds[name] - start, row[3] + units.of(entry)]
+        ((kind, amount),) = units.of(entry).items()  # stages of the committed experiment are of one kind each
+        row, start = total.setdefault(kind, [0.0, 0.0, 0.0, 0.0]), starts[heaviest[name]]
+        row[:] = [row[0] + 1, row[1] + start, row[2] + seconds[name] - start, row[3] + amount]
     with options.output.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["kind", "fixed_seconds", "seconds_per_unit"])

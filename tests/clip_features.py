@@ -8,17 +8,16 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from image_files import CLASSES, write_image_files
 from penumbra.artifacts.features import write_features
 from penumbra.artifacts.images import ImageWriter, encode
 from penumbra.artifacts.negatives import Negative, TextFeatures, write_negatives
 from penumbra.artifacts.tables import write_parquet
 
-CLASSES, WIDTH, LOGIT_SCALE = 3, 8, 20.0
+WIDTH, LOGIT_SCALE = 8, 20.0
 WORDS = [f"word-{letter}" for letter in "qwertyuiopasdfghj"]
 COUNTS = {"train": 30, "val": 9, "calibration": 10, "test": 12, "ood": 7, "shifted": 5}
-GROUPS = {"test": "id", "val": "id", "ood": "far", "shifted": "shift"}
 OUTLIERS = 14  # two of each of the first seven training images
-COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
 MADE_COLUMNS = {"sample_id": pa.string(), "source_id": pa.string(), "label": pa.int64(), "split": pa.string()}
 OUTLIER, TRAIN, TEST = 0, 1, 2  # what an image shows: a row of which features
 RECIPE = {
@@ -101,8 +100,7 @@ def write_clip_features(data: Path) -> dict[str, Path]:
     """
     labels, drawn = label_features(), _drawn()
     tensors = {name: drawn[name] for name in COUNTS}
-    for name, count in COUNTS.items():
-        _write_images(data / f"images/{name}.parquet", name, count)
+    write_image_files(data / "images", COUNTS)
     reads = {f"images/{name}": data / f"images/{name}.parquet" for name in COUNTS}
     tensors["train_label"] = torch.arange(COUNTS["train"]) % CLASSES
     reads["features/clip"] = _write(data / "features/clip.safetensors", tensors, [])
@@ -140,12 +138,3 @@ def write_made(path: Path, rows: list[tuple[int, int, str | None, str]]) -> Path
 def _write(path: Path, tensors: dict[str, Tensor], sample_ids: list[str]) -> Path:
     write_features(path, tensors, sample_ids, {})
     return path
-
-
-def _write_images(path: Path, name: str, count: int) -> None:
-    """Rows whose pixels nobody may look at."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with ImageWriter(path, COLUMNS, {}) as writer:
-        for i in range(count):
-            columns = {"label": i % CLASSES, "set": f"{name}-set", "group": GROUPS.get(name, name), "strength": i}
-            writer.add(b"no image", sample_id=f"{name}/{i:06d}", **columns)

@@ -1,29 +1,20 @@
-"""A miniature of the DAG: the real dvc.yaml, Snakefile, rules, params and code, with steps that write digests of what they declare.
-
-A step's output depends on its data, parameters and library versions but not on its code, so an edit of code reruns the stages
-whose program it is part of, and nothing because of changed bytes. Of a folder a step reads what stages write there, and no more.
-"""
+"""A miniature of the DAG: the real dvc.yaml, Snakefile, rules, params and code, with steps that write digests (miniature_commands.py)."""
 
 import functools
-import hashlib
 import importlib.metadata
-import json
 import os
 import shutil
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from penumbra.artifacts.files import replace
+from miniature_commands import digest, installed, step
 from penumbra.artifacts.tables import read_json
-from penumbra.stage import Stage
 from penumbra.workflow import code, commit, contract, execute
 from penumbra.workflow.composition import compose
 from penumbra.workflow.repository import parsing_once
@@ -32,103 +23,6 @@ ROOT = Path(__file__).parent.parent
 FILES = ("dvc.yaml", "params.yaml", "requirements.lock", "requirements-torch.lock", "Snakefile", ".dvcignore", ".gitignore")
 FOLDERS = ("rules", "profiles", "conf", "docs", "benchmarks", "src/penumbra")
 REMOVED = object()  # a value that a parameter may be set to
-BLOCKS = [f"block-{index}" for index in range(4)]
-
-
-def step(stage: Stage) -> None:
-    """What runs in place of every step: real blocks and scratch, outputs that are digests, a line in a log for each of both."""
-    _count("devices", f"{_name(stage)}={os.environ.get('CUDA_VISIBLE_DEVICES')}")
-    with_blocks = stage.step in ("synthesize", "train", "infer", "score")
-    for block in stage.todo(BLOCKS) if with_blocks else []:
-        time.sleep(float(os.environ.get("MINIATURE_UNIT_SECONDS", 0)))
-        _wait()
-        if os.environ.get("MINIATURE_FAILS") == block:
-            raise RuntimeError(f"{block} of {stage.name} fails")
-        with replace(stage.scratch / block) as temporary:
-            temporary.write_text(block)
-        _count("blocks", f"{_name(stage)}/{block}")
-    if stage.part is not None:
-        return
-    if stage.step == "equip":  # its recipes are read by the contract
-        from penumbra.equip.step import main as equip
-
-        equip(stage)
-    else:
-        _write(stage, [(stage.scratch / block).read_text() for block in BLOCKS if with_blocks])
-    stage.finish()
-    _count("runs", _name(stage))
-
-
-def _write(stage: Stage, blocks: list[str]) -> None:
-    content = {str(path): _digest(path, _made()) for path in stage.reads.values()}
-    text = json.dumps([stage.provenance, content, blocks], sort_keys=True)
-    for name, path in stage.writes.items():
-        files = [path] if path.suffix else [path / "config.json", path / "model.safetensors"]
-        for file in files:
-            other = os.environ.get("MINIATURE_OTHER_BYTES") == name  # as if the sources of prepare had changed
-            value = hashlib.sha256(f"{name}{file.name}{text}{other or ''}".encode()).hexdigest()
-            with replace(file) as temporary:  # a recipe may hold the file by another name
-                temporary.write_text(json.dumps({"digest": value}) if file.suffix == ".json" else f"x,y\n0,{value}\n")
-
-
-def _name(stage: Stage) -> str:
-    """DVC's name of a stage."""
-    return contract.load().of(stage.step, stage.item).name
-
-
-def _made() -> set[str]:
-    return {output for entry in contract.load().stages.values() for output in entry.outputs}
-
-
-def _digest(path: Path, made: set[str] | None = None) -> str:
-    """Digest of a file, or of the files of a folder: of one that several stages write into, those of `made`."""
-    if not path.is_dir():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
-    if made and str(path) not in made and not str(path).startswith("data/recipes/"):
-        files = [file for file in files if not made.isdisjoint(map(str, (file, *file.parents)))]
-    return hashlib.sha256(b"".join(f"{file.relative_to(path)}".encode() + file.read_bytes() for file in files)).hexdigest()
-
-
-def _wait() -> None:
-    """Say that a block has begun and wait for the file MINIATURE_GATE, where one is named: a test does what it must in between."""
-    if gate := os.environ.get("MINIATURE_GATE"):
-        _count("waiting", gate)
-        while not Path(gate).exists():
-            time.sleep(0.02)
-
-
-def _count(kind: str, line: str) -> None:
-    with open(os.environ["MINIATURE_LOG"] + f".{kind}", "a") as log:
-        log.write(line + "\n")
-
-
-def _installed(version: Any) -> Any:
-    """`importlib.metadata.version` with other answers for the libraries of MINIATURE_VERSIONS, such as "jinja2=9"."""
-    others = dict(each.split("=") for each in os.environ.get("MINIATURE_VERSIONS", "").split())
-    return lambda name: others.get(name) or version(name)
-
-
-def main() -> None:
-    """The `penumbra` command of a miniature."""
-    import penumbra.cli as cli
-
-    cli.importlib = SimpleNamespace(import_module=lambda name: SimpleNamespace(main=step))
-    code.version = _installed(code.version)
-    if os.environ.get("MINIATURE_CACHE_IS_FULL"):
-        import dvc.output
-
-        dvc.output.otransfer = lambda *given, **options: None  # DVC logs what failed, and goes on
-    execute.RECORD_SECONDS = float(os.environ.get("MINIATURE_RECORD_SECONDS", execute.RECORD_SECONDS))
-    cli.main()
-
-
-def dvc() -> None:
-    """The `dvc` command of a miniature."""
-    from dvc.cli import main
-
-    with parsing_once():
-        sys.exit(main())
 
 
 def followers(names: Iterable[str]) -> set[str]:
@@ -152,7 +46,8 @@ class Miniature:
         for name, function in {"penumbra": "main", "dvc": "dvc"}.items():
             command = self._bin / name
             command.write_text(
-                f"#!{sys.executable}\nimport sys\nsys.path.append({str(ROOT / 'tests')!r})\nimport miniature\nminiature.{function}()\n"
+                f"#!{sys.executable}\nimport sys\nsys.path.append({str(ROOT / 'tests')!r})\n"
+                f"import miniature_commands\nminiature_commands.{function}()\n"
             )
             command.chmod(0o755)
 
@@ -270,7 +165,7 @@ class Miniature:
     def installed(self, patched: Any) -> None:
         """Have this process, too, believe in the versions of MINIATURE_VERSIONS."""
         patched.setattr(code, "installed", functools.cache(code.installed.__wrapped__))
-        patched.setattr(code, "version", _installed(importlib.metadata.version))
+        patched.setattr(code, "version", installed(importlib.metadata.version))
 
     def commit(self, message: str) -> None:
         """Commit everything that git sees."""
@@ -311,4 +206,4 @@ class Miniature:
     def outputs(self) -> dict[str, str]:
         """Digest of every file of every output."""
         files = [file for folder in ("data", "reports") for file in sorted((self.root / folder).rglob("*")) if file.is_file()]
-        return {str(file.relative_to(self.root)): _digest(file) for file in files if not file.name.startswith(".")}
+        return {str(file.relative_to(self.root)): digest(file) for file in files if not file.name.startswith(".")}

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "src").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 LINES_OF_A_FILE, LINES_OF_A_FUNCTION = 300, 45
 
 
@@ -24,3 +25,7 @@ def test_files_and_functions_are_short(file: Path):
     assert text.count("\n") <= LINES_OF_A_FILE
     functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
     assert [node.name for node in functions if node.end_lineno - node.lineno >= LINES_OF_A_FUNCTION] == []
+
+
+def test_files_of_tests_are_short():
+    assert [str(file.relative_to(ROOT)) for file in TESTS if file.read_text().count("\n") > LINES_OF_A_FILE] == []

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
@@ -110,7 +110,8 @@ class Section(BaseModel):
 T = TypeVar("T")
 PLAIN, HASHED = "as it is", "with its hash"
 ONE, SEVERAL = "one value", "a list of values"
-TAGS = (PLAIN, HASHED, ONE, SEVERAL)  # of alternatives that no key of params.yaml names
+OURS, OTHER = "one of our ResNets", "another classifier"
+TAGS = (PLAIN, HASHED, ONE, SEVERAL, OURS, OTHER)  # of alternatives that no key of params.yaml names
 OneOrSeveral = Annotated[
     Union[Annotated[T, Tag(ONE)], Annotated[list[T], MinLen(1), AfterValidator(distinct), Tag(SEVERAL)]],  # noqa: UP007
     Discriminator(lambda value: SEVERAL if isinstance(value, list) else ONE),
@@ -135,16 +136,45 @@ class Optimised(Section):
     weight_decay: NotNegative
 
 
-class ResNetRecipe(Optimised):
-    """A ResNet and how it is trained."""
+class ResNetSizes(Section):
+    """One of our ResNets."""
 
     architecture: Architecture
     width: ResNetWidth
     stem_kernel: Odd
     stem_stride: Width
     stem_pool: bool
+
+
+class ResNetRecipe(ResNetSizes, Optimised):
+    """A ResNet and how it is trained."""
+
     momentum: ShareBelowOne
     warmup_epochs: Natural
+
+
+class OtherNetwork(Section):
+    """A classifier of torchvision or timm by name, or EfficientNet-Lite0."""
+
+    architecture: OtherArchitecture
+    input_size: Pixels | None
+
+
+class OtherRecipe(OtherNetwork, Optimised):
+    """Such a classifier and how it is trained."""
+
+    momentum: ShareBelowOne
+    warmup_epochs: Natural
+
+
+def either(ours: type[ResNetSizes], other: type[OtherNetwork]) -> Any:
+    """The type of an entry that is one of our ResNets or another classifier, told by its `architecture`; a ResNet where it does not say."""
+    return Annotated[Union[Annotated[ours, Tag(OURS)], Annotated[other, Tag(OTHER)]], Discriminator(_whose)]  # noqa: UP007
+
+
+def _whose(value: Any) -> str:
+    architecture = value.get("architecture") if isinstance(value, Mapping) else getattr(value, "architecture", "")
+    return OTHER if isinstance(architecture, str) and not architecture.startswith("resnet") else OURS
 
 
 Fault = tuple[str, str]

@@ -14,7 +14,8 @@ from penumbra.benchmark.bands import draw, pool_size
 from penumbra.benchmark.claims import compare, verdict
 from penumbra.benchmark.step import main
 from penumbra.errors import PenumbraError
-from synthetic_results import CLIP, COPIES, DETECTORS, GIVEN, PLOTS, SETS, STRENGTHS, TABLES, benchmark_stage, benchmarked
+from synthetic_candidates import COPIES, STRENGTHS
+from synthetic_results import CLIP, DETECTORS, GIVEN, PLOTS, SETS, TABLES, benchmark_stage, benchmarked
 
 
 @pytest.fixture(scope="module")

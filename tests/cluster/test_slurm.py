@@ -10,7 +10,8 @@ import pytest
 from ruamel.yaml import YAML
 from slurm import until
 
-from miniature import BLOCKS, Miniature
+from miniature import Miniature
+from miniature_commands import BLOCKS
 
 STAGE, RULE = "synthesize-sona@sona", "synthesize_sona_sona"
 PATIENCE = 600  # seconds, for machines at work on other things: on two idle cores nothing takes two minutes

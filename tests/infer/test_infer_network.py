@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from penumbra.artifacts.images import ImageWriter, encode, read_pixels, read_provenance
+from image_files import noise, write_image_files
+from penumbra.artifacts.images import read_pixels, read_provenance
 from penumbra.artifacts.outputs import FILES, KEYS, read_keys, read_pass, saved_passes
 from penumbra.artifacts.tensors import read_content
 from penumbra.errors import PenumbraError
@@ -18,20 +17,12 @@ from penumbra.models.resnet import Detector
 from penumbra.stage import Params, Stage
 
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
-COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
 COUNTS = {"train": 12, "val": 8, "calibration": 9, "test": 7, "ood": 5, "shifted": 6}
 
 
 @pytest.fixture
 def stage(tmp_path):
-    rng = np.random.default_rng(0)
-    (tmp_path / "images").mkdir()
-    for name, count in COUNTS.items():
-        with ImageWriter(tmp_path / f"images/{name}.parquet", COLUMNS, {}) as writer:
-            for i in range(count):
-                pixels = rng.integers(0, 255, (16, 16, 3)).astype(np.uint8)
-                columns = {"label": i % 3, "set": f"{name}-set", "group": name, "strength": i}
-                writer.add(encode(pixels), sample_id=f"{name}/{i:06d}", **columns)
+    write_image_files(tmp_path / "images", COUNTS, noise(16))
     for seed in (10, 2):
         torch.manual_seed(seed)
         Detector(**SIZES).save_pretrained(tmp_path / f"detectors/none/seed-{seed}")

@@ -51,6 +51,17 @@ def test_dream_ood_as_published_is_valid(preset, topk):
     assert (found.topk, found.knn_k, found.guidance_scale) == (topk, 300, 7.5)
 
 
+def test_any_classifier_stands_where_a_method_or_a_recipe_learns_one():
+    network = {"architecture": "timm/resnet10t", "input_size": 64}
+    embedding = CONTENT["synthesize"]["diffusion"]["dream-ood"]["embedding"]
+    own = {key: value for key, value in embedding.items() if key != "width" and not key.startswith("stem_")}
+    sizes = dict.fromkeys(f"{SCRATCH}.energy.{key}" for key in ("width", "stem_kernel", "stem_stride", "stem_pool"))
+    changes = {"synthesize.diffusion.dream-ood.embedding": own | network, "synthesize.images.boundary-gan.classifier": network}
+    found = typed(changed(changes | sizes | {f"{SCRATCH}.energy.architecture": "timm/resnet10t"}), "params.yaml")
+    assert found.methods["dream-ood"].embedding.input_size == found.methods["boundary-gan"].classifier.input_size == 64
+    assert found.recipes["energy"].caption.startswith("timm/resnet10t, ")
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -76,6 +87,16 @@ def test_dream_ood_as_published_is_valid(preset, topk):
         ({"synthesize.diffusion.dream-ood.embedding.crop_padding": 32}, "dream-ood.embedding.crop_padding = 32: must be below 32"),
         ({"synthesize.images.boundary-gan.crop_padding": 32}, "synthesize.images.boundary-gan.crop_padding = 32: must be below 32"),
         ({"common.image_size": 24}, "common.image_size = 24: must be a power of two"),
+        ({"synthesize.images.cutpaste.per_image": 0}, "params.yaml: synthesize.images.cutpaste.per_image = 0: must be at least 1"),
+        (
+            {"synthesize.images.cutpaste.per_imag": 1},
+            "params.yaml: synthesize.images.cutpaste.per_imag: unknown key; did you mean per_image?",
+        ),
+        ({"synthesize.images.boundary-gan.classifier.width": 4}, "synthesize.images.boundary-gan.classifier.width = 4: must be at least 8"),
+        (
+            {"synthesize.diffusion.dream-ood.embedding.architecture": "vgg11"},
+            'params.yaml: synthesize.diffusion.dream-ood.embedding.architecture = "vgg11": must be one of resnet18, ',
+        ),
         ({"pretrain.diffusion": {}}, "pretrain.diffusion: must have an entry, since synthesize."),
     ],
 )

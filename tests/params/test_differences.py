@@ -44,6 +44,8 @@ def test_recipes_have_them_too_and_other_sections_do_not():
     content = {"train": {"recipes": recipes}, "filter": {"x": {"like": "y"}}}
     assert expand(content)["train"]["recipes"]["classifier"]["more"] == {"beta": 5, "flip": True}
     assert expand(content)["filter"] == {"x": {"like": "y"}}
+    scores = {"odin": {"score": "odin", "noise": 1}, "still": {"like": "odin", "noise": 0}}
+    assert expand({"rerun": {"detectors": [], "scores": scores}})["rerun"]["scores"]["still"] == {"score": "odin", "noise": 0}
     assert expand({"train": {"seeds": [0]}}) == {"train": {"seeds": [0]}}
 
 

@@ -7,7 +7,7 @@ import pytest
 from penumbra.artifacts.images import encode
 from penumbra.report import mosaic
 from penumbra.report.methods import good, sona
-from synthetic_results import COPIES, STRENGTHS
+from synthetic_candidates import COPIES, STRENGTHS
 
 
 def plain(value, side=8):

@@ -1,8 +1,5 @@
 """What the tests of rerun ask for, and of how many images."""
 
-import pyarrow as pa
-
-COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
 COUNTS = {"train": 30, "val": 6, "calibration": 5, "test": 4, "ood": 5, "shifted": 3}
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}
 SCORES = {

@@ -19,7 +19,7 @@ from penumbra.rerun.params import Rerun
 def test_rows_are_those_of_scores_and_parts_give_the_same_bytes(stage, tmp_path):
     step.main(stage)
     table = pd.read_parquet(stage.write())
-    rows = [f"{file}/{i}" for file in ("test", "ood", "shifted", "val") for i in range(COUNTS[file])]
+    rows = [f"{file}/{i:06d}" for file in ("test", "ood", "shifted", "val") for i in range(COUNTS[file])]
     assert list(table.columns) == ["seed", "sample_id", *SCORES]
     assert table.sample_id.tolist() == rows * 2 and table.seed.tolist() == [2] * len(rows) + [10] * len(rows)
     assert np.isfinite(table[list(SCORES)]).all(axis=None) and not table[:18][list(SCORES)].equals(table[18:][list(SCORES)])

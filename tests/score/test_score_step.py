@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 import torch
 from scipy.special import logsumexp
 
-from penumbra.artifacts.images import ImageWriter, read_provenance, read_table
+from image_files import write_image_files
+from penumbra.artifacts.images import read_provenance, read_table
 from penumbra.artifacts.outputs import Outputs, Pass, read_pass, saved_passes, write_keys, write_pass
 from penumbra.calibrators import fit
 from penumbra.errors import PenumbraError
@@ -21,9 +21,7 @@ from penumbra.scores import SCORES
 from penumbra.scores import base as scores
 from penumbra.stage import Params, Stage
 
-COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
 COUNTS = {"train": 12, "val": 8, "calibration": 9, "test": 7, "ood": 5, "shifted": 6}
-GROUPS = {"test": "id", "val": "id", "ood": "far", "shifted": "shift"}
 TABLE = ["seed", "sample_id", "set", "group", "strength", "label", "predicted", "msp", "max_logit", "energy", "knn", "confidence"]
 TABLE += ["knn_12", "knn_1"]
 
@@ -40,12 +38,7 @@ def made(seed, kind):
 
 
 def stage_of(folder, kind):
-    (folder / "images").mkdir()
-    for name, count in COUNTS.items():
-        with ImageWriter(folder / f"images/{name}.parquet", COLUMNS, {}) as writer:
-            for i in range(count):
-                columns = {"label": i % 3, "set": f"{name}-set", "group": GROUPS.get(name, name), "strength": i}
-                writer.add(b"no image", sample_id=f"{name}/{i:06d}", **columns)
+    write_image_files(folder / "images", COUNTS)
     for seed in (10, 2):
         write_pass(folder / f"outputs/none/seed-{seed}.safetensors", made(seed, kind), {})
     write_keys(folder / "outputs/none/images.parquet", folder / "images", {})

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -11,13 +12,17 @@ import torch
 from outlier_files import outliers_of
 
 from penumbra.artifacts.images import ImageWriter, encode
+from penumbra.models.classifiers.library import LibraryClassifier
 from penumbra.stage import Params, Stage
 from penumbra.synthesize.boundarygan import plan
 from penumbra.synthesize.boundarygan.params import BoundaryGan
-from penumbra.synthesize.boundarygan.training import classifier_loss, discriminator_loss, divergence, generator_loss, play, players
+from penumbra.synthesize.boundarygan.training import classifier_loss, discriminator_loss, divergence, generator_loss, play, players, train
+from penumbra.synthesize.boundarygan.work import units
+from penumbra.values import OtherNetwork, ResNetSizes
 
+SMALL = ResNetSizes(architecture="resnet18", width=8, stem_kernel=3, stem_stride=1, stem_pool=False)
 P = BoundaryGan(
-    method="boundarygan", count=6, latent=5, channels=4, classifier_width=8, epochs=2, batch_size=8, learning_rate=0.001, beta=1.0,
+    method="boundarygan", count=6, latent=5, channels=4, classifier=SMALL, epochs=2, batch_size=8, learning_rate=0.001, beta=1.0,
     crop_padding=0, flip=False,
 )  # fmt: skip
 CPU = torch.device("cpu")
@@ -55,6 +60,40 @@ def test_images_have_the_size_of_the_experiment(size):
     drawn = made.generator(torch.randn(3, 5))
     assert drawn.shape == (3, 3, size, size) and ((drawn > 0) & (drawn < 1)).all()
     assert made.discriminator(drawn).shape == (3,) and made.classifier(drawn).shape == (3, 2)
+
+
+def test_any_classifier_learns_beside(tmp_path):
+    other = OtherNetwork(architecture="torchvision/shufflenet_v2_x0_5", input_size=32)
+    p = P.model_copy(update={"classifier": other, "epochs": 1})
+    made = players(p, 2, 8, 0, CPU)
+    assert isinstance(made.classifier, LibraryClassifier)
+    before = made.classifier.last_layer.weight.clone()
+    train(made, torch.randint(0, 256, (16, 8, 8, 3), dtype=torch.uint8), torch.arange(16) % 2, p, 0, tmp_path / "players.pt")
+    assert (made.classifier.last_layer.weight != before).any()
+
+
+def multiplications(network, *given):
+    """Of the convolutions and linear layers of a network, counted as it runs."""
+    counted = []
+
+    def count(module, inputs, output):
+        taps = module.weight[0].numel()
+        counted.append(taps * output[0].numel())
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            module.register_forward_hook(count)
+    network(*given)
+    return sum(counted) / 1e6
+
+
+def test_its_work_is_what_its_networks_multiply():
+    p = P.model_copy(update={"channels": 16, "latent": 64})
+    made = players(p, 2, 32, 0, CPU)
+    generator = multiplications(made.generator, torch.randn(1, 64))
+    discriminator = multiplications(made.discriminator, torch.rand(1, 3, 32, 32))
+    work = SimpleNamespace(size=32, n=SimpleNamespace(train=10), classifier=lambda given: 1.0)
+    assert units(p, work) == {"pretrain-classifier": pytest.approx(10 * p.epochs * (generator + 3 * discriminator + 3), rel=0.05)}
 
 
 def test_each_step_moves_its_own_network_alone():

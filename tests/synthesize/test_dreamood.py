@@ -10,6 +10,8 @@ from diffusion_files import IMAGES, NAMES, make_stage, rows_of, write_inputs
 
 from penumbra.errors import PenumbraError
 from penumbra.guidance.ood import kth_distance
+from penumbra.models.classifiers.library import LibraryClassifier
+from penumbra.models.classifiers.load import load
 from penumbra.models.latent import LatentDiffusion
 from penumbra.synthesize.dreamood import plan
 from penumbra.synthesize.dreamood.draw import dreams
@@ -98,6 +100,16 @@ def test_images_come_to_be_embedded_by_the_word_of_their_class(inputs, tmp_path)
     nearest = (F.normalize(dream.embeddings, dim=2) @ words.T).argmax(2)
     assert (nearest == torch.tensor([[0], [1]])).float().mean() > 0.9  # outliers are around their own class
     torch.testing.assert_close(dream.embeddings.norm(dim=2), anchors(dream.model, dream.ids, dream.own).norm(dim=1)[:, None].expand(2, 5))
+
+
+def test_any_classifier_learns_the_words(inputs, tmp_path):
+    own = {key: value for key, value in EMBEDDING.items() if key != "width" and not key.startswith("stem_")}
+    other = own | {"architecture": "torchvision/shufflenet_v2_x0_5", "input_size": 32, "epochs": 1}
+    stage = make_stage(inputs, tmp_path, DreamOod(**METHOD | {"embedding": other}))
+    dream = dreams(stage, torch.device("cpu"))
+    network = load(stage.scratch / "embedding")
+    assert isinstance(network, LibraryClassifier) and network.last_layer.out_features == dream.embeddings.shape[-1]
+    assert dream.embeddings.isfinite().all() and (dream.distances > 0).all()
 
 
 def test_it_writes_candidates_of_each_class_the_same_in_parts(inputs, tmp_path, monkeypatch):

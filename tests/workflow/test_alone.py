@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from miniature import BLOCKS
+from miniature_commands import BLOCKS
 from penumbra import cli
 from penumbra.errors import PenumbraError
 from penumbra.workflow import alone

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from penumbra.experiment.load import typed
 from penumbra.workflow import contract, estimate, work
+from penumbra.workflow.composition import compose
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,19 +46,68 @@ def test_the_plan_of_the_measured_run_is_what_it_took(counted, monkeypatch):
 )
 def test_twice_the_epochs_candidates_or_steps_are_twice_the_work(counted, stage, change):
     entry, experiment = contract.load().entry(stage), contract.load().experiment.model_copy(deep=True)
-    before = work.Work(experiment, counted).of(entry)
+    ((kind, before),) = work.Work(experiment, counted).of(entry).items()
     change(experiment)
-    assert work.Work(experiment, counted).of(entry) == pytest.approx(2 * before)
+    assert work.Work(experiment, counted).of(entry) == {kind: pytest.approx(2 * before)}
 
 
 def test_every_stage_that_computes_has_work_and_an_imported_model_none(counted):
     dag = contract.load()
     units = work.Work(dag.experiment, counted)
-    idle = {name for name, entry in dag.stages.items() if not units.of(entry)}
+    idle = {name for name, entry in dag.stages.items() if not sum(units.of(entry).values())}
     assert {name for name in idle if not name.startswith("equip")} == {"code", "synthesize-none", "train@clip"}  # which trains nothing
     experiment = dag.experiment.model_copy(deep=True)
     experiment.pretrain.encoder["moco"].__dict__.update(checkpoint="vitl.pth.tar")
-    assert work.Work(experiment, counted).of(dag.entry("pretrain-encoder@moco")) == 0
+    assert work.Work(experiment, counted).of(dag.entry("pretrain-encoder@moco")) == {"pretrain-encoder": 0}
+
+
+def stage(name):
+    return contract.Entry(name, (), (), (), ())
+
+
+@pytest.fixture(scope="module")
+def unmeasured():
+    """An experiment with what no measured run has."""
+    return typed(compose(ROOT / "conf", ["experiment=digits", "+ablations=[baselines,grid]"]), "params.yaml")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"synthesize-images@{method}" for method in ("real", "cutpaste", "hardaug", "boundary-gan")),
+        *(f"synthesize-diffusion@{method}" for method in ("dream-ood", "fake-it")),
+        *("rerun@mcd", "grid-morphs@noise", "grid-scores@badood-mid"),
+    ],
+)
+def test_what_no_measured_run_had_is_counted_as_what_computes_alike(counted, unmeasured, name):
+    seconds = estimate._seconds(work.Work(unmeasured, counted).of(stage(name)), estimate._rates())
+    assert 0.26 < seconds < 3600
+
+
+def test_negative_labels_and_repaintings_cost_what_contexts_and_clip_do(counted, unmeasured):
+    changed = unmeasured.model_copy(deep=True)
+    changed.synthesize.negatives["text"] = changed.synthesize.synood["synood"]
+    units = work.Work(changed, counted)
+    assert units.of(stage("synthesize-negatives@text")) == units.of(stage("synthesize-synood@synood"))
+    changed.train.recipes.repainting["other"] = changed.train.recipes.clip["synood"]
+    changed.train.detectors["other"] = changed.train.detectors["clip-synood"].model_copy(update={"recipe": "other"})
+    assert units.of(stage("train@other")) == units.of(stage("train@clip-synood"))
+
+
+def test_a_sweep_reruns_the_network_for_each_value(counted, unmeasured):
+    changed = unmeasured.model_copy(deep=True)
+    once = changed.rerun.scores["godin-h"]
+    changed.rerun.__dict__.update(scores={"godin-h": once, "mcd": changed.rerun.scores["mcd"]})  # a score of another loss
+    ((_, before),) = work.Work(changed, counted).of(stage("rerun@godin")).items()
+    changed.rerun.__dict__.update(scores={"godin-h": once.model_copy(update={"noise": [0, 0.1, 0.2]})})
+    assert work.Work(changed, counted).of(stage("rerun@godin")) == {"infer-network": pytest.approx(3 * before)}
+
+
+def test_a_room_that_says_nothing_has_unknown_hours_and_a_candidate_for_each_image(counted, unmeasured, monkeypatch):
+    monkeypatch.setattr("penumbra.synthesize.work.room", lambda p: None)
+    units = work.Work(unmeasured, counted)
+    assert estimate._seconds(units.of(stage("synthesize-images@cutpaste")), estimate._rates()) is None
+    assert units.candidates("cutpaste") == counted.train
 
 
 def test_the_table_sums_and_names_what_is_unknown(counted, monkeypatch):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from miniature import BLOCKS, Miniature
+from miniature import Miniature
+from miniature_commands import BLOCKS
 
 STAGE = "synthesize-sona@sona"
 SIZE = 256  # megabytes, of which a miniature takes some

@@ -9,7 +9,8 @@ from collections import Counter
 import psutil
 from ruamel.yaml import YAML
 
-from miniature import BLOCKS, Miniature
+from miniature import Miniature
+from miniature_commands import BLOCKS
 
 STAGE = "synthesize-badood@badood-gaussian"
 

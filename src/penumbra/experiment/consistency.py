@@ -30,11 +30,7 @@ def faults(experiment: Experiment) -> Iterator[Fault]:
 
 
 def _epochs(experiment: Experiment) -> Iterator[Fault]:
-    recipes = {
-        f"train.recipes.{kind}.{name}": recipe
-        for kind in ("scratch", "classifier", "reconstruction")
-        for name, recipe in experiment.train.recipes[kind].items()
-    }
+    recipes = dict(experiment.recipes_of(network.NetworkRecipe).values())
     models = ("encoder", "mage", "classifier", "diffusion", "clip", "inpainting")
     loops = {key: preset for kind in models for key, preset in presets(experiment, "pretrain", kind)} | recipes
     for key, loop in loops.items():

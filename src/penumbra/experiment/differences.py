@@ -7,6 +7,7 @@ PLACES = (
     *(("synthesize", method) for method in ("badood", "good", "sona", "synood", "negatives", "images", "diffusion")),
     *(("train", "recipes", kind) for kind in ("scratch", "classifier", "reconstruction", "clip", "repainting")),
     ("score", "more"),
+    ("rerun", "scores"),
 )  # the sections whose entries may be like one another
 
 

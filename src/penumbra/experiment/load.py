@@ -44,7 +44,8 @@ DEEPEST, MOST = 20, 100_000  # levels of sections, and values, that a file may h
 TOO_DEEP = f"nests sections more than {DEEPEST} levels deep, or an alias (*NAME) stands inside what it stands for"
 SHOWN = 80  # characters of a value in a message
 OF_IMAGES = tuple(("train", "recipes", kind) for kind in ("scratch", "classifier", "reconstruction"))
-ALTERNATIVES = (("pretrain", "classifier"), *OF_IMAGES, ("score", "more"), ("rerun", "scores"))  # entries of several types
+ROOMS = tuple(("synthesize", kind) for kind in ("images", "diffusion"))
+ALTERNATIVES = (*OF_IMAGES, *ROOMS, ("score", "more"), ("rerun", "scores"))  # entries of several types, told apart by a key
 
 
 def validate(path: str | os.PathLike) -> Experiment:

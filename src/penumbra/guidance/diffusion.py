@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra.roots import root
@@ -20,6 +21,18 @@ def q_sample(z0: Tensor, abar: Tensor | float, noise: Tensor) -> Tensor:
     """Sample of q(z_t | z_0) = N(sqrt(abar) z_0, (1 - abar) I); `abar` is a number or broadcasts against z0."""
     abar = torch.as_tensor(abar, dtype=z0.dtype, device=z0.device)
     return root(abar) * z0 + root(1 - abar) * noise
+
+
+def noise_error(eps: Callable[[Tensor], Tensor], z0: Tensor, abar: Tensor, noise: Tensor) -> Tensor:
+    """Mean squared error of the noise that is predicted in z_t (Ho et al. 2020, eq. 14).
+
+    Args:
+        eps: eps(z_t) -> predicted noise like z_t.
+        z0: clean [B, C, h, w].
+        abar: at each z_t [B].
+        noise: standard normal like z0.
+    """
+    return F.mse_loss(eps(q_sample(z0, abar.view(-1, 1, 1, 1), noise)), noise)
 
 
 def predicted_clean(z_t: Tensor, eps: Tensor, abar: float | Tensor) -> Tensor:

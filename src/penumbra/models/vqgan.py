@@ -40,7 +40,7 @@ class ResnetBlock(nn.Module):
         return h + (self.nin_shortcut(h) if hasattr(self, "nin_shortcut") else x)
 
 
-class Level(nn.Module):
+class Resolution(nn.Module):
     """The residual blocks of one resolution; in the decoder also the convolution after upsampling."""
 
     def __init__(self, entering: int, leaving: int, upsample: bool = False):
@@ -73,7 +73,7 @@ class Encoder(nn.Module):
     def __init__(self, channels: list[int], code_width: int):
         super().__init__()
         self.conv_in = nn.Conv2d(3, channels[0], 3, padding=1, bias=False)
-        self.down = nn.ModuleList(Level(channels[max(index - 1, 0)], leaving) for index, leaving in enumerate(channels))
+        self.down = nn.ModuleList(Resolution(channels[max(index - 1, 0)], leaving) for index, leaving in enumerate(channels))
         self.mid = Middle(channels[-1])
         self.norm_out = _norm(channels[-1])
         self.conv_out = nn.Conv2d(channels[-1], code_width, 1)
@@ -93,7 +93,7 @@ class Decoder(nn.Module):
         entering = [*channels[1:], channels[-1]]
         self.conv_in = nn.Conv2d(code_width, channels[-1], 3, padding=1)
         self.mid = Middle(channels[-1])
-        self.up = nn.ModuleList(Level(entering[index], channels[index], upsample=index > 0) for index in range(len(channels)))
+        self.up = nn.ModuleList(Resolution(entering[index], channels[index], upsample=index > 0) for index in range(len(channels)))
         self.norm_out = _norm(channels[0])
         self.conv_out = nn.Conv2d(channels[0], 3, 3, padding=1)
 

@@ -7,9 +7,8 @@ from torch import Tensor
 from penumbra.artifacts.images import read_pixels, read_provenance, read_table
 from penumbra.models.classifier import Classifier
 from penumbra.models.classifiers import efficientnet_lite0
-from penumbra.models.classifiers.library import LibraryClassifier
+from penumbra.models.classifiers.build import build
 from penumbra.models.published import load_checkpoint, load_strict
-from penumbra.models.resnet import ARCHITECTURES, ResNet
 from penumbra.noise import generator
 from penumbra.pretrain.output import write_model
 from penumbra.runtime import setup
@@ -42,15 +41,6 @@ def accuracy(network: Classifier, images: Tensor, labels: Tensor) -> float:
     network.eval()
     predicted = torch.cat([network(batch.float() / 255).argmax(1) for batch in images.split(512)])
     return (predicted == labels).float().mean().item()
-
-
-def build(p: Params, classes: int) -> Classifier:
-    """A fresh classifier of the parameters' architecture."""
-    if p.architecture == efficientnet_lite0.ARCHITECTURE:
-        return efficientnet_lite0.EfficientNetLite0(classes, p.input_size)
-    if p.architecture not in ARCHITECTURES:
-        return LibraryClassifier.create(p.architecture, classes, p.input_size)
-    return ResNet(**{key: p[key] for key in ("architecture", "width", "stem_kernel", "stem_stride", "stem_pool")}, classes=classes)
 
 
 def _load(stage: Stage, name: str, device: torch.device) -> tuple[Tensor, Tensor]:

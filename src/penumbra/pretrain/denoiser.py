@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from penumbra.guidance.diffusion import q_sample
+from penumbra.guidance.diffusion import noise_error
 from penumbra.models.latent import CLIPTextModel, CLIPTokenizer, LatentDiffusion, UNet2DConditionModel
 from penumbra.models.rdm import MovingAverage
 from penumbra.noise import generator
@@ -96,10 +95,9 @@ def build_text_encoder(p: Params, tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def denoising_loss(networks: nn.ModuleDict, z0: Tensor, tokens: Tensor, abar: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-    """Mean squared error of the predicted noise (Ho et al. 2020, eq. 14); latents z0 [B, C, h, w], steps t [B], token ids [B, L]."""
+    """`noise_error` of latents z0 [B, C, h, w] at steps t [B], captioned by token ids [B, L]."""
     condition = networks["text_encoder"](tokens).last_hidden_state
-    z_t = q_sample(z0, abar[t].view(-1, 1, 1, 1), noise)
-    return F.mse_loss(networks["unet"](z_t, t, condition, return_dict=False)[0], noise)
+    return noise_error(lambda z_t: networks["unet"](z_t, t, condition, return_dict=False)[0], z0, abar[t], noise)
 
 
 def train_epoch(

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from penumbra.guidance.diffusion import q_sample
+from penumbra.guidance.diffusion import noise_error
 from penumbra.models.inpainting import InpaintingDiffusion
 from penumbra.models.latent import LatentDiffusion, UNet2DConditionModel
 from penumbra.models.rdm import MovingAverage
@@ -104,7 +103,7 @@ def draw_for(pictures: Pictures, count: int, p: Params, draws: torch.Generator) 
 
 
 def painting_loss(model: InpaintingDiffusion, pictures: Pictures, rows: Tensor, t: Tensor, draw: Draw, empty: Tensor) -> Tensor:
-    """Mean squared error of the noise predicted from noisy latents, mask and masked latents (Ho et al. 2020, eq. 14).
+    """`noise_error` of a prediction from noisy latents, mask and masked latents.
 
     Args:
         rows: of the pictures [B].
@@ -115,8 +114,7 @@ def painting_loss(model: InpaintingDiffusion, pictures: Pictures, rows: Tensor, 
     mask, masked = model.cover(pictures.images[rows].float() / 255, draw.masks.to(device))
     condition = torch.where(draw.dropped.view(-1, 1, 1).to(device), empty, pictures.conditions[pictures.captions[rows], draw.wordings])
     noise, abar = draw.noise.to(device), model.scheduler.alphas_cumprod[t].to(device)
-    z_t = q_sample(pictures.latents[rows], abar.view(-1, 1, 1, 1), noise)
-    return F.mse_loss(model.eps(z_t, t.to(device), condition, mask, masked), noise)
+    return noise_error(lambda z_t: model.eps(z_t, t.to(device), condition, mask, masked), pictures.latents[rows], abar, noise)
 
 
 def train_epoch(

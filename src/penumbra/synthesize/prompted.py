@@ -1,10 +1,12 @@
 """Candidates that are drawn from prompts of ID classes alone, so many of each class."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penumbra.stage import Params, Stage
+from penumbra.artifacts.captions import concepts
+from penumbra.stage import Stage
+
+BLOCK = 64  # candidates in a block of work; fixed, so that parts and restarts compute the same batches
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Prompted:
         }
 
 
-def plan(names: Sequence[str], p: Params) -> list[Prompted]:
-    """All candidates in order: `per_class` of each class, with `prompt` around its name (p: params.yaml, synthesize.METHOD)."""
+def plan(stage: Stage) -> list[Prompted]:
+    """All candidates in order: `per_class` of each class, with `prompt` around its name."""
+    p, names = stage.params.synthesize[stage.item], concepts(stage.read("images/train"))
     pairs = [(label, copy) for label in range(len(names)) for copy in range(p.per_class)]
     return [Prompted(index, label, copy, p.prompt.format(names[label])) for index, (label, copy) in enumerate(pairs)]

@@ -6,16 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from penumbra.errors import PenumbraError
+from penumbra.grid import work as grid
 from penumbra.workflow import cost, index, outside
 from penumbra.workflow.contract import Contract, Entry
 from penumbra.workflow.needs import readable
-from penumbra.workflow.work import Images, Work, images
+from penumbra.workflow.work import Images, Units, Work, images
 
 LINKS = ("code", "equip")  # steps that only write down what is there
 FLOAT, DOUBLE = 4, 8  # bytes
 ANSWERS = 40  # columns of the scores of an image
 NOTE = """\
 CPU hours of one core of the machine that benchmarks/cost.csv was measured on; no GPU was measured. Training that stops early takes less.
+What no measured run had (images and diffusion of synthesize, rerun, grid) is counted as stages that compute alike: roughly.
 Disk is an upper bound, without DVC's second copy of each result (cache.type), and without models that are trained here."""
 WEIGHTS = {"resnet18": 43, "resnet34": 82, "resnet50": 98, "resnet101": 170}  # of a ResNet, in squares of 8 x its width
 
@@ -36,15 +38,6 @@ class Estimate:
     files: int
 
 
-def kind(contract: Contract, entry: Entry) -> str:
-    """What stages that cost alike have in common: step and kind, and of detectors the kind of their recipe."""
-    if entry.step in ("train", "infer") and entry.item in contract.experiment.train.detectors:
-        recipe, kinds = contract.experiment.train.detectors[entry.item].recipe, contract.experiment.train.recipes
-        of = next(each for each in type(kinds).model_fields if recipe in kinds[each])
-        return f"{entry.step}-{of}" if entry.step == "train" else f"infer-{'clip' if of in ('clip', 'repainting') else 'network'}"
-    return f"{entry.step}-{entry.kind}" if entry.kind else entry.step
-
-
 def estimates(contract: Contract) -> Iterator[Estimate]:
     """Of every stage that computes, in the order of dvc.yaml.
 
@@ -56,9 +49,14 @@ def estimates(contract: Contract) -> Iterator[Estimate]:
     units = Work(contract.experiment, its)
     for entry in contract.stages.values():
         if entry.step not in LINKS:
-            rate = rates.get(kind(contract, entry))
-            seconds = rate and rate[0] + rate[1] * units.of(entry)
-            yield Estimate(entry.name, seconds, _bytes(entry, units, its), _files(entry, contract))
+            yield Estimate(entry.name, _seconds(units.of(entry), rates), _bytes(entry, units, its), _files(entry, contract))
+
+
+def _seconds(units: Units, rates: dict[str, tuple[float, float]]) -> float | None:
+    """Of all that a stage does, started once; None where it does not say what, or some of it was not measured."""
+    if not units or not units.keys() <= rates.keys():
+        return None
+    return max(rates[kind][0] for kind in units) + sum(rates[kind][1] * amount for kind, amount in units.items())
 
 
 def _rates() -> dict[str, tuple[float, float]]:
@@ -78,7 +76,7 @@ def _bytes(entry: Entry, units: Work, its: Images) -> float:
     if entry.step == "synthesize":
         return (units.candidates(item) if item in units.e.methods else its.train + its.test) * image
     if entry.step == "grid":
-        return _of_grid(item, units) * image
+        return grid.images(units, item) * image
     if entry.step in ("train", "infer") and item in units.e.train.detectors:
         p = units.e.recipes[units.e.train.detectors[item].recipe]
         if p.detector == "clip":
@@ -98,14 +96,6 @@ def _bytes(entry: Entry, units: Work, its: Images) -> float:
     if entry.step == "extract" and item == "encoder":
         return its.train * units.model["encoder"].projection * FLOAT
     return seeds * its.scored * ANSWERS * FLOAT if entry.step == "score" else 0.0
-
-
-def _of_grid(item: str, units: Work) -> int:
-    """Images of a grid; none of the stage that scores them."""
-    grid = units.e.grid
-    if item in grid.morphs:
-        return grid.morphs[item].levels ** 2 * grid.morphs[item].per_cell
-    return len(list(outside.files(outside.Named(grid.folder[item].path)))) if item in grid.folder else 0
 
 
 def _sizes(path: str) -> Iterator[int]:

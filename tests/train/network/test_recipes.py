@@ -79,6 +79,14 @@ def test_a_detector_starts_from_whatever_classifier_there_is(make_stage, loss):
     assert logits.shape == (6, 2) and features.shape == (6, start.last_layer.in_features)
 
 
+def test_any_classifier_learns_from_scratch_each_seed_from_weights_of_its_own(make_stage):
+    stage = make_stage(["all"], **OTHER | {"architecture": "torchvision/shufflenet_v2_x0_5"}, learning_rate=1e-6)
+    train(stage)
+    first, second = (load_detector(stage.write() / f"seed-{seed}") for seed in (1, 3))
+    assert first.classifier.input_size is None and first.phi is not None
+    assert (first.last_layer.weight - second.last_layer.weight).abs().max() > 1e-3
+
+
 def test_a_classifier_of_another_architecture_is_refused(make_stage):
     message = "models/classifier: its architecture is resnet18, and that of train.recipes.own is torchvision/mobilenet_v3_small"
     with pytest.raises(PenumbraError, match=message):

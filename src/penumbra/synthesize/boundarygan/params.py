@@ -1,12 +1,16 @@
 """Parameters of the boundary GAN."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from penumbra.values import Batch, Count, Fault, Natural, NotNegative, Positive, ResNetWidth, Section, Width
+from penumbra.values import Batch, Count, Fault, Natural, NotNegative, OtherNetwork, Positive, ResNetSizes, Section, Width, either
 
 if TYPE_CHECKING:
     from penumbra.experiment.schema import Experiment
+
+    Classifier = Any
+else:
+    Classifier = either(ResNetSizes, OtherNetwork)
 
 
 class BoundaryGan(Section):
@@ -16,7 +20,7 @@ class BoundaryGan(Section):
         count: candidates.
         latent: numbers that an image is drawn from.
         channels: of generator and discriminator at full resolution; each halving doubles them.
-        classifier_width: of the ResNet-18 that learns beside.
+        classifier: the network that learns beside.
         beta: weight of the divergence from the uniform distribution.
         learning_rate: of Adam, for all three.
     """
@@ -26,7 +30,7 @@ class BoundaryGan(Section):
     count: Count
     latent: Width
     channels: Width
-    classifier_width: ResNetWidth
+    classifier: Classifier
     epochs: Count
     batch_size: Batch
     learning_rate: Positive

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from penumbra.augmentation import augment
 from penumbra.errors import PenumbraError
-from penumbra.models.resnet import ResNet
+from penumbra.models.classifier import Classifier
+from penumbra.models.classifiers.build import build
 from penumbra.noise import generator
 from penumbra.seeds import derive
 from penumbra.stage import Params
@@ -25,7 +26,7 @@ BETAS = (0.5, 0.999)  # of Adam, as in the paper's code
 class Players:
     """The three networks, on one device."""
 
-    classifier: ResNet
+    classifier: Classifier
     generator: Generator
     discriminator: Discriminator
 
@@ -37,9 +38,7 @@ class Players:
 def players(p: Params, classes: int, size: int, seed: int, device: torch.device) -> Players:
     """Fresh ones (p: params.yaml, synthesize.METHOD)."""
     torch.manual_seed(derive(seed, NAME))
-    stem = {"stem_kernel": 3, "stem_stride": 2 if size > 16 else 1, "stem_pool": False}
-    classifier = ResNet(architecture="resnet18", width=p.classifier_width, classes=classes, **stem)
-    made = classifier, Generator(p.latent, p.channels, size), Discriminator(p.channels, size)
+    made = build(p.classifier, classes), Generator(p.latent, p.channels, size), Discriminator(p.channels, size)
     return Players(*(network.to(device) for network in made))
 
 

@@ -7,17 +7,15 @@ import torch
 from torch import Tensor
 
 from penumbra.artifacts.captions import concepts
-from penumbra.artifacts.images import encode, read_pixels, read_table
+from penumbra.artifacts.images import read_pixels, read_table
 from penumbra.errors import PenumbraError
-from penumbra.guidance.diffusion import classifier_free, ddim_sample
+from penumbra.guidance.diffusion import classifier_free
 from penumbra.models.latent import LatentDiffusion
-from penumbra.noise import SampleNoise
-from penumbra.runtime import inference_batch, setup
+from penumbra.runtime import setup
 from penumbra.stage import Stage
 from penumbra.synthesize.dreamood.embedding import NAME, embeddings_of, outliers, trained
-from penumbra.synthesize.dreamood.plan import BLOCK
 from penumbra.synthesize.dreamood.words import anchors, conditions, own_tokens
-from penumbra.synthesize.latents import draw_pixels
+from penumbra.synthesize.latents import Eps, drawn
 from penumbra.synthesize.prompted import Prompted
 
 
@@ -63,22 +61,17 @@ def dreams(stage: Stage, device: torch.device) -> Dreams:
     return Dreams(model, ids, own, torch.stack([each for each, _ in found]) * lengths, torch.stack([far for _, far in found]))
 
 
-@torch.no_grad()
-def _rows(dream: Dreams, block: Sequence[Prompted], stage: Stage) -> Iterator[dict]:
-    p, common, model = stage.params.synthesize[stage.item], stage.params.common, dream.model
-    size, levels = inference_batch(BLOCK), dream.model.levels(p.steps)
-    for part in (block[start : start + size] for start in range(0, len(block), size)):
-        labels, copies = [each.label for each in part], [each.copy for each in part]
-        condition = conditions(model, dream.ids[labels], dream.own[labels], dream.embeddings[labels, copies])
-        eps = classifier_free(model.eps, condition, model.embed([""]), p.guidance_scale)
-        noise = SampleNoise(common.seed, NAME, [f"{each.label}-{each.copy}" for each in part])
-        start = noise.normal(*model.latent_shape).to(model.device)
-        drawn = draw_pixels(model, ddim_sample(eps, start, levels), common.image_size, common.grey)
-        for each, image in zip(part, drawn, strict=True):
-            yield {"image": encode(image), "knn": dream.distances[each.label, each.copy].item(), **each.provenance(stage)}
-
-
 def open_blocks(stage: Stage) -> Callable[[Sequence[Prompted]], Iterator[dict]]:
     """Load the pipeline, learn and draw embeddings; returns what makes the rows of a block."""
-    dream = dreams(stage, setup())
-    return lambda block: _rows(dream, block, stage)
+    dream, scale = dreams(stage, setup()), stage.params.synthesize[stage.item].guidance_scale
+
+    def eps(part: Sequence[Prompted]) -> Eps:
+        labels, copies = [each.label for each in part], [each.copy for each in part]
+        condition = conditions(dream.model, dream.ids[labels], dream.own[labels], dream.embeddings[labels, copies])
+        return classifier_free(dream.model.eps, condition, dream.model.embed([""]), scale)
+
+    def rows(block: Sequence[Prompted]) -> Iterator[dict]:
+        for each, row in zip(block, drawn(dream.model, block, stage, NAME, eps), strict=True):
+            yield row | {"knn": dream.distances[each.label, each.copy].item()}
+
+    return rows

@@ -11,7 +11,9 @@ from penumbra.augmentation import augment
 from penumbra.errors import PenumbraError
 from penumbra.guidance.boundary import around, boundary, farthest, scrambled
 from penumbra.guidance.ood import kth_distance
-from penumbra.models.resnet import ResNet
+from penumbra.models.classifier import Classifier
+from penumbra.models.classifiers.build import build
+from penumbra.models.classifiers.load import load
 from penumbra.noise import generator
 from penumbra.seeds import derive
 from penumbra.stage import Params
@@ -19,7 +21,6 @@ from penumbra.training import descend, epochs, warmup_cosine
 
 KEPT = {"correct": farthest, "released": scrambled}
 NAME = "synthesize/dreamood"
-BACKBONE = ("architecture", "width", "stem_kernel", "stem_stride", "stem_pool")
 BATCH = 256  # images whose embeddings are taken at a time
 
 
@@ -34,7 +35,7 @@ def alignment_loss(embeddings: Tensor, labels: Tensor, anchors: Tensor, tau: flo
     return F.cross_entropy(F.normalize(embeddings, dim=1) @ F.normalize(anchors, dim=1).T / tau, labels)
 
 
-def trained(pixels: Tensor, labels: Tensor, anchors: Tensor, p: Params, seed: int, scratch: Path) -> ResNet:
+def trained(pixels: Tensor, labels: Tensor, anchors: Tensor, p: Params, seed: int, scratch: Path) -> Classifier:
     """The network, in eval mode; what lies finished in the scratch folder is not trained again.
 
     Args:
@@ -46,7 +47,7 @@ def trained(pixels: Tensor, labels: Tensor, anchors: Tensor, p: Params, seed: in
     finished = scratch / "embedding"
     if not finished.exists():
         torch.manual_seed(derive(seed, NAME))
-        network = ResNet(**{key: p[key] for key in BACKBONE}, classes=anchors.shape[1]).to(pixels.device).train()
+        network = build(p, anchors.shape[1]).to(pixels.device).train()  # its logits are embeddings
         optimizer = torch.optim.SGD(network.parameters(), p.learning_rate, p.momentum, weight_decay=p.weight_decay)
         stateful = {"network": network, "optimizer": optimizer}
         for epoch in epochs(p.epochs, seed, NAME, scratch / "embedding.pt", stateful):
@@ -63,11 +64,11 @@ def trained(pixels: Tensor, labels: Tensor, anchors: Tensor, p: Params, seed: in
 
             descend(batches, loss, optimizer, rate=rate)
         network.save_pretrained(finished)
-    return ResNet.from_pretrained(finished).to(pixels.device)
+    return load(finished).to(pixels.device)
 
 
 @torch.no_grad()
-def embeddings_of(network: ResNet, pixels: Tensor) -> Tensor:
+def embeddings_of(network: Classifier, pixels: Tensor) -> Tensor:
     """h(x) / |h(x)| [N, D] of uint8 pixels [N, H, W, 3].
 
     Raises:

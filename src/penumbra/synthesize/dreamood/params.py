@@ -1,16 +1,16 @@
 """Parameters of Dream-OOD."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from penumbra.values import Count, Fault, Natural, NotNegative, Positive, ResNetRecipe, Section, Template
+from penumbra.values import Count, Fault, Natural, NotNegative, OtherRecipe, Positive, ResNetRecipe, Section, Template, either
 
 if TYPE_CHECKING:
     from penumbra.experiment.schema import Experiment
 
 
-class Embedding(ResNetRecipe):
-    """The network that sees images as embeddings of words, and how it is trained (Dream-OOD 3.1).
+class Aligned(Section):
+    """How a network learns to see images as embeddings of words (Dream-OOD 3.1), beside what every recipe says.
 
     Attributes:
         temperature: tau of the cosines.
@@ -20,6 +20,20 @@ class Embedding(ResNetRecipe):
     temperature: Positive
     crop_padding: Natural
     flip: bool
+
+
+class ResNetEmbedding(Aligned, ResNetRecipe):
+    """That network, one of our ResNets."""
+
+
+class OtherEmbedding(Aligned, OtherRecipe):
+    """That network, another classifier."""
+
+
+if TYPE_CHECKING:
+    Embedding = Any
+else:
+    Embedding = either(ResNetEmbedding, OtherEmbedding)
 
 
 class DreamOod(Section):

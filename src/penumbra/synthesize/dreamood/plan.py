@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 
-from penumbra.artifacts.captions import concepts
 from penumbra.stage import Stage
 from penumbra.synthesize import outliers
-from penumbra.synthesize.prompted import Prompted, plan
+from penumbra.synthesize.prompted import BLOCK, Prompted, plan
 
-BLOCK = 64  # candidates in a block of work; fixed, so that parts and restarts compute the same batches
 COLUMNS = {
     "sample_id": pa.string(),
     "source_id": pa.string(),
@@ -28,5 +26,4 @@ def main(stage: Stage) -> None:
 
         return open_blocks(stage)
 
-    p = stage.params.synthesize[stage.item]
-    outliers.run(stage, plan(concepts(stage.read("images/train")), p), BLOCK, COLUMNS, load)
+    outliers.run(stage, plan(stage), BLOCK, COLUMNS, load)

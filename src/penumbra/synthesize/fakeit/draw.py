@@ -4,22 +4,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from penumbra.artifacts.captions import concepts
 from penumbra.artifacts.files import replace
-from penumbra.artifacts.images import encode, read_pixels, read_table
-from penumbra.guidance.diffusion import ddim_sample, q_sample
+from penumbra.artifacts.images import read_pixels, read_table
+from penumbra.guidance.diffusion import noise_error
 from penumbra.models.latent import LatentDiffusion, UNet2DConditionModel
-from penumbra.noise import SampleNoise, generator
-from penumbra.runtime import inference_batch, setup
+from penumbra.noise import generator
+from penumbra.runtime import setup
 from penumbra.seeds import derive
 from penumbra.stage import Params, Stage
-from penumbra.synthesize.fakeit.plan import BLOCK
-from penumbra.synthesize.latents import draw_pixels, encoded, images_of, resized
-from penumbra.synthesize.prompted import Prompted
+from penumbra.synthesize.latents import Eps, drawn, encoded, images_of, resized
+from penumbra.synthesize.prompted import BLOCK, Prompted
 from penumbra.training import descend, epochs
 
 NAME = "synthesize/fakeit"
@@ -33,16 +31,8 @@ def untrained(model: LatentDiffusion, seed: int) -> LatentDiffusion:
 
 
 def denoising_loss(model: LatentDiffusion, z0: Tensor, condition: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-    """Mean squared error of the predicted noise (Ho et al. 2020, eq. 14).
-
-    Args:
-        z0: latents [B, C, h, w].
-        condition: text conditions [B, L, D].
-        t: steps of the training schedule [B].
-        noise: standard normal like z0.
-    """
-    abar = model.scheduler.alphas_cumprod.to(z0.device)[t].view(-1, 1, 1, 1)
-    return F.mse_loss(model.eps(q_sample(z0, abar, noise), t, condition), noise)
+    """`noise_error` of latents z0 [B, C, h, w] at steps t [B] of the training schedule, under text conditions [B, L, D]."""
+    return noise_error(lambda z_t: model.eps(z_t, t, condition), z0, model.scheduler.alphas_cumprod.to(z0.device)[t], noise)
 
 
 def train(model: LatentDiffusion, latents: Tensor, labels: Tensor, conditions: Tensor, p: Params, seed: int, scratch: Path) -> None:
@@ -73,18 +63,6 @@ def train(model: LatentDiffusion, latents: Tensor, labels: Tensor, conditions: T
     model.eval().requires_grad_(False)
 
 
-@torch.no_grad()
-def _rows(model: LatentDiffusion, conditions: Tensor, block: Sequence[Prompted], stage: Stage) -> Iterator[dict]:
-    p, common = stage.params.synthesize[stage.item], stage.params.common
-    size, levels = inference_batch(BLOCK), model.levels(p.steps)
-    for part in (block[start : start + size] for start in range(0, len(block), size)):
-        condition = conditions[[each.label for each in part]]
-        start = SampleNoise(common.seed, NAME, [f"{each.label}-{each.copy}" for each in part]).normal(*model.latent_shape)
-        latents = ddim_sample(lambda z, t, given=condition: model.eps(z, t, given), start.to(model.device), levels)
-        for each, image in zip(part, draw_pixels(model, latents, common.image_size, common.grey), strict=True):
-            yield {"image": encode(image), **each.provenance(stage)}
-
-
 def open_blocks(stage: Stage) -> Callable[[Sequence[Prompted]], Iterator[dict]]:
     """Load the pipeline and train a UNet of its kind; returns what makes the rows of a block."""
     p, seed, file = stage.params.synthesize[stage.item], stage.params.common.seed, stage.read("images/train")
@@ -94,4 +72,9 @@ def open_blocks(stage: Stage) -> Callable[[Sequence[Prompted]], Iterator[dict]]:
     images = resized(images_of(read_pixels(file), torch.device("cpu")), model.image_size)
     latents = torch.cat([encoded(model, part.to(model.device), None) for part in images.split(BLOCK)]).float()
     train(model, latents, labels, conditions, p, seed, stage.scratch)
-    return lambda block: _rows(model, conditions, block, stage)
+
+    def eps(part: Sequence[Prompted]) -> Eps:
+        condition = conditions[[each.label for each in part]]
+        return lambda z, t: model.eps(z, t, condition)
+
+    return lambda block: drawn(model, block, stage, NAME, eps)

@@ -10,6 +10,8 @@ from torch import Tensor
 from penumbra.errors import PenumbraError
 from penumbra.joint import join, share, whole
 from penumbra.models.classifier import Classifier
+from penumbra.models.classifiers.build import SIZES
+from penumbra.models.classifiers.build import build as classifier
 from penumbra.models.classifiers.detector import AnyDetector, ClassifierDetector
 from penumbra.models.resnet import ARCHITECTURES, Detector
 from penumbra.seeds import derive
@@ -18,8 +20,6 @@ from penumbra.train.network.images import Batch, Images
 from penumbra.train.network.loss import Loss
 from penumbra.train.network.params import NetworkRecipe
 from penumbra.training import History, descend, epochs, summed, warmup_cosine
-
-BACKBONE = ("architecture", "width", "stem_kernel", "stem_stride", "stem_pool")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def build(setting: Setting, seed: int) -> AnyDetector:
     """
     p, head = setting.p, setting.loss.head(setting.p)
     torch.manual_seed(derive(setting.common_seed, "train", seed))
-    sizes = {key: p[key] for key in BACKBONE} | {"classes": setting.classes}
+    sizes = {key: p[key] for key in SIZES} | {"classes": setting.classes}
     if setting.start is not None:
         _check_start(setting, sizes)
     if p.architecture in ARCHITECTURES:
@@ -64,7 +64,7 @@ def build(setting: Setting, seed: int) -> AnyDetector:
         if setting.start is not None:
             detector.load_state_dict(setting.start.state_dict(), strict=False)  # it has no phi
     else:
-        detector = ClassifierDetector.of(setting.start, **head)
+        detector = ClassifierDetector.of(setting.start or classifier(p, setting.classes), **head)
     return detector.to(setting.train.pixels.device)
 
 

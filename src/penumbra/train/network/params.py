@@ -14,11 +14,13 @@ SIZES = ("width", "stem_kernel", "stem_stride", "stem_pool")
 class NetworkRecipe(ResNetRecipe):
     """A network and how it is trained: cross-entropy + beta * what the loss says of outliers.
 
-    Any architecture of a classifier can start from one; other networks than our ResNets have no sizes, which are null then.
+    Other networks than our ResNets have no sizes, which are null then. From scratch they take images as they are; one that resizes
+    them starts from a classifier.
     """
 
     detector: ClassVar[str] = "network"
     trains: ClassVar[bool] = True
+    input_size: ClassVar[int | None] = None
     architecture: AnyArchitecture
     width: ResNetWidth | None
     stem_kernel: Odd | None
@@ -56,5 +58,3 @@ def faults(experiment: "Experiment") -> Iterator[Fault]:
             for size in SIZES:
                 if (recipe[size] is not None) != recipe.of_resnet:
                     yield f"{key}.{size}", "must have a value where architecture is a ResNet, and be null elsewhere"
-            if not recipe.of_resnet and kind != "classifier":
-                yield f"{key}.architecture", f"must be one of {', '.join(get_args(Architecture))}; others start from a classifier"

@@ -39,8 +39,7 @@ class Recipe(SphereRecipe):
 
 
 def faults(experiment: "Experiment") -> Iterator[Fault]:
-    for kind in ("scratch", "classifier", "reconstruction"):
-        own = {name for name, recipe in experiment.train.recipes[kind].items() if isinstance(recipe, SphereRecipe)}
-        for name, section in experiment.train.detectors.items():
-            if section.recipe in own and section.method != "none":
-                yield f"train.detectors.{name}.method", f"must be none: recipe {section.recipe} learns from ID images alone"
+    own = experiment.recipes_of(SphereRecipe)
+    for name, section in experiment.train.detectors.items():
+        if section.recipe in own and section.method != "none":
+            yield f"train.detectors.{name}.method", f"must be none: recipe {section.recipe} learns from ID images alone"

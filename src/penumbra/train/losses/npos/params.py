@@ -45,13 +45,13 @@ class Recipe(SphereRecipe):
         return super().caption.replace("cross-entropy", spread)
 
 
-BELOW = (("start_epoch", "epochs", 0, -1), ("knn_k", "queue", 1, 0), ("boundary", "queue", 1, 0), ("picked", "boundary", 1, 0))
+AT_MOST = (("knn_k", "queue"), ("boundary", "queue"), ("picked", "boundary"), ("keep", "samples"))
 
 
 def faults(experiment: "Experiment") -> Iterator[Fault]:
-    for kind in ("scratch", "classifier", "reconstruction"):
-        for name, recipe in experiment.train.recipes[kind].items():
-            for key, other, lowest, above in (*BELOW, ("keep", "samples", 1, 0)) if isinstance(recipe, Recipe) else ():
-                if recipe[key] > recipe[other] + above:
-                    at = f"train.recipes.{kind}.{name}"
-                    yield f"{at}.{key}", f"must be in {lowest}..{recipe[other] + above} ({at}.{other})"
+    for key, recipe in experiment.recipes_of(Recipe).values():
+        if recipe.start_epoch >= recipe.epochs:
+            yield f"{key}.start_epoch", f"must be in 0..{recipe.epochs - 1} (below {key}.epochs)"
+        for fewer, more in AT_MOST:
+            if recipe[fewer] > recipe[more]:
+                yield f"{key}.{fewer}", f"must be in 1..{recipe[more]} ({key}.{more})"

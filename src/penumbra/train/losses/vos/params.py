@@ -36,15 +36,12 @@ class Recipe(NetworkRecipe):
 
 
 def faults(experiment: "Experiment") -> Iterator[Fault]:
-    for kind in ("scratch", "classifier", "reconstruction"):
-        for name, recipe in experiment.train.recipes[kind].items():
-            if not isinstance(recipe, Recipe):
-                continue
-            key = f"train.recipes.{kind}.{name}"
-            if recipe.start_epoch >= recipe.epochs:
-                yield f"{key}.start_epoch", f"must be in 0..{recipe.epochs - 1} (below {key}.epochs)"
-            if recipe.select > recipe.samples:
-                yield f"{key}.select", f"must be in 1..{recipe.samples} ({key}.samples)"
-            for detector, section in experiment.train.detectors.items():
-                if section.recipe == name and section.method != "none":
-                    yield f"train.detectors.{detector}.method", f"must be none: recipe {name} makes its outliers itself"
+    own = experiment.recipes_of(Recipe)
+    for key, recipe in own.values():
+        if recipe.start_epoch >= recipe.epochs:
+            yield f"{key}.start_epoch", f"must be in 0..{recipe.epochs - 1} (below {key}.epochs)"
+        if recipe.select > recipe.samples:
+            yield f"{key}.select", f"must be in 1..{recipe.samples} ({key}.samples)"
+    for name, section in experiment.train.detectors.items():
+        if section.recipe in own and section.method != "none":
+            yield f"train.detectors.{name}.method", f"must be none: recipe {section.recipe} makes its outliers itself"
