@@ -32,6 +32,7 @@ def test_the_baselines_are_valid_and_nothing_of_the_experiment_is_another():
         "train"
     ]["detectors"]
     assert found.methods["dream-ood-released"].topk == "released" and found.methods["dream-ood"].topk == "correct"
+    assert found.methods["dream-ood"].sphere and not found.methods["npos-decoded"].sphere
     assert not plain["synthesize"]["images"] and not plain["synthesize"]["diffusion"]
 
 
