@@ -94,7 +94,7 @@ class Prepare(Section):
     quarantine_limit: Share
 
 
-ON_DISK = ("folder", "imglist", "cifar10", "cifar100")
+ON_DISK = ("folder", "imglist", "cifar10", "cifar100", "parquet")
 
 
 def _sections(experiment: "Experiment") -> dict[str, ImageSource]:

@@ -10,7 +10,17 @@ from penumbra.errors import PenumbraError
 from penumbra.workflow import index
 from penumbra.workflow.index import File
 
-PATHS = ("path", "checkpoint", "vqgan_checkpoint", "pipeline", "model", "word_file", "vocabulary", "veto", "names")  # keys that may name files
+PATHS = (
+    "path",
+    "checkpoint",
+    "vqgan_checkpoint",
+    "pipeline",
+    "model",
+    "word_file",
+    "vocabulary",
+    "veto",
+    "names",
+)  # keys that may name files
 
 
 class Named(NamedTuple):
@@ -81,6 +91,8 @@ def named(params: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Nam
                 yield f"{above}{key}", Named(value, params.get("root") or _beside(value), None, params.get("sha256"))
             else:
                 yield f"{above}{key}", Named(value, None, frozenset(classes) if source == "folder" and classes else None)
+        elif (key, params.get("source")) == ("root", "parquet") and isinstance(value, str):
+            yield f"{above}{key}", Named(value)
 
 
 def files(each: Named) -> Iterator[File]:
