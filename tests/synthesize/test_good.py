@@ -229,5 +229,4 @@ def test_a_negative_weight_of_the_energy_guides_into_id(models, tmp_path, capsys
     good.main(stage)
     rows = rows_of(stage)
     assert rows[(rows.rho == 20) & (rows.mu == 20)].energy.mean() < rows[(rows.rho == 0) & (rows.mu == 0)].energy.mean()
-    good.main(make_stage(models, tmp_path / "weak", guidances={"image": inward["image"] | {"rho": [1e-9, 2e-9], "mu": [0.0]}}))
-    assert "warning: synthesize@good: image: energy does not fall with rho" in capsys.readouterr().err
+    assert "warning" not in capsys.readouterr().err  # it need not rise with more strength
