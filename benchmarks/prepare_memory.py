@@ -31,11 +31,12 @@ def make_folder(root: Path, count: int, side: int) -> None:
 
 def prepare(folder: Path, image_size: int) -> dict[str, float]:
     """Prepare the folder; seconds, and this process's peak memory in MiB."""
+    from penumbra.prepare.params import IdSource
     from penumbra.prepare.step import SECTIONS, main
     from penumbra.stage import Params, Stage
 
     source = {"source": "folder", "path": str(folder / "images"), "root": None, "classes": None, "val_share": 0.05, "test_share": 0.05}
-    params = {"id": source, "near": {}, "far": {}, "calibration": {}, "world": {}, "clip_world": {}, "quarantine_limit": 0.0}
+    params = {"id": IdSource(**source), "near": {}, "far": {}, "calibration": {}, "world": {}, "clip_world": {}, "quarantine_limit": 0.0}
     params["shift"] = {"strengths": 8, "limit": 100, "kinds": {"blur": 0.1}, "sets": {}}
     writes = {f"images/{name}": folder / f"{name}.parquet" for name in SECTIONS} | {"images/quarantine": folder / "quarantine.csv"}
     started = time.perf_counter()

@@ -27,15 +27,16 @@ def changed(changes: dict) -> dict:
 
 def test_the_baselines_are_valid_and_nothing_of_the_experiment_is_another():
     found, plain = typed(CONTENT, "params.yaml"), compose(CONF, ["experiment=digits"])
-    assert {"vos", "npos", "cider", "oe", "mixoe", "mcd", "godin", "dream-ood-mid"} <= set(found.train.detectors)
+    assert {"vos", "npos", "cider", "oe", "mixoe", "mcd", "godin", "udg", "dream-ood-mid"} <= set(found.train.detectors)
     assert {name: section for name, section in CONTENT["train"]["detectors"].items() if name in plain["train"]["detectors"]} == plain[
         "train"
     ]["detectors"]
     assert found.methods["dream-ood-released"].topk == "released" and found.methods["dream-ood"].topk == "correct"
+    assert found.methods["dream-ood"].sphere and not found.methods["npos-decoded"].sphere
     assert not plain["synthesize"]["images"] and not plain["synthesize"]["diffusion"]
 
 
-@pytest.mark.parametrize("name", ["vos", "cider", "npos", "oe", "mixoe", "mcd", "godin"])
+@pytest.mark.parametrize("name", ["vos", "cider", "npos", "oe", "mixoe", "mcd", "godin", "udg"])
 def test_a_recipe_as_published_is_valid(name):
     content = compose(CONF, ["experiment=digits", "+ablations=baselines", f"train/recipes/{name}=paper"])
     for recipe in content["train"]["recipes"]["classifier"].values():
@@ -77,6 +78,8 @@ def test_any_classifier_stands_where_a_method_or_a_recipe_learns_one():
             {"train.detectors.godin.method": "real"},
             'train.detectors.godin.method = "real": must be none: recipe godin learns from ID images',
         ),
+        ({"train.detectors.udg.method": "none"}, 'train.detectors.udg.method = "none": must not be none: recipe udg groups ID images'),
+        ({f"{SCRATCH}.udg.groups": 1}, f"{SCRATCH}.udg.groups = 1: must be at least 2"),
         ({f"{SCRATCH}.mcd.start_epoch": 7}, f"{SCRATCH}.mcd.start_epoch = 7: must be in 0..6"),
         ({f"{SCRATCH}.godin.beta": 1.0}, f"{SCRATCH}.godin.beta = 1.0: must be 0: the loss has one term"),
         ({"rerun.detectors": ["none", "mcd"]}, "rerun.scores.godin-h-moved: must have a detector of loss godin in rerun.detectors"),

@@ -165,7 +165,7 @@ IMPOSSIBLE = [
     ({"synthesize.good.good.guidances.feature.rho": [1.0]}, "synthesize.good.good.guidances.feature.mu"),
     (
         {"synthesize.good.good.guidances.feature.knn": 0.0},
-        "synthesize.good.good.guidances.feature.energy = 0.0: must be above 0, or knn must",
+        "synthesize.good.good.guidances.feature.energy = 0.0: must not be 0, or knn must be above 0",
     ),
     ({"synthesize.good.good.prompt": "an image"}, 'synthesize.good.good.prompt = "an image": must be text with one {}'),
     ({"synthesize.sona.sona.stop": [1, 99]}, "synthesize.sona.sona.stop = [1, 99]: must lie in 0.."),

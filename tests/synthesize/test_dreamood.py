@@ -25,7 +25,7 @@ EMBEDDING = {
 }  # fmt: skip
 METHOD = {
     "method": "dreamood", "embedding": EMBEDDING, "knn_k": 3, "boundary": 4, "picked": 2, "samples": 9, "keep": 2, "sigma": 0.2,
-    "topk": "correct", "per_class": 5, "prompt": "a {}", "steps": 2, "guidance_scale": 2.0,
+    "sphere": True, "topk": "correct", "per_class": 5, "prompt": "a {}", "steps": 2, "guidance_scale": 2.0,
 }  # fmt: skip
 P = DreamOod(**METHOD)
 
@@ -90,6 +90,17 @@ def test_outliers_are_of_length_1_and_those_of_the_released_code_are_nearer():
     _, released = outliers(bank, p.model_copy(update={"topk": "released"}), ("key",))
     assert distances.mean() > 1.3 * released.mean() > kth_distance(bank, bank, p.knn_k).mean()
     assert not torch.equal(far, outliers(bank, p, ("other",))[0]) and torch.equal(far, outliers(bank, p, ("key",))[0])
+
+
+def test_outliers_of_npos_are_the_same_draws_where_they_fall():
+    bank = F.normalize(torch.randn(40, 6, generator=torch.Generator().manual_seed(0)) + torch.tensor([4.0, 0, 0, 0, 0, 0]), dim=1)
+    near, distances = outliers(bank, P, ("key",))
+    fallen, others = outliers(bank, P.model_copy(update={"sphere": False}), ("key",))
+    torch.testing.assert_close(F.normalize(fallen, dim=1), near)  # rejection looks at directions alone
+    torch.testing.assert_close(others, distances)
+    lengths = fallen.norm(dim=1)
+    assert (lengths - 1).abs().max() > 0.05
+    assert torch.cdist(fallen, bank).min() > 0.1 * P.sigma  # none fell on an ID embedding
 
 
 def test_images_come_to_be_embedded_by_the_word_of_their_class(inputs, tmp_path):

@@ -221,3 +221,12 @@ def test_each_strength_is_reported_and_guidance_that_does_not_work_is_warned_abo
     weak = {"image": IMAGE | {"rho": [1e-9, 2e-9], "mu": [0.0]}}
     good.main(make_stage(models, tmp_path / "two", guidances=weak))
     assert "warning: synthesize@good: image: energy does not rise with rho" in capsys.readouterr().err
+
+
+def test_a_negative_weight_of_the_energy_guides_into_id(models, tmp_path, capsys):
+    inward = {"image": IMAGE | {"energy": -IMAGE["energy"]}}
+    stage = make_stage(models, tmp_path, guidances=inward)
+    good.main(stage)
+    rows = rows_of(stage)
+    assert rows[(rows.rho == 20) & (rows.mu == 20)].energy.mean() < rows[(rows.rho == 0) & (rows.mu == 0)].energy.mean()
+    assert "warning" not in capsys.readouterr().err  # it need not rise with more strength

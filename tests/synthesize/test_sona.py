@@ -277,3 +277,10 @@ def test_a_pipeline_that_does_not_know_its_size_is_an_error(inputs, tmp_path):
     model.unet.register_to_config(sample_size=None)
     with pytest.raises(PenumbraError, match="sample_size"):
         _ = model.image_size
+
+
+def test_diffedit_is_another_edit_by_the_same_words_and_stops_and_shows_its_region(default, inputs, tmp_path):
+    rows, plain = run(inputs, tmp_path, edit="diffedit", text_guidance=3.0)[0], rows_of(default)
+    assert rows["word"].equals(plain["word"]) and rows["stop"].equals(plain["stop"])
+    assert (rows["displacement"] > 0).all() and not np.allclose(rows["displacement"], plain["displacement"])
+    assert decode(rows["masks"][0]).shape[1] == SIZE and rows["path"].notna().sum() == 3

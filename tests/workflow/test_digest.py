@@ -207,7 +207,7 @@ PROGRAMS = {
 }
 
 
-LOSSES = {f"train.losses.{loss}.plan" for loss in ("cider", "clip", "energy", "godin", "mcd", "mixoe", "npos", "uniform", "vos")}
+LOSSES = {f"train.losses.{loss}.plan" for loss in ("cider", "clip", "energy", "godin", "mcd", "mixoe", "npos", "udg", "uniform", "vos")}
 EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan"}
 
 
@@ -232,7 +232,7 @@ EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan"}
             "train/losses/uniform/loss.py",
             "torch.logsumexp(logits, 1)",
             "torch.logsumexp(logits, -1)",
-            {"train.losses.uniform.plan", "train.losses.mixoe.plan"},
+            {"train.losses.uniform.plan", "train.losses.mixoe.plan", "train.losses.udg.plan"},
         ),
         ("filter/bands.py", "WIDTH = 40", "WIDTH = 30", {"filter.step"}),
         ("pretrain/mage.py", "WARM", "WARM", set()),

@@ -27,7 +27,7 @@ def shuffled(ids: Iterable[str], seed: int, purpose: str) -> list[str]:
     return sorted(ids, key=lambda source_id: (derive(seed, purpose, source_id), source_id))
 
 
-def split_members(members: Mapping[str, Member], val_share: float, test_share: float, seed: int) -> dict[str, str]:
+def split_members(members: Mapping[str, Member], val_share: float, test_share: float | None, seed: int) -> dict[str, str]:
     """Split source images, stratified by class.
 
     A class gives round(share x its images), at least one, to validation and to test. What the source officially calls
@@ -35,7 +35,7 @@ def split_members(members: Mapping[str, Member], val_share: float, test_share: f
 
     Args:
         members: source id -> class and official split.
-        val_share, test_share: in [0, 1).
+        val_share, test_share: in [0, 1); test_share None: none of these is test.
 
     Returns:
         Source id -> "train", "val" or "test".
@@ -43,7 +43,7 @@ def split_members(members: Mapping[str, Member], val_share: float, test_share: f
     Raises:
         PenumbraError: a class is too small to appear in every split.
     """
-    official = any(member.official == "test" for member in members.values())
+    official = test_share is None or any(member.official == "test" for member in members.values())
     splits = {source_id: "test" for source_id, member in members.items() if member.official == "test"}
     pools = defaultdict(list)
     for source_id, member in members.items():
@@ -54,6 +54,7 @@ def split_members(members: Mapping[str, Member], val_share: float, test_share: f
         tests = 0 if official else max(1, round(test_share * len(pool)))
         vals = max(1, round(val_share * len(pool)))
         if len(pool) <= tests + vals:
-            raise PenumbraError(f"prepare.id: {len(pool)} images of class {name!r} do not fill train, val and test. Add images.")
+            filled = "train and val" if test_share is None else "train, val and test"
+            raise PenumbraError(f"prepare.id: {len(pool)} images of class {name!r} do not fill {filled}. Add images.")
         splits |= {source_id: "test" if rank < tests else "val" if rank < tests + vals else "train" for rank, source_id in enumerate(pool)}
     return splits

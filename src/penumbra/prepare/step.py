@@ -12,10 +12,11 @@ from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import ImageWriter, encode
 from penumbra.artifacts.tables import write_csv
 from penumbra.errors import PenumbraError
+from penumbra.prepare.classes import IdPlan, plan_id
 from penumbra.prepare.ingest import Intake, Picture, ordered_map
-from penumbra.prepare.record import Record
+from penumbra.prepare.record import Record, caption_of
 from penumbra.prepare.shift import shifts
-from penumbra.prepare.split import class_order, shuffled, split_members
+from penumbra.prepare.split import shuffled
 from penumbra.stage import Params, Stage
 
 COLUMNS = {
@@ -53,44 +54,28 @@ def main(stage: Stage) -> None:
     params = stage.params.prepare
     sections = {"id": params.id} | {f"{group}.{name}": spec for group in FILE_OF_GROUP for name, spec in params[group].items()}
     intake = Intake(stage.params.common.image_size, stage.params.common.seed, params.quarantine_limit)
-    classes, splits = plan_id(intake, params.id)
+    plan = plan_id(intake, params.id)
     with ExitStack() as stack:
-        files = Files(stage, classes, stack)
+        files = Files(stage, plan.names, stack)
         for key, spec in sections.items():
             if key == "id":
-                _write_id(files, intake, params, classes, splits)
+                _write_id(files, intake, params, plan)
             else:
                 _write_ood(files, intake, spec, key)
             intake.quarantine.check(stage.scratch / "quarantine.csv")
         for name, spec in params.shift.sets.items():
-            _write_shifted(files, intake, spec, name, classes, params.shift.strengths)
+            _write_shifted(files, intake, spec, name, plan, params.shift.strengths)
             intake.quarantine.check(stage.scratch / "quarantine.csv")
-        _check_complete(files.counts, sections, classes)
+        _check_complete(files.counts, sections, plan.names)
     write_csv(stage.write("images/quarantine"), intake.quarantine.table())
     stage.finish()
-
-
-def plan_id(intake: Intake, spec: Params) -> tuple[list[str], dict[str, str]]:
-    """The ID classes in the order of their labels, and the split of every source image.
-
-    Raises:
-        PenumbraError: fewer than two classes, or a class without images.
-    """
-    members = intake.members(spec, "id", classless=False)
-    images = Counter(member.class_name for member in members.values())
-    classes = list(spec.classes or class_order(images))
-    if empty := [name for name in classes if not images[name]]:
-        raise PenumbraError(f"prepare.id: no images of class {', '.join(empty)}. Add images or take it out of prepare.id.classes.")
-    if len(classes) < 2:
-        raise PenumbraError(f"prepare.id: {len(classes)} class in {spec.source}, and a classifier needs two. Correct path or classes.")
-    return classes, split_members(members, spec.val_share, spec.test_share, intake.seed)
 
 
 class Files:
     """The eight image files, open for writing; they appear together when `stack` closes without an error."""
 
     def __init__(self, stage: Stage, classes: list[str], stack: ExitStack):
-        self.counts: Counter[tuple[str, str, str]] = Counter()
+        self.counts: Counter[tuple[str, str, int]] = Counter()  # by file, set and label
         self._rows: Counter[str] = Counter()
         self._writers = {}
         for name, sections in SECTIONS.items():
@@ -105,20 +90,24 @@ class Files:
         row = {"label": OOD, "class": record.class_name or "", "strength": 0, "caption": ""} | columns
         self._writers[file].add(png, record.path, sample_id=f"{file}/{self._rows[file]:06d}", source_id=record.source_id, **row)
         self._rows[file] += 1
-        self.counts[file, row["set"], row["class"]] += 1
+        self.counts[file, row["set"], row["label"]] += 1
 
 
-def _write_id(files: Files, intake: Intake, params: Params, classes: list[str], splits: dict[str, str]) -> None:
-    label = {name: index for index, name in enumerate(classes)}
+def _write_id(files: Files, intake: Intake, params: Params, plan: IdPlan) -> None:
+    label = {name: index for index, name in enumerate(plan.classes)}
     for split in ("test", "val", "train"):
-        wanted = {source_id for source_id, its in splits.items() if its == split}
+        wanted, spec, key = plan.splits[split], params.id, "id"
+        if split == "test" and plan.test:
+            spec, key = plan.test, "id.test"
         to_shift = set(shuffled(wanted, intake.seed, "prepare/shift")[: params.shift.limit]) if split == "test" else set()
         render = partial(_render, to_shift=to_shift, shift=params.shift, seed=intake.seed)
-        for record, png, shifted in ordered_map(render, intake.pictures(params.id, "id", f"id-{split}", wanted)):
-            caption = record.caption if split == "train" else ""
-            files.add(split, png, record, label=label[record.class_name], set=f"id-{split}", group="id", caption=caption)
+        for record, png, shifted in ordered_map(render, intake.pictures(spec, key, f"id-{split}", wanted)):
+            its = label[record.class_name]
+            own = {"label": its, "class": plan.names[its]}
+            caption = caption_of(plan.names[its]) if params.id.names else record.caption
+            files.add(split, png, record, **own, set=f"id-{split}", group="id", caption=caption if split == "train" else "")
             for kind, strength, data in shifted:
-                files.add("shifted", data, record, label=label[record.class_name], set=kind, group="shift", strength=strength)
+                files.add("shifted", data, record, **own, set=kind, group="shift", strength=strength)
 
 
 def _render(picture: Picture, to_shift: set[str], shift: Params, seed: int) -> tuple[Record, bytes, list[tuple[str, int, bytes]]]:
@@ -143,7 +132,7 @@ def _drawn(intake: Intake, spec: Params, key: str, where: str, members: Collecti
     return ordered_map(lambda picture: (picture.record, encode(picture.pixels)), intake.pictures(spec, key, where, wanted))
 
 
-def _write_shifted(files: Files, intake: Intake, spec: Params, name: str, classes: list[str], strength: int) -> None:
+def _write_shifted(files: Files, intake: Intake, spec: Params, name: str, plan: IdPlan, strength: int) -> None:
     """A set of ID classes from elsewhere, at the highest strength.
 
     Raises:
@@ -151,17 +140,19 @@ def _write_shifted(files: Files, intake: Intake, spec: Params, name: str, classe
     """
     key = f"shift.sets.{name}"
     members = intake.members(spec, key, skip="train", classless=False)
-    if others := sorted({member.class_name for member in members.values()} - set(classes)):
+    if others := sorted({member.class_name for member in members.values()} - set(plan.classes)):
         raise PenumbraError(f"prepare.{key}: {', '.join(others)} is no ID class. Name the classes that it shares with ID in classes.")
     for record, png in _drawn(intake, spec, key, f"shift {name}", members):
-        files.add("shifted", png, record, label=classes.index(record.class_name), set=name, group="shift", strength=strength)
+        label = plan.classes.index(record.class_name)
+        columns = {"label": label, "class": plan.names[label], "set": name, "group": "shift", "strength": strength}
+        files.add("shifted", png, record, **columns)
     _check_filled(files.counts, "shifted", name, key, spec)
 
 
-def _check_complete(counts: Counter, sections: dict[str, Params], classes: list[str]) -> None:
+def _check_complete(counts: Counter, sections: dict[str, Params], names: list[str]) -> None:
     """Every ID class is in every split, and every other set holds something; decoding may have emptied them."""
     for split in ("train", "val", "test"):
-        if empty := [name for name in classes if not counts[split, f"id-{split}", name]]:
+        if empty := [name for label, name in enumerate(names) if not counts[split, f"id-{split}", label]]:
             raise PenumbraError(f"prepare.id: no usable {split} image of class {', '.join(empty)}. Add images or change the shares.")
     for key, spec in sections.items():
         group, _, name = key.partition(".")

@@ -63,8 +63,10 @@ def experiment() -> list[str]:
         print("The experiment needs no file: it makes all its images and models.")
     found = list(ready.faults(dag, dag.stages, needed))
     if not found:
-        if pairs := twins(dag.experiment.prepare.id):
-            print(f"warning: prepare.id: {told(pairs)}")
+        given = dag.experiment.prepare.id
+        for key, spec in {"id": given, "id.test": given.test}.items():
+            if spec and (pairs := twins(spec, key)):
+                print(f"warning: prepare.{key}: {told(pairs)}")
         print(estimate.summary(dag))
     return found
 

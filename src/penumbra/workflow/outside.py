@@ -10,7 +10,17 @@ from penumbra.errors import PenumbraError
 from penumbra.workflow import index
 from penumbra.workflow.index import File
 
-PATHS = ("path", "checkpoint", "vqgan_checkpoint", "pipeline", "model", "word_file", "vocabulary", "veto")  # keys that may name files
+PATHS = (
+    "path",
+    "checkpoint",
+    "vqgan_checkpoint",
+    "pipeline",
+    "model",
+    "word_file",
+    "vocabulary",
+    "veto",
+    "names",
+)  # keys that may name files
 
 
 class Named(NamedTuple):
@@ -76,11 +86,13 @@ def named(params: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Nam
         if isinstance(value, Mapping):
             yield from named(value, f"{above}{key}.")
         elif key in PATHS and isinstance(value, str):
-            source, classes = params.get("source"), params.get("classes")
+            source, classes = params.get("source") if key == "path" else None, params.get("classes")
             if source == "imglist":
                 yield f"{above}{key}", Named(value, params.get("root") or _beside(value), None, params.get("sha256"))
             else:
                 yield f"{above}{key}", Named(value, None, frozenset(classes) if source == "folder" and classes else None)
+        elif (key, params.get("source")) == ("root", "parquet") and isinstance(value, str):
+            yield f"{above}{key}", Named(value)
 
 
 def files(each: Named) -> Iterator[File]:

@@ -52,22 +52,30 @@ def faults(contract: Contract, stages: Iterable[str], needed: Iterable[Need]) ->
 
 
 def _sources(contract: Contract, names: set[str]) -> tuple[list[str], list[str]]:
-    """The ID classes, and what is wrong with the sources of images that lie on disk; sources are read if `prepare` runs."""
+    """What ID classes are called, and what is wrong with sources of images that lie on disk; they are read if `prepare` runs."""
+    from penumbra.prepare.classes import check_test, class_names, source_of_test
+
     prepare = contract.experiment.prepare
     groups = {group: prepare[group] for group in ("near", "far", "calibration", "world", "clip_world")} | {"shift.sets": prepare.shift.sets}
-    sections = {"id": prepare.id} | {f"{group}.{name}": spec for group, specs in groups.items() for name, spec in specs.items()}
+    sections = {"id": prepare.id, "id.test": prepare.id.test}
+    sections |= {f"{group}.{name}": spec for group, specs in groups.items() for name, spec in specs.items()}
     classes, wrong = list(prepare.id.classes or []), []
     for key, spec in sections.items() if "prepare" in names else ():
-        if spec.source in ON_DISK:
+        if spec and spec.source in ON_DISK:
             try:
                 for name, named in outside.named({"prepare": {key: dict(spec)}}):
                     outside.check(name, named)
-                found = _read(spec, key, prepare.quarantine_limit)
+                found = _read(spec if key != "id.test" else source_of_test(prepare.id, classes), key, prepare.quarantine_limit)
+                if key == "id.test" and classes:
+                    check_test(classes, found)
             except (PenumbraError, OSError, UnicodeDecodeError) as error:
                 wrong.append(str(error) if isinstance(error, PenumbraError) else f"prepare.{key}.path: {_reason(spec.path, error)}")
                 continue
             classes = found if key == "id" and not classes else classes
-    return classes, wrong
+    try:
+        return class_names(prepare.id.names, classes) if classes and "prepare" in names else classes, wrong
+    except PenumbraError as error:
+        return classes, [*wrong, str(error)]
 
 
 def _reason(path: str, error: OSError | UnicodeDecodeError) -> str:
@@ -157,7 +165,7 @@ def _words(contract: Contract, names: set[str], classes: list[str]) -> Iterator[
         more = f" and {len(numbers) - 1} more" if len(numbers) > 1 else ""
         yield (
             f"prepare.id.classes: {numbers[0]}{more} says nothing to the published text encoder that {readers[0]} prompts. "
-            "Name the classes of an image list by label; link folders under their names (docs/published.md)."
+            "Name the classes in a file: prepare.id.names (docs/published.md)."
         )
 
 

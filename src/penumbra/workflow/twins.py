@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 LISTS = ("folder", "imglist")  # sources that have a file for each image
 
 
-def twins(spec: "ImageSource") -> list[tuple[str, str]]:
+def twins(spec: "ImageSource", key: str = "id") -> list[tuple[str, str]]:
     """Pairs of files below the root of a source with equal bytes and different classes; each after the first of its content.
 
     Only files of equal size are read. A picture that was saved again has other bytes, and is not found.
 
     Args:
-        spec: the section prepare.id.
+        spec: the section prepare.id, or that of its test images.
+        key: below prepare, for messages.
 
     Raises:
         PenumbraError: the source cannot be read.
@@ -32,7 +33,7 @@ def twins(spec: "ImageSource") -> list[tuple[str, str]]:
         return []
     root = spec.path if spec.source == "folder" else spec.root or os.path.dirname(spec.path)
     sizes: dict[int, list[tuple[str, str]]] = defaultdict(list)
-    for record in read_source(spec, "id", 0):
+    for record in read_source(spec, key, 0):
         path = os.path.join(root, record.path or "")
         if not record.fault and record.class_name is not None and os.path.isfile(path):
             sizes[os.path.getsize(path)].append((record.path, record.class_name))

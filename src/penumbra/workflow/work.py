@@ -49,13 +49,13 @@ def images(experiment: Any) -> Images:
     Raises:
         PenumbraError: a source is missing or too small.
     """
+    from penumbra.prepare.classes import plan_id
     from penumbra.prepare.ingest import Intake
-    from penumbra.prepare.step import plan_id
 
     prepare = experiment.prepare
     intake = Intake(experiment.common.image_size, experiment.common.seed, prepare.quarantine_limit)
-    classes, splits = plan_id(intake, prepare.id)
-    sizes = {split: sum(its == split for its in splits.values()) for split in ("train", "val", "test")}
+    plan = plan_id(intake, prepare.id)
+    sizes = {split: len(source_ids) for split, source_ids in plan.splits.items()}
 
     def drawn(group: str, specs: dict[str, Any]) -> int:
         skip = "train" if group in ("near", "far", "shift.sets") else "test"
@@ -69,7 +69,7 @@ def images(experiment: Any) -> Images:
         **files,
         ood=drawn("near", prepare.near) + drawn("far", prepare.far),
         shifted=copies + drawn("shift.sets", prepare.shift.sets),
-        classes=len(classes),
+        classes=len(plan.classes),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from pydantic import TypeAdapter, ValidationError
-from training_files import CIDER, ENERGY, GODIN, MCD, MIXOE, NPOS, RECIPES, UNIFORM, VOS, train
+from training_files import CIDER, ENERGY, GODIN, MCD, MIXOE, NPOS, RECIPES, UDG, UNIFORM, VOS, train
 
 from clip_features import RECIPE, ZERO_SHOT
 from penumbra.train import losses
@@ -83,7 +83,7 @@ def test_a_recipe_says_which_loss_it_is_of(name):
 
 
 def test_each_kind_of_detector_has_its_losses():
-    with pytest.raises(ValidationError, match="'cider', 'energy', 'godin', 'mcd', 'mixoe', 'npos', 'uniform', 'vos'"):
+    with pytest.raises(ValidationError, match="'cider', 'energy', 'godin', 'mcd', 'mixoe', 'npos', 'udg', 'uniform', 'vos'"):
         TypeAdapter(losses.recipes("network")).validate_python(RECIPE)
     with pytest.raises(ValidationError):
         TypeAdapter(losses.recipes("clip")).validate_python(ENERGY)
@@ -112,6 +112,10 @@ def test_each_kind_of_detector_has_its_losses():
             MCD,
             "resnet18 of width 8, 2 epochs, batches of 8, cross-entropy of two heads + 0.5 × discrepancy of both on outliers, margin 1.2, "
             "from epoch 2 on",
+        ),
+        (
+            UDG,
+            "resnet18 of width 8, 2 epochs, batches of 8, cross-entropy + 0.5 × what no pure group holds to uniform + 0.1 × 5 groups",
         ),
         (GODIN, "resnet18 of width 8, 2 epochs, batches of 8, cross-entropy of h(x) / g(x), h cosine"),
         (ZERO_SHOT, f"frozen CLIP, trained: nothing, negative labels in {ZERO_SHOT['groups']} groups"),

@@ -26,6 +26,7 @@ def _sources(results: Results) -> str:
     """A sentence on the sources of SOURCES that the experiment has; nothing where it has none."""
     setting = results.params.prepare
     groups = [*(setting[group] for group in ("near", "far", "calibration", "world", "clip_world")), setting.shift.sets]
-    used = {setting.id.source, *(spec.source for group in groups for spec in group.values())}
+    own = [spec for spec in (setting.id, setting.id.test) if spec]
+    used = {*(spec.source for spec in own), *(spec.source for group in groups for spec in group.values())}
     said = [f"{source}: {text}" for source, text in SOURCES.items() if source in used]
     return f" Sources: {'; '.join(said)}." if said else ""

@@ -82,10 +82,10 @@ def embeddings_of(network: Classifier, pixels: Tensor) -> Tensor:
 
 
 def outliers(bank: Tensor, p: Params, key: Sequence[object]) -> tuple[Tensor, Tensor]:
-    """Outlier embeddings of a class [per_class, D], of length 1, and the distance of each to its k-th neighbour [per_class].
+    """Outlier embeddings of a class [per_class, D], and the distance of each, at length 1, to its k-th neighbour [per_class].
 
-    Gaussian draws around boundary embeddings, taken back to length 1 as in the code, of which the farthest are kept (Dream-OOD 3.2);
-    round after round, until there are enough.
+    Gaussian draws around boundary embeddings, of which the farthest are kept (Dream-OOD 3.2; NPOS 3.1); round after round, until
+    there are enough. With `sphere` they are of length 1, else of any length: those of NPOS.
 
     Args:
         bank: embeddings of the class's ID training images [N, D], of length 1.
@@ -97,6 +97,7 @@ def outliers(bank: Tensor, p: Params, key: Sequence[object]) -> tuple[Tensor, Te
         draws = generator(*key, turn)
         picked = edge[torch.randperm(p.boundary, generator=draws)[: p.picked].to(edge.device)]
         noise = torch.randn(p.samples, bank.shape[1], generator=draws).to(bank)
-        found.append(KEPT[p.topk](F.normalize(around(bank[picked], noise, p.sigma), dim=2), bank, p.knn_k, p.keep))
+        drawn = around(bank[picked], noise, p.sigma)
+        found.append(KEPT[p.topk](F.normalize(drawn, dim=2) if p.sphere else drawn, bank, p.knn_k, p.keep))
     kept = torch.cat(found)[: p.per_class]
     return kept, kth_distance(kept, bank, p.knn_k)

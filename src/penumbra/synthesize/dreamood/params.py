@@ -43,6 +43,7 @@ class DreamOod(Section):
         knn_k: which neighbour's distance (an embedding is its own first), at most the images of a class.
         boundary: embeddings of each class with the farthest neighbour, of which `picked` are drawn at a time.
         samples: Gaussian draws around each, of deviation sigma, of which `keep` are taken.
+        sphere: whether draws are taken back to length 1, as Dream-OOD's code has it, or stay where they fall, as NPOS's.
         topk: correct takes the farthest; released is the index error of the released code, which takes draws almost at random.
         per_class: candidates of each ID class.
         steps, guidance_scale: of the deterministic DDIM sampler that decodes.
@@ -57,6 +58,7 @@ class DreamOod(Section):
     samples: Count
     keep: Count
     sigma: Positive
+    sphere: bool
     topk: Literal["correct", "released"]
     per_class: Count
     prompt: Template

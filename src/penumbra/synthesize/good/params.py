@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import MinLen
 
-from penumbra.values import Count, Fault, Name, Natural, NotNegative, Pixels, Positive, Section, Share, Template
+from penumbra.values import Count, Fault, Name, Natural, NotNegative, Number, Pixels, Positive, Section, Share, Template
 
 if TYPE_CHECKING:
     from penumbra.experiment.schema import Experiment
@@ -15,9 +15,12 @@ Ramp = Literal["increase", "decrease", "constant"]
 
 
 class Strengths(Section):
-    """One guidance of GOOD and the strengths that it is sampled at; log f = energy * E + knn * D_k."""
+    """One guidance of GOOD and the strengths that it is sampled at; log f = energy * E + knn * D_k.
 
-    energy: NotNegative
+    A negative energy guides into the classes that the classifier knows (Fig. 9 b).
+    """
+
+    energy: Number
     knn: NotNegative
     rho: Annotated[list[NotNegative], MinLen(1)]
     mu: Annotated[list[NotNegative], MinLen(1)]
@@ -54,4 +57,4 @@ def faults(experiment: "Experiment") -> Iterator[Fault]:
             if not strengths.grid and len(strengths.rho) != len(strengths.mu):
                 yield f"{key}.mu", f"must have {len(strengths.rho)} values, one for each of rho, where grid is false"
             if strengths.energy == strengths.knn == 0 and any(strengths.rho + strengths.mu):
-                yield f"{key}.energy", "must be above 0, or knn must: there is nothing to guide by"
+                yield f"{key}.energy", "must not be 0, or knn must be above 0: there is nothing to guide by"

@@ -73,15 +73,15 @@ def _report(stage: Stage) -> None:
     frame = pq.read_table(stage.write("outliers"), columns=["guidance", "rho", "mu", "energy", "knn"]).to_pandas()
     for guidance, rows in frame.groupby("guidance", sort=False):
         section = stage.params.synthesize[stage.item].guidances[guidance]
-        level = "energy" if section.energy > 0 or not section.knn else "knn"
+        level, way = "energy" if section.energy or not section.knn else "knn", -1 if section.energy < 0 else 1
         for names in (["rho"], ["mu"]) if section.grid else (["rho", "mu"],):
             means = rows.groupby(names)[["energy", "knn"]].mean()
             for values, mean in means.iterrows():
                 strength = ", ".join(f"{name} {value:g}" for name, value in zip(names, np.atleast_1d(values), strict=True))
                 print(f"{stage.name}: {guidance}, {strength}: energy {mean.energy:.2f}, knn {mean.knn:.3f}", file=sys.stderr)
-            if len(means) > 1 and means[level].iloc[-1] <= means[level].iloc[0]:
+            if len(means) > 1 and way * (means[level].iloc[-1] - means[level].iloc[0]) <= 0:
                 print(
-                    f"warning: {stage.name}: {guidance}: {level} does not rise with {' and '.join(names)}. "
+                    f"warning: {stage.name}: {guidance}: {level} does not {'fall' if way < 0 else 'rise'} with {' and '.join(names)}. "
                     f"Set more weight ({level}) or other strengths in synthesize.{stage.item}.guidances.{guidance}.",
                     file=sys.stderr,
                 )

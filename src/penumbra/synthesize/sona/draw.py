@@ -10,6 +10,7 @@ from torch import Tensor
 from penumbra.artifacts.captions import concepts
 from penumbra.artifacts.images import encode
 from penumbra.artifacts.vocabulary import captions, lines, vocabulary
+from penumbra.guidance.diffedit import MAPS, diffedited
 from penumbra.guidance.partial import edited
 from penumbra.guidance.semantic import Edit
 from penumbra.models.latent import LatentDiffusion
@@ -89,7 +90,7 @@ def edit_of(p: Params) -> Edit:
 def edit_batch(model: LatentDiffusion, batch: Batch, p: Params, seed: int, grey: bool) -> Outliers:
     """Edit B images (p: params.yaml, synthesize.METHOD; grey: `toned`). Distances are those of the autoencoder's latents."""
     size = batch.pixels.shape[1]
-    edit, shape = edit_of(p), model.latent_shape
+    shape = model.latent_shape
 
     def noise(purpose: str) -> Tensor:
         """Of a stream that knows neither method nor block: methods then differ by the edit and nothing else."""
@@ -99,10 +100,7 @@ def edit_batch(model: LatentDiffusion, batch: Batch, p: Params, seed: int, grey:
     clean = encoded(model, source, noise("posterior") if p.posterior == "sample" else None)
     film, latents = Film(batch.shown, batch.stops), clean
     if batch.stops.any():
-        texts = [[""] * len(clean), *(batch.prompts[name] for name in edit.conditions)]
-        conditions = model.embed([text for texts_of in texts for text in texts_of]).unflatten(0, (len(texts), len(clean)))
-        levels = levels_of(model, p)
-        latents = edited(model.eps, clean, noise("forward"), batch.stops, conditions, edit, levels, p.sampler, film)
+        latents = _moved(model, clean, batch, p, noise, film)
     pixels = draw_pixels(model, latents, size, grey)
     measured = {
         "displacement": torch.linalg.vector_norm((latents - clean).flatten(1), dim=1),
@@ -114,6 +112,18 @@ def edit_batch(model: LatentDiffusion, batch: Batch, p: Params, seed: int, grey:
         {row: film.masks(row, size) for row in batch.shown},
         {row: film.path(row, lambda z: draw_pixels(model, z, size, grey)) for row in batch.shown},
     )
+
+
+def _moved(model: LatentDiffusion, clean: Tensor, batch: Batch, p: Params, noise: Callable[[str], Tensor], film: Film) -> Tensor:
+    """Edited latents [B, C, h, w] of clean ones, by p.edit; `noise` gives the draws of a purpose."""
+    edit, levels = edit_of(p), levels_of(model, p)
+    names = ("id", "ood") if p.edit == "diffedit" else edit.conditions
+    texts = [[""] * len(clean), *(batch.prompts[name] for name in names)]
+    conditions = model.embed([text for texts_of in texts for text in texts_of]).unflatten(0, (len(texts), len(clean)))
+    if p.edit == "diffedit":
+        noises = torch.stack([noise(f"region-{draw}") for draw in range(MAPS)])
+        return diffedited(model.eps, clean, noises, batch.stops, conditions, p.text_guidance, levels, film)
+    return edited(model.eps, clean, noise("forward"), batch.stops, conditions, edit, levels, p.sampler, film)
 
 
 def draw_stops(sample_ids: Sequence[str], stop: Sequence[int], seed: int) -> Tensor:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 class Sona(Section):
     method: ClassVar[str] = "sona"
-    edit: Literal["sona", "sega", "sdedit"]
+    edit: Literal["sona", "sega", "sdedit", "diffedit"]
     prompt: Template
     words: Literal["random", "close", "far", "file"]
     word_file: Text | None
@@ -44,5 +44,9 @@ def faults(experiment: "Experiment") -> Iterator[Fault]:
             yield f"{key}.stop", f"must lie in 0..{method.steps} ({key}.steps)"
         if (method.words == "file") != (method.word_file is not None):
             yield f"{key}.word_file", "must name a file where words is file, and be null elsewhere"
+        if method.edit == "diffedit" and not method.text_guidance:
+            yield f"{key}.text_guidance", "must be above 0 where edit is diffedit, which has no other guidance"
+        if method.edit == "diffedit" and method.sampler != "ddim":
+            yield f"{key}.sampler", "must be ddim where edit is diffedit, whose way back is that of DDIM"
         if method.share > 0.5:
             yield f"{key}.share", "must be at most 0.5: the semantic and the nuisance mask would overlap"

@@ -24,12 +24,12 @@ def batches(train: Images, outliers: Images | None, p: NetworkRecipe, loss: type
     if outliers is None:
         for rows in id_rows:
             images, labels = _augmented(train, rows, p, id_draws)
-            yield Batch(images, labels, None)
+            yield Batch(images, labels, None, rows)
         return
     for rows, (outlier_rows, paired) in zip(id_rows, _outlier_rows(train, outliers, id_rows, p, loss, outlier_draws), strict=True):
         parts = [_augmented(train, rows, p, id_draws), _augmented(outliers, outlier_rows, p, outlier_draws)]
         images, labels = (torch.cat(pair) for pair in zip(*parts, strict=True))
-        yield Batch(images, labels, paired)
+        yield Batch(images, labels, paired, torch.cat([rows, len(train) + outlier_rows]))
 
 
 def _augmented(source: Images, rows: Tensor, p: NetworkRecipe, draws: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -35,11 +35,19 @@ class Images:
 
 
 class Batch(NamedTuple):
-    """ID images and then outliers [B, 3, H, W]; labels [B]; which outliers make a pair with the ID image at their place, bool."""
+    """ID images and then outliers.
+
+    Attributes:
+        images: [B, 3, H, W].
+        labels: [B].
+        paired: which outliers make a pair with the ID image at their place, bool.
+        rows: [B], on the CPU: which of all ID images each is, and behind these which of all outliers.
+    """
 
     images: Tensor
     labels: Tensor
     paired: Tensor | None
+    rows: Tensor | None = None
 
 
 def labelled(stage: Stage, name: str, device: torch.device) -> Images:

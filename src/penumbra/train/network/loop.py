@@ -153,6 +153,7 @@ def train_detector(setting: Setting, seed: int, outliers: Images | None, checkpo
     history = History()
     stateful = {"detector": detector, "optimizer": optimizer, "history": history} | loss.stateful
     for epoch in epochs(p.epochs, setting.common_seed, f"train/{setting.item}/seed-{seed}", checkpoint, stateful):
+        loss.look(setting.train, outliers)
         means = train_epoch(detector, loss, optimizer, setting, outliers, (setting.common_seed, seed, epoch))
         history.add(seed=seed, epoch=epoch + 1, **means, val_accuracy=accuracy(detector, setting.val))
     return detector.eval(), history

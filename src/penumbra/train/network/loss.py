@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from penumbra.models.classifiers.detector import AnyDetector
-from penumbra.train.network.images import Batch
+from penumbra.train.network.images import Batch, Images
 from penumbra.train.network.params import NetworkRecipe
 from penumbra.training import Stateful
 
@@ -47,6 +47,9 @@ class Loss:
     def reconstructed(p: NetworkRecipe) -> bool:
         """Whether what the autoencoder keeps of ID images follows them as further ID images."""
         return False
+
+    def look(self, train: Images, outliers: Images | None) -> None:
+        """Look at all images before an epoch begins; draws are of torch's global generator."""
 
     def __call__(self, logits: Tensor, features: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Scalars: `loss`, to be minimised, and its parts.
