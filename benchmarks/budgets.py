@@ -1,6 +1,7 @@
 """Write benchmarks/budgets.csv: what half, all and twice its budget give each network that is pretrained. No test image chooses.
 
     python benchmarks/budgets.py             # after a run, whose images and models it reads; what is there is kept
+    python benchmarks/budgets.py mage unet   # of these networks alone
     python benchmarks/budgets.py --summary   # the table alone
 
 A row a network, a budget and a measure: epochs (as params.yaml has them), steps of the optimiser that these are here, the measure on ID
@@ -16,11 +17,10 @@ import argparse
 import csv
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -76,15 +76,14 @@ def rows_of(name: str, history: pd.DataFrame, epochs: Mapping[str, int]) -> Iter
 
     Args:
         name: of the network.
-        history: its history.csv, with cpu_seconds since the start of the training.
+        history: its history.csv, with the cpu_seconds that each row has taken.
         epochs: of each budget that the training has passed through.
     """
     network = NETWORKS[name]
     own = history if network.model is None else history[history.model == network.model]
-    before = history.cpu_seconds[: own.index[0]].max() if own.index[0] else 0.0
     for budget, count in epochs.items():
         passed = own[own.epoch <= count]
-        spent = {"cpu_seconds": round(passed.cpu_seconds.iloc[-1] - before)}
+        spent = {"cpu_seconds": round(passed.cpu_seconds.sum())}
         for measure in network.measures:
             found = passed[measure].dropna()
             value = found.min() if network.lowest else found.iloc[-1]
@@ -103,10 +102,10 @@ def trainings() -> Iterator[tuple[str, dict[str, int]]]:
         yield from [(name, epochs)] if network.constant else [(name, {budget: count}) for budget, count in epochs.items()]
 
 
-def complete() -> None:
-    """Train what is missing."""
+def complete(names: Collection[str]) -> None:
+    """Train what is missing of these networks."""
     done = set(pd.read_csv(FILE)[["network", "budget", "epochs"]].itertuples(index=False, name=None)) if FILE.exists() else set()
-    left = [(name, epochs) for name, epochs in trainings() if not {(name, *item) for item in epochs.items()} <= done]
+    left = [(name, epochs) for name, epochs in trainings() if name in names and not {(name, *item) for item in epochs.items()} <= done]
     with ThreadPoolExecutor(JOBS) as pool:
         for training in as_completed([pool.submit(apart, *each) for each in left]):
             append(training.result())
@@ -125,20 +124,31 @@ def train(name: str, epochs: Mapping[str, int]) -> list[dict]:
     from penumbra.training import History
     from penumbra.workflow import contract
 
-    network, found, add = NETWORKS[name], contract.load(), History.add
+    network, found = NETWORKS[name], contract.load()
     entry = found.of("pretrain", network.kind)
     stage, folder = found.stage(entry), SCRATCH / f"{name}-{max(epochs.values())}"
-    shutil.rmtree(folder, ignore_errors=True)  # a training that was killed begins anew: its seconds are those of a whole one
     preset = stage.params.pretrain[network.kind].model_copy(update={**network.rest, network.key: max(epochs.values())})
     writes = {key: folder / network.kind for key in stage.writes}
     params = stage.params.beside(pretrain={network.kind: preset})
-    program, began = import_module(found.program(entry)), time.process_time()
-    History.add = lambda history, **row: add(history, **row, cpu_seconds=time.process_time() - began)
+    program = import_module(found.program(entry))
+    measure_seconds(History)
     program.main(replace(stage, params=params, writes=writes, scratch_root=folder / "scratch"))
     rows = list(rows_of(name, pd.read_csv(folder / network.kind / "history.csv"), epochs))
     if network.kind == "mage":
         rows += [rows[0] | kept for kept in class_kept(folder / network.kind, name, "chosen" in epochs)]
     return rows
+
+
+def measure_seconds(history: type) -> None:
+    """Have each row of a History say what CPU seconds have passed since the one before: those of a resumed training add up, too."""
+    add, seen = history.add, [time.process_time()]
+
+    def timed(self, **row) -> None:
+        now = time.process_time()
+        add(self, **row, cpu_seconds=now - seen[0])
+        seen[0] = now
+
+    history.add = timed
 
 
 def class_kept(folder: Path, name: str, chosen: bool) -> Iterator[dict]:
@@ -213,13 +223,14 @@ def append(rows: list[dict]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"of {', '.join(NETWORKS)}; all if none is named")
     parser.add_argument("--summary", action="store_true", help="print the table")
     parser.add_argument("--train", nargs=2, metavar=("NETWORK", "EPOCHS"), help=argparse.SUPPRESS)  # of this script's own processes
     options = parser.parse_args()
     if options.train:
         return print(json.dumps(train(options.train[0], json.loads(options.train[1]))))
     if not options.summary:
-        complete()
+        complete(options.networks or NETWORKS)
     print(pd.read_csv(FILE).to_string(index=False))
 
 
