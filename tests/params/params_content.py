@@ -9,7 +9,7 @@ from penumbra.experiment.load import load, validate
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 CONTENT = load(PARAMS)
-LOSSES = "'cider', 'energy', 'godin', 'mcd', 'mixoe', 'npos', 'uniform', 'vos'"
+LOSSES = "'cider', 'energy', 'godin', 'mcd', 'mixoe', 'npos', 'udg', 'uniform', 'vos'"
 
 
 def lookup(content: dict, key: str):

@@ -44,8 +44,8 @@ IMPOSSIBLE = [
         'train.detectors.badood-gaussian-mid.bands = ["mid"]: must be [all]: filter.badood-gaussian gives no',
     ),
     ({"train.detectors.none.bands": ["mid"]}, 'train.detectors.none.bands = ["mid"]: must be [all]: filter.none gives no bounds'),
-    ({"train.detectors.none.recipe": "synood"}, 'train.detectors.none.method = "none": must be none where the recipe neither'),
-    ({"train.detectors.clip.method": "synood"}, 'train.detectors.clip.method = "synood": must be none where the recipe neither'),
+    ({"train.detectors.none.recipe": "synood"}, 'train.detectors.none.method = "none": must not be none: recipe synood learns from labels'),
+    ({"train.detectors.clip.method": "synood"}, 'train.detectors.clip.method = "synood": must be none: recipe zero-shot trains nothing'),
     ({"train.detectors.reconstruction": DETECTOR}, "train.detectors.reconstruction: must not be named like a control"),
     # what an entry needs
     ({"pretrain.mage": {}}, "pretrain.mage: must have an entry, since synthesize.badood has one"),

@@ -104,8 +104,8 @@ def _detectors(experiment: Experiment) -> Iterator[Fault]:
             yield f"{key}.method", f"must be one of {', '.join(('none', *methods))}"
             continue
         recipe = recipes[detector.recipe]
-        if recipe.detector == "clip" and recipe.trains == (detector.method == "none"):
-            yield f"{key}.method", "must be none where the recipe neither projects nor tunes, and a method elsewhere"
+        if not recipe.trains and detector.method != "none":
+            yield f"{key}.method", f"must be none: recipe {detector.recipe} trains nothing"
         if detector.bands != ["all"] and detector.method not in experiment.filter:
             yield f"{key}.bands", f"must be [all]: filter.{detector.method} gives no bounds"
 

@@ -38,7 +38,10 @@ def trained_on(detector: str, params: Params) -> str:
     setting = params.train.detectors[detector]
     if setting.method != "none":
         return f"{setting.method} {'+'.join(setting.bands)} ({setting.recipe})"
-    return f"ID alone ({setting.recipe})" if params.train.recipes[setting.recipe].trains else "nothing"
+    recipe = params.train.recipes[setting.recipe]
+    if not recipe.trains:
+        return "nothing" if recipe.detector == "clip" else "ID alone (pretrain.classifier)"
+    return f"ID alone ({setting.recipe})"
 
 
 def described(table: Table, params: Params) -> Table:

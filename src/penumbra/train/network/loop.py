@@ -1,5 +1,6 @@
 """Training of one detector from one seed."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ def accuracy(detector: AnyDetector, images: Images, batch_size: int = 512) -> fl
 
 
 def train_detector(setting: Setting, seed: int, outliers: Images | None, checkpoint: Path) -> tuple[AnyDetector, History]:
-    """A detector trained by SGD with momentum, warm-up and cosine.
+    """A detector trained by SGD with momentum, warm-up and cosine; without an epoch the classifier as it is, with one row of history.
 
     Detectors of one seed and recipe start from the same weights and see ID images in the same order, so that they differ by
     their outliers.
@@ -151,6 +152,8 @@ def train_detector(setting: Setting, seed: int, outliers: Images | None, checkpo
     loss = setting.loss(detector, p)
     optimizer = torch.optim.SGD(detector.parameters(), p.learning_rate, p.momentum, weight_decay=p.weight_decay, nesterov=p.nesterov)
     history = History()
+    if not p.trains:
+        history.add(seed=seed, epoch=0, loss=math.nan, val_accuracy=accuracy(detector, setting.val))
     stateful = {"detector": detector, "optimizer": optimizer, "history": history} | loss.stateful
     for epoch in epochs(p.epochs, setting.common_seed, f"train/{setting.item}/seed-{seed}", checkpoint, stateful):
         loss.look(setting.train, outliers)

@@ -19,8 +19,8 @@ class NetworkRecipe(ResNetRecipe):
     """
 
     detector: ClassVar[str] = "network"
-    trains: ClassVar[bool] = True
     input_size: ClassVar[int | None] = None
+    epochs: Natural  # 0: the classifier that training would start from
     architecture: AnyArchitecture
     width: ResNetWidth | None
     stem_kernel: Odd | None
@@ -30,6 +30,11 @@ class NetworkRecipe(ResNetRecipe):
     beta: NotNegative
     crop_padding: Natural
     flip: bool
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything learns; else the detector is pretrain.classifier as it is."""
+        return self.epochs > 0
 
     @property
     def of_resnet(self) -> bool:
@@ -44,11 +49,10 @@ class NetworkRecipe(ResNetRecipe):
     @property
     def caption(self) -> str:
         """The recipe in words, for the report."""
-        width = f" of width {self.width}" if self.of_resnet else ""
-        return (
-            f"{self.architecture}{width}, {self.epochs} epochs, batches of {self.batch_size}, "
-            f"cross-entropy + {self.beta:g} × {self.of_outliers}"
-        )
+        network = f"{self.architecture} of width {self.width}" if self.of_resnet else self.architecture
+        if not self.trains:
+            return f"{network}, pretrain.classifier as it is"
+        return f"{network}, {self.epochs} epochs, batches of {self.batch_size}, cross-entropy + {self.beta:g} × {self.of_outliers}"
 
 
 def faults(experiment: "Experiment") -> Iterator[Fault]:
@@ -58,3 +62,5 @@ def faults(experiment: "Experiment") -> Iterator[Fault]:
             for size in SIZES:
                 if (recipe[size] is not None) != recipe.of_resnet:
                     yield f"{key}.{size}", "must have a value where architecture is a ResNet, and be null elsewhere"
+            if not recipe.trains and kind != "classifier":
+                yield f"{key}.epochs", "must be at least 1; what trains nothing is a classifier, under train.recipes.classifier"

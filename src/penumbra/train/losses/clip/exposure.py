@@ -81,7 +81,7 @@ class Exposure:
         detector: zero-shot; trained in place.
         p: the recipe.
         images: ID images and their classes.
-        outliers: raw features [N, D].
+        outliers: raw features [N, D]. Without any no negative label is matched: the layer learns the classes of ID images alone.
     """
 
     def __init__(self, detector: ClipDetector, p: Recipe, images: Features, outliers: Tensor):

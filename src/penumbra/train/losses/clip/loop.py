@@ -44,7 +44,7 @@ def train_detector(
         setting: see there.
         seed: the training seed.
         images: ID images to train on, and their classes.
-        outliers: raw features [N, D]; None where the recipe trains nothing.
+        outliers: raw features [N, D], of which there may be none; None where the recipe trains nothing.
         checkpoint: where unfinished phases wait: the name of the phase comes before the suffix.
 
     Raises:

@@ -60,3 +60,7 @@ def faults(experiment: "Experiment") -> Iterator[Fault]:
                 yield f"{key}.control", "must be true under train.recipes.repainting, and nowhere else"
             if recipe.project_learning_rate_end > recipe.project_learning_rate:
                 yield f"{key}.project_learning_rate_end", f"must be at most {recipe.project_learning_rate:g} ({key}.project_learning_rate)"
+    for name, detector in experiment.train.detectors.items():
+        recipe = experiment.recipes.get(detector.recipe)
+        if detector.method == "none" and isinstance(recipe, Recipe) and recipe.trains and (recipe.tune or recipe.classes == "matched"):
+            yield f"train.detectors.{name}.method", f"must not be none: recipe {detector.recipe} learns from labels that outliers match"

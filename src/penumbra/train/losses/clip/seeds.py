@@ -29,14 +29,14 @@ def trainer(stage: Stage) -> Train:
     labels = read_negatives(stage.read(LABELS))
     id_train, val = id_images(stage, labels)
     setting = Setting(stage.item, detector.recipe, p, common_seed, _to(val, device))
-    clip = Clip.load(stage.read("models/clip"), device) if p.project or p.tune else None
+    clip = Clip.load(stage.read("models/clip"), device) if p.trains else None
     chosen_rows, count = selected(stage)
-    outliers = outliers_of(stage, clip, device) if clip else None
+    outliers = outliers_of(stage, clip, device) if clip and count else (id_train.values[:0], torch.zeros(0, dtype=torch.long))
     round_trips = round_trips_of(stage, clip, device) if clip and REPAINTING in stage.reads else None
 
     def train(folder: Path, seed: int) -> None:
         images, candidates = id_train, None
-        if outliers is not None:
+        if clip:
             draws = generator(common_seed, "train/pool", seed)
             rows = draw(chosen_rows, count, draws)
             rows = rows[pool(len(rows), p.outliers, draws)]
@@ -73,7 +73,7 @@ def pool(count: int, limit: int | None, draws: torch.Generator) -> Tensor:
 def beside(train: Features, sources: Tensor, round_trips: Made | None) -> Features:
     """ID images that stand beside outliers: what these were made from, each image once; then the round trips of the same images.
 
-    Outliers that were made from no image ask for all ID images.
+    Where no outlier was made from an image, or there is none, all ID images stand there.
 
     Args:
         train: all ID images.
