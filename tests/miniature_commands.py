@@ -16,7 +16,7 @@ from typing import Any
 from penumbra.artifacts.files import replace
 from penumbra.stage import Stage
 from penumbra.workflow import code, contract, execute
-from penumbra.workflow.repository import parsing_once
+from penumbra.workflow.repository import sparing
 
 BLOCKS = [f"block-{index}" for index in range(4)]
 
@@ -113,5 +113,5 @@ def dvc() -> None:
     """The `dvc` command of a miniature."""
     from dvc.cli import main
 
-    with parsing_once():
+    with sparing():
         sys.exit(main())

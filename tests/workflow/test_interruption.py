@@ -9,7 +9,7 @@ from collections import Counter
 import psutil
 from ruamel.yaml import YAML
 
-from miniature import Miniature
+from miniature import SMALL, Miniature
 from miniature_commands import BLOCKS
 
 STAGE = "synthesize-badood@badood-gaussian"
@@ -46,7 +46,7 @@ def test_after_a_kill_dvc_repro_ends_with_the_same_bytes_and_does_no_finished_un
 
 
 def test_a_killed_first_run_keeps_the_record_of_finished_stages(tmp_path, monkeypatch):
-    undisturbed, fresh = (Miniature.create(tmp_path / name, "sona") for name in ("undisturbed", "fresh"))
+    undisturbed, fresh = (Miniature.create(tmp_path / name, *SMALL) for name in ("undisturbed", "fresh"))
     undisturbed.reproduce(monkeypatch)
     process = fresh.start("penumbra", "repro", MINIATURE_RECORD_SECONDS="0.5")
     deadline, lock = time.monotonic() + 90, fresh.root / "dvc.lock"
