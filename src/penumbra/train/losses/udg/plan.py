@@ -1,18 +1,16 @@
 """train of a recipe of loss udg: ID images and unlabelled ones, the selected outliers -> a detector for each training seed."""
 
-from collections.abc import Mapping
-
 from penumbra.stage import Stage
-from penumbra.train.engine import run
+from penumbra.train.detectors import Train, run
 
 
 def main(stage: Stage) -> None:
     """Write data/detectors/DETECTOR: seed-K/{config.json, model.safetensors} and history.csv."""
-    run(stage, _train_seeds)
+    run(stage, _trainer)
 
 
-def _train_seeds(stage: Stage, seeds: Mapping[str, int]) -> None:
+def _trainer(stage: Stage) -> Train:
     from penumbra.train.losses.udg.loss import UdgLoss  # assembling needs no torch
-    from penumbra.train.network.timed import train_seeds
+    from penumbra.train.network.timed import trainer
 
-    train_seeds(stage, seeds, UdgLoss)
+    return trainer(stage, UdgLoss)
