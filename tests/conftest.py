@@ -34,21 +34,27 @@ def once(tmp_path_factory, request) -> Callable[[str, Callable[[Path], object]],
 
 
 @pytest.fixture(scope="session")
-def built_miniature(once) -> Iterator[Miniature]:
-    """A miniature of the DAG, built and committed."""
+def built(once) -> Iterator[Callable[..., Miniature]]:
+    """A miniature of the DAG of an experiment of conf/, by default of params.yaml; built and committed. Copy it."""
 
-    def build(folder: Path) -> None:
-        made = Miniature.create(folder / "built")
+    def build(folder: Path, experiment: str | None) -> None:
+        made = Miniature.create(folder / "built", experiment)
         with pytest.MonkeyPatch.context() as inner:
             made.reproduce(inner)
         made.commit("built")
         made.reset()
 
     with sparing():
-        yield Miniature(once("dag", build) / "built")
+        yield lambda experiment=None: Miniature(once(f"dag-{experiment}", lambda folder: build(folder, experiment)) / "built")
 
 
 @pytest.fixture
-def miniature(built_miniature, tmp_path) -> Miniature:
-    """A built miniature of one's own."""
-    return built_miniature.copy(tmp_path / "dag")
+def miniature(built, tmp_path) -> Miniature:
+    """A built miniature of one's own, of a method alone: what takes its time is proportional to the stages."""
+    return built("sona").copy(tmp_path / "dag")
+
+
+@pytest.fixture
+def whole(built, tmp_path) -> Miniature:
+    """A built miniature of one's own, of all stages."""
+    return built().copy(tmp_path / "dag")

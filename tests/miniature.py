@@ -1,4 +1,7 @@
-"""A miniature of the DAG: the real dvc.yaml, Snakefile, rules, params and code, with steps that write digests (miniature_commands.py)."""
+"""A miniature of the DAG: the real dvc.yaml, Snakefile, rules, params and code, with steps that write digests (miniature_commands.py).
+
+Which stages it has is a matter of the experiment. Most tests take one method alone, and the whole DAG where it is about all stages.
+"""
 
 import functools
 import importlib.metadata

@@ -15,6 +15,7 @@ from penumbra.benchmark import step as benchmark
 from penumbra.benchmark.rooms import rooms
 from penumbra.report import methods as report_methods
 from penumbra.report import step as report
+from penumbra.report import style
 from penumbra.stage import Params
 from penumbra.values import Section
 from synthetic_results import DETECTORS, GIVEN, benchmark_stage, report_stage, studied
@@ -56,10 +57,12 @@ def data(results_data, tmp_path):
 
 
 @pytest.fixture
-def run(results_data, data, tmp_path):
+def run(results_data, data, tmp_path, monkeypatch):
     """Runs benchmark and report of two detectors, with a variant of the other method in their parameters; returns the page."""
     changes = {"calibrate": {"none": GIVEN["calibrate"]["none"]}, "benchmark.ablations": {}}
     changes |= {"train.detectors": {name: DETECTORS[name] for name in ("none", "sona-all")}}
+
+    monkeypatch.setattr(style, "pdf", lambda drawn: b"%PDF")  # it takes its time
 
     def step(main, stage):
         main(replace(stage, params=stage.params.beside(synthesize={"other": Nowhere(steps=3)})))

@@ -151,5 +151,5 @@ def test_with_the_profile_jobs_that_run_at_a_time_have_devices_of_their_own_and_
 
 
 def test_with_the_default_profile_jobs_see_what_the_user_sees(two, miniature):
-    miniature.penumbra("run", "filter@badood")
+    miniature.penumbra("run", "pretrain-diffusion@sd")
     assert Counter(device for _, device in seen(miniature)).keys() == {", ".join(two)}

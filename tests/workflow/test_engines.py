@@ -34,9 +34,9 @@ def edit_code_and_template(clone):
 
 
 @pytest.fixture(scope="module")
-def clone(built_miniature, tmp_path_factory):
+def clone(built, tmp_path_factory):
     """A fresh clone with pulled data."""
-    return built_miniature.copy(tmp_path_factory.mktemp("origin") / "dag").clone(tmp_path_factory.mktemp("clone") / "dag")
+    return built("sona").copy(tmp_path_factory.mktemp("origin") / "dag").clone(tmp_path_factory.mktemp("clone") / "dag")
 
 
 def test_a_fresh_clone_with_pulled_data_has_nothing_to_run(clone):

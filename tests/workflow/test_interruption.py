@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from miniature import SMALL, Miniature
 from miniature_commands import BLOCKS
 
-STAGE = "synthesize-badood@badood-gaussian"
+STAGE = "synthesize-sona@sona"
 
 
 def kill(process):
@@ -25,10 +25,10 @@ def kill(process):
     process.wait()
 
 
-def test_after_a_kill_dvc_repro_ends_with_the_same_bytes_and_does_no_finished_unit_again(miniature, built_miniature, monkeypatch, tmp_path):
-    undisturbed = built_miniature.copy(tmp_path / "undisturbed")
+def test_after_a_kill_dvc_repro_ends_with_the_same_bytes_and_does_no_finished_unit_again(miniature, monkeypatch, tmp_path):
+    undisturbed = miniature.copy(tmp_path / "undisturbed")
     for each in (miniature, undisturbed):
-        each.change_param("synthesize.badood.badood-gaussian.s", 7)
+        each.change_param("synthesize.sona.sona.steps", 21)
     undisturbed.reproduce(monkeypatch, [STAGE])
 
     process = miniature.start("dvc", "repro", STAGE, MINIATURE_UNIT_SECONDS="1")
@@ -67,12 +67,12 @@ def test_a_failed_job_fails_its_stage_and_the_end_of_its_log_is_shown(miniature)
     shutil.copytree(miniature.root / "profiles/local", profile := miniature.root / "profiles/parts")
     with open(profile / "config.yaml", "a") as file:
         file.write("config: [shards=2]\n")
-    miniature.change_param("synthesize.badood.badood-gaussian.s", 7)
+    miniature.change_param("synthesize.sona.sona.steps", 21)
     failed = miniature.dvc("repro", STAGE, check=False, MINIATURE_FAILS="block-1", PENUMBRA_PROFILE="parts")
     assert failed.returncode
     message = failed.stderr.partition("penumbra: ")[2]
     assert f"failed to reproduce '{STAGE}'" in message  # DVC's own line ends it
     assert f"{STAGE}: failed." in message
-    assert "logs/synthesize/badood-gaussian.1.log" in message and "RuntimeError: block-1 of synthesize@badood-gaussian fails" in message
-    assert "badood-gaussian.0.log" not in message  # the other part has done its blocks
+    assert "logs/synthesize/sona.1.log" in message and "RuntimeError: block-1 of synthesize@sona fails" in message
+    assert "sona.0.log" not in message  # the other part has done its blocks
     assert {"block-0", "block-2"} <= {block.rpartition("/")[2] for block in miniature.counters("blocks")}

@@ -13,6 +13,12 @@ from penumbra.workflow import contract
 from penumbra.workflow.code import checked
 
 
+@pytest.fixture
+def miniature(whole):
+    """All stages."""
+    return whole
+
+
 def recorded(miniature):
     """What dvc.lock says of each stage but `code`."""
     stages = YAML(typ="safe").load(miniature.root / "dvc.lock")["stages"]

@@ -6,20 +6,14 @@ from collections import Counter
 
 import pytest
 
-from miniature import Miniature
-
 PATIENCE = 1800  # seconds, for machines at work on other things: two idle cores need a minute
 GALLERIES = {"first": 6, "second": 7}  # experiments of the queue, which the report alone depends on
 
 
 @pytest.fixture
-def finished(tmp_path, monkeypatch):
+def finished(built, tmp_path):
     """A small experiment that has run."""
-    made = Miniature.create(tmp_path / "dag", "clip")
-    made.reproduce(monkeypatch)
-    made.commit("finished")
-    made.reset()
-    return made
+    return built("sona").copy(tmp_path / "dag")
 
 
 def experiments(miniature):

@@ -88,9 +88,9 @@ def test_a_long_stage_that_runs_alone_uses_all_cores(tmp_path, monkeypatch, prof
 
 
 def test_a_stage_that_runs_alone_in_dvc_is_done_in_parts_and_is_up_to_date_for_both_engines(miniature):
-    stage = "synthesize-badood@badood-gaussian"
-    miniature.change_param("synthesize.badood.badood-gaussian.s", 7)
+    stage = "synthesize-sona@sona"
+    miniature.change_param("synthesize.sona.sona.steps", 21)
     shown = miniature.dvc("repro", stage).stdout
     assert "[1 of 2] code" in shown and f"[2 of 2] {stage}" in shown
-    assert (miniature.root / "logs/synthesize/badood-gaussian.1.log").exists()
+    assert (miniature.root / "logs/synthesize/sona.1.log").exists()
     assert stage not in miniature.status()

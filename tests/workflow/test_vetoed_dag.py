@@ -12,6 +12,12 @@ from penumbra.workflow import contract, ready
 FILE = "vetoes/badood.csv"
 
 
+@pytest.fixture
+def miniature(whole):
+    """All stages."""
+    return whole
+
+
 def test_vetoes_rerun_the_filter_that_names_them_by_their_content(here, planned, monkeypatch):
     assert all("files" not in entry for entry in read_json(contract.CODE)["filter"].values())
     (here.root / "vetoes").mkdir()
@@ -27,7 +33,7 @@ def test_vetoes_rerun_the_filter_that_names_them_by_their_content(here, planned,
     here.reset()
     (here.root / FILE).write_text("sample_id,image,reason\nbadood/000001,,\n")
     assert planned(here)[0] - {"code"} == {"filter@badood"}
-    here.reproduce(monkeypatch)
+    here.penumbra("repro")
     assert set(here.counters()) == {"filter@badood"}  # its bytes in a miniature are as before
 
 
