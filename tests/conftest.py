@@ -1,24 +1,21 @@
 """Fixtures that several rooms share: small results of an experiment, made up but of the real layout."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from miniature import Miniature
 from penumbra.stage import Stage
-from penumbra.workflow.repository import parsing_once
+from penumbra.workflow.repository import sparing
+from shared_folders import filled
 from synthetic_results import benchmark_stage, write_inputs
 
 
 @pytest.fixture(scope="session")
-def results_data(tmp_path_factory) -> Path:
+def results_data(once) -> Path:
     """A data/ folder with scores, selections, calibration, outliers and images; read-only by convention."""
-    folder = tmp_path_factory.mktemp("results") / "data"
-    write_inputs(folder)
-    return folder
+    return once("results", lambda folder: write_inputs(folder / "data")) / "data"
 
 
 @pytest.fixture
@@ -29,38 +26,35 @@ def stage_of_benchmark(results_data, tmp_path) -> Stage:
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory, request) -> Callable[[str, Callable[[Path], object]], Path]:
-    """Has a folder filled by the first process of the tests that asks for it; copy what is in it before changing it."""
+    """Has a folder of that name filled by the first process of the tests that asks for it; copy what is in it before changing it."""
     folder = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):  # of pytest-xdist
         folder = folder.parent
-
-    def made(name: str, fill: Callable[[Path], object]) -> Path:
-        with FileLock(folder / f"{name}.lock"):
-            if not (folder / f"{name}.made").exists():
-                shutil.rmtree(folder / name, ignore_errors=True)  # of a process that failed
-                fill(folder / name)
-                (folder / f"{name}.made").touch()
-        return folder / name
-
-    return made
+    return lambda name, fill: filled(folder / name, fill)
 
 
 @pytest.fixture(scope="session")
-def built_miniature(once) -> Iterator[Miniature]:
-    """A miniature of the DAG, built and committed."""
+def built(once) -> Iterator[Callable[..., Miniature]]:
+    """A miniature of the DAG of an experiment of conf/, by default of params.yaml; built and committed. Copy it."""
 
-    def build(folder: Path) -> None:
-        made = Miniature.create(folder / "built")
+    def build(folder: Path, experiment: str | None) -> None:
+        made = Miniature.create(folder / "built", experiment)
         with pytest.MonkeyPatch.context() as inner:
             made.reproduce(inner)
         made.commit("built")
         made.reset()
 
-    with parsing_once():
-        yield Miniature(once("dag", build) / "built")
+    with sparing():
+        yield lambda experiment=None: Miniature(once(f"dag-{experiment}", lambda folder: build(folder, experiment)) / "built")
 
 
 @pytest.fixture
-def miniature(built_miniature, tmp_path) -> Miniature:
-    """A built miniature of one's own."""
-    return built_miniature.copy(tmp_path / "dag")
+def miniature(built, tmp_path) -> Miniature:
+    """A built miniature of one's own, of a method alone: what takes its time is proportional to the stages."""
+    return built("sona").copy(tmp_path / "dag")
+
+
+@pytest.fixture
+def whole(built, tmp_path) -> Miniature:
+    """A built miniature of one's own, of all stages."""
+    return built().copy(tmp_path / "dag")

@@ -1,5 +1,7 @@
 """A miniature of the DAG: the real dvc.yaml, Snakefile, rules, params and code, with steps that write digests of what they declare.
 
+Which stages it has is a matter of the experiment. Most tests take one method alone, and the whole DAG where it is about all stages.
+
 A step's output depends on its data, parameters and library versions but not on its code, so an edit of code reruns the stages
 whose program it is part of, and nothing because of changed bytes. Of a folder a step reads what stages write there, and no more.
 """
@@ -14,7 +16,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,13 +29,14 @@ from penumbra.artifacts.tables import read_json
 from penumbra.stage import Stage
 from penumbra.workflow import code, commit, contract, execute
 from penumbra.workflow.composition import compose
-from penumbra.workflow.repository import parsing_once
+from penumbra.workflow.repository import sparing
 
 ROOT = Path(__file__).parent.parent
 FILES = ("dvc.yaml", "params.yaml", "requirements.lock", "requirements-torch.lock", "Snakefile", ".dvcignore", ".gitignore")
 FOLDERS = ("rules", "profiles", "conf", "docs", "benchmarks", "src/penumbra")
 REMOVED = object()  # a value that a parameter may be set to
 UNITS = [f"unit-{index}" for index in range(4)]
+SMALL = "sona", "~train.detectors.none", "~train.detectors.sona-none"  # an experiment of one detector that has outliers and a control
 
 
 def step(stage: Stage) -> None:
@@ -127,7 +131,7 @@ def dvc() -> None:
     """The `dvc` command of a miniature."""
     from dvc.cli import main
 
-    with parsing_once():
+    with sparing():
         sys.exit(main())
 
 
@@ -162,8 +166,8 @@ class Miniature:
         root.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             shutil.copy(ROOT / name, root / name)
-        for name in FOLDERS:
-            shutil.copytree(ROOT / name, root / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in FOLDERS:  # with compiled modules, but for those that another process writes just now
+            shutil.copytree(ROOT / name, root / name, symlinks=True, ignore=shutil.ignore_patterns("*.pyc.*"))
         for place in (ROOT / "data").glob("*/.gitkeep"):
             (root / "data" / place.parent.name).mkdir(parents=True)
             (root / "data" / place.parent.name / place.name).touch()
@@ -238,34 +242,53 @@ class Miniature:
             command, cwd=self.root, env=self.env | env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
 
-    def reproduce(self, monkeypatch: Any, targets: list[str] | None = None) -> None:
-        """`dvc repro` in this process, each stage's step run here too: DVC's decisions without the time of its commands.
-
-        dvc.lock is written once, at the end: to parse it again for each stage takes longer than all the rest.
-        """
+    @contextmanager
+    def here(self, monkeypatch: Any) -> Iterator[None]:
+        """Within this DVC runs in this process, and each stage's step here too: DVC's decisions without the time of its commands."""
         import dvc.stage.run
+
+        def command(stage: Any, dry: bool = False, run_env: Any = None) -> None:
+            loaded = contract.load()
+            entry = loaded.entry(stage.name)
+            if entry.step == "code":
+                return execute.write_code(loaded, code.entries(loaded))
+            execute.clear(loaded)
+            step(loaded.stage(entry, digests=contract.dig(read_json(contract.CODE), entry.key)))
+
+        monkeypatch.chdir(self.root)
+        contract.load.cache_clear()
+        with sparing(), monkeypatch.context() as patched:
+            for name, value in self.env.items():
+                patched.setenv(name, value)
+            self.installed(patched)
+            patched.setattr(dvc.stage.run, "cmd_run", command)
+            yield
+        contract.load.cache_clear()
+
+    def reproduce(self, monkeypatch: Any, targets: list[str] | None = None) -> None:
+        """`dvc repro`, `here`. dvc.lock is written once, at the end: to parse it again for each stage takes longer than all the rest."""
         from dvc.repo import Repo
         from dvc.stage import PipelineStage
 
         finished: list[Any] = []
-
-        def command(stage: Any, dry: bool = False, run_env: Any = None) -> None:
-            entry = loaded.entry(stage.name)
-            if entry.step == "code":
-                return execute.write_code(loaded, code.entries(loaded))
-            step(loaded.stage(entry, digests=contract.dig(read_json(contract.CODE), entry.key)))
-
-        monkeypatch.setenv("MINIATURE_LOG", str(self.log))
-        monkeypatch.chdir(self.root)
-        contract.load.cache_clear()
-        loaded = contract.load()
-        with parsing_once(), Repo(str(self.root)) as repo, monkeypatch.context() as patched:
-            self.installed(patched)
-            patched.setattr(dvc.stage.run, "cmd_run", command)
+        with self.here(monkeypatch), Repo(str(self.root)) as repo, monkeypatch.context() as patched:
             patched.setattr(PipelineStage, "dump", lambda stage, update_pipeline: finished.append(stage))
             repo.reproduce(targets=targets)
             commit.write_locks(finished)
-        contract.load.cache_clear()
+
+    def dvc_here(self, monkeypatch: Any, *arguments: str) -> None:
+        """The command `dvc`, `here`."""
+        from dvc.cli import main
+
+        with self.here(monkeypatch):
+            assert main([*arguments]) == 0, arguments
+
+    def status(self) -> dict[str, Any]:
+        """What `dvc status` finds changed."""
+        from dvc.repo import Repo
+
+        with sparing(), Repo(str(self.root)) as repo:
+            return repo.status()
 
     def installed(self, patched: Any) -> None:
         """Have this process, too, believe in the versions of MINIATURE_VERSIONS."""

@@ -25,6 +25,7 @@ from penumbra.experiment.schema import Experiment
 from penumbra.stage import Stage
 from penumbra.workflow import contract
 from penumbra.workflow.composition import compose
+from shared_folders import filled
 
 ROOT = Path(__file__).parents[1]
 GIVEN = load(ROOT / "params.yaml")
@@ -356,30 +357,33 @@ def benchmark_stage(data: Path, reports: Path, changes: Mapping[str, Any] = Mapp
 
 
 def report_stage(
-    data: Path, results: Path, reports: Path, changes: Mapping[str, Any] = MappingProxyType({}), name: str | None = None
+    data: Path,
+    results: Path,
+    reports: Path,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+    name: str | None = None,
+    study: Path | None = None,
 ) -> Stage:
-    """The report stage over what `benchmark_stage` wrote to `results`, beside a study."""
+    """The report stage over what `benchmark_stage` wrote to `results`, beside a study; None: of `data`."""
     stage = _stage("report", data, reports, changes, name)
-    reads = {name: results / name for name in ("tables", "plots")} | {"benchmarks/study": studied(data)}
+    reads = {name: results / name for name in ("tables", "plots")} | {"benchmarks/study": study or studied(data)}
     return dataclasses.replace(stage, reads=stage.reads | reads)
 
 
-@functools.cache
 def benchmarked(data: Path) -> Path:
-    """Reports of the benchmark stage over `data`, made once in a process; read-only by convention."""
-    reports = data.parent / "benchmarked" / "reports"
-    run_benchmark(benchmark_stage(data, reports))
-    return reports
+    """Reports of the benchmark stage over `data`, made once; read-only by convention."""
+    return filled(data.parent / "benchmarked", lambda folder: run_benchmark(benchmark_stage(data, folder / "reports"))) / "reports"
 
 
-@functools.cache
 def studied(data: Path) -> Path:
-    """A study of three generator seeds that differ by a constant; read-only by convention."""
-    folder, tables = data.parent / "study", benchmarked(data) / "tables"
+    """A study of three generator seeds that differ by a constant, made once; read-only by convention."""
+    return filled(data.parent / "study", lambda folder: _study(folder, benchmarked(data) / "tables"))
+
+
+def _study(folder: Path, tables: Path) -> None:
     seeds, pairs = (pd.read_csv(tables / f"{name}.csv", keep_default_na=False, na_values=[""]) for name in ("seeds", "pairs"))
     for seed in range(3):
         run = {"common_seed": seed, "data": "mnist: 0, 1, 2, 3, 4, 5", "state": "a", "kernels": "native", "processor": "one", "seconds": 9}
         moved = seeds.assign(near_auroc=seeds.near_auroc - 0.01 * seed)
         study.add(folder, run, moved, pairs.assign(difference=pairs.difference + 0.01 * (seed - 1)))
     study.merge(folder)
-    return folder

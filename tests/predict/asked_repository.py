@@ -55,9 +55,9 @@ def write_repository(root: Path) -> Path:
     text = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
     text = text.replace("knn_k: 50\n", "knn_k: 3\n").replace("knn_more: [10, 100, 200]", "knn_more: [1]")
     text = text.replace("  more: {} ", f"  more: {MORE} ")
-    (root / "params.yaml").write_text(text, encoding="utf-8")
     data = root / "data"
     write_images(data)
+    (root / "params.yaml").write_text(text, encoding="utf-8")
     write_detectors(data)
     for name, room in {"none": network, "clip": clip}.items():
         reads = {"images": data / "images", f"detectors/{name}": data / f"detectors/{name}"}

@@ -10,9 +10,9 @@ from penumbra import cli
 
 
 @pytest.fixture(scope="session")
-def root(tmp_path_factory) -> Path:
+def root(once) -> Path:
     """A repository with two detectors, what they said of its images, and their scores; read-only by convention."""
-    return write_repository(tmp_path_factory.mktemp("predict"))
+    return once("predict", write_repository)
 
 
 @pytest.fixture

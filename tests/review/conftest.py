@@ -11,9 +11,9 @@ from penumbra.review.server import Server
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory) -> Path:
+def built(once) -> Path:
     """The repository; read-only by convention."""
-    return write_repository(tmp_path_factory.mktemp("review") / "built")
+    return once("review", write_repository)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from penumbra import cli
 from penumbra.errors import PenumbraError
 from penumbra.workflow import alone
 
-STAGE = "synthesize-badood@badood-gaussian"
+STAGE = "synthesize-sona@sona"
 
 
 def test_a_second_is_told_of_the_first_and_the_lock_ends_with_its_process(tmp_path, monkeypatch):
@@ -63,7 +63,7 @@ def test_it_takes_away_what_killed_processes_were_writing_and_nothing_else(tmp_p
 
 
 def test_sigterm_ends_a_run_with_its_jobs_and_what_was_finished_is_kept(miniature):
-    miniature.change_param("synthesize.badood.badood-gaussian.s", 7)
+    miniature.change_param("synthesize.sona.sona.steps", 21)
     process = miniature.start("penumbra", "repro", STAGE, MINIATURE_UNIT_SECONDS="3")
     deadline = time.monotonic() + 60
     while not miniature.counters("units") and time.monotonic() < deadline:

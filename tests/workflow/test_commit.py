@@ -63,10 +63,10 @@ def test_what_has_a_fault_is_not_recorded_and_the_others_are(toy):
 
 def test_penumbra_repro_has_a_flipped_byte_of_an_output_back_from_the_cache(miniature):
     before = miniature.outputs()
-    damaged = miniature.root / "data/outliers/badood-gaussian.parquet"
+    damaged = miniature.root / "data/outliers/sona.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"X")
     shown = miniature.penumbra("repro").stdout
-    assert "restored synthesize-badood@badood-gaussian" in shown and not miniature.counters()
+    assert "restored synthesize-sona@sona" in shown and not miniature.counters()
     assert miniature.outputs() == before
 
 

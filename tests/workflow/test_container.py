@@ -104,8 +104,7 @@ def test_with_an_image_in_the_profile_every_job_is_started_in_it(miniature, tmp_
     profile |= {"software-deployment-method": ["apptainer"], "apptainer-args": "--nv", "config": ["image=penumbra.sif", "shards=1"]}
     (miniature.root / "profiles/mine").mkdir()
     YAML().dump(profile, miniature.root / "profiles/mine/config.yaml")
-    miniature.change_param("benchmark.score", "msp")
-    miniature.penumbra("repro", "benchmark", PENUMBRA_PROFILE="mine")
+    miniature.penumbra("run", "benchmark", PENUMBRA_PROFILE="mine")
     assert miniature.counters() == {"benchmark": 1}
     (call,) = log.read_text().splitlines()
     assert re.match(rf"exec --home {miniature.root} .*--nv.* penumbra\.sif bash -c ", call), call

@@ -9,9 +9,9 @@ from collections import Counter
 import psutil
 from ruamel.yaml import YAML
 
-from miniature import UNITS, Miniature
+from miniature import SMALL, UNITS, Miniature
 
-STAGE = "synthesize-badood@badood-gaussian"
+STAGE = "synthesize-sona@sona"
 
 
 def kill(process):
@@ -24,10 +24,10 @@ def kill(process):
     process.wait()
 
 
-def test_after_a_kill_dvc_repro_ends_with_the_same_bytes_and_does_no_finished_unit_again(miniature, built_miniature, monkeypatch, tmp_path):
-    undisturbed = built_miniature.copy(tmp_path / "undisturbed")
+def test_after_a_kill_dvc_repro_ends_with_the_same_bytes_and_does_no_finished_unit_again(miniature, monkeypatch, tmp_path):
+    undisturbed = miniature.copy(tmp_path / "undisturbed")
     for each in (miniature, undisturbed):
-        each.change_param("synthesize.badood.badood-gaussian.s", 7)
+        each.change_param("synthesize.sona.sona.steps", 21)
     undisturbed.reproduce(monkeypatch, [STAGE])
 
     process = miniature.start("dvc", "repro", STAGE, MINIATURE_UNIT_SECONDS="1")
@@ -45,7 +45,7 @@ def test_after_a_kill_dvc_repro_ends_with_the_same_bytes_and_does_no_finished_un
 
 
 def test_a_killed_first_run_keeps_the_record_of_finished_stages(tmp_path, monkeypatch):
-    undisturbed, fresh = (Miniature.create(tmp_path / name, "sona") for name in ("undisturbed", "fresh"))
+    undisturbed, fresh = (Miniature.create(tmp_path / name, *SMALL) for name in ("undisturbed", "fresh"))
     undisturbed.reproduce(monkeypatch)
     process = fresh.start("penumbra", "repro", MINIATURE_RECORD_SECONDS="0.5")
     deadline, lock = time.monotonic() + 90, fresh.root / "dvc.lock"
@@ -66,12 +66,12 @@ def test_a_failed_job_fails_its_stage_and_the_end_of_its_log_is_shown(miniature)
     shutil.copytree(miniature.root / "profiles/local", profile := miniature.root / "profiles/parts")
     with open(profile / "config.yaml", "a") as file:
         file.write("config: [shards=2]\n")
-    miniature.change_param("synthesize.badood.badood-gaussian.s", 7)
+    miniature.change_param("synthesize.sona.sona.steps", 21)
     failed = miniature.dvc("repro", STAGE, check=False, MINIATURE_FAILS="unit-1", PENUMBRA_PROFILE="parts")
     assert failed.returncode
     message = failed.stderr.partition("penumbra: ")[2]
     assert f"failed to reproduce '{STAGE}'" in message  # DVC's own line ends it
     assert f"{STAGE}: failed." in message
-    assert "logs/synthesize/badood-gaussian.1.log" in message and "RuntimeError: unit-1 of synthesize@badood-gaussian fails" in message
-    assert "badood-gaussian.0.log" not in message  # the other part has done its units
+    assert "logs/synthesize/sona.1.log" in message and "RuntimeError: unit-1 of synthesize@sona fails" in message
+    assert "sona.0.log" not in message  # the other part has done its units
     assert {"unit-0", "unit-2"} <= {unit.rpartition("/")[2] for unit in miniature.counters("units")}

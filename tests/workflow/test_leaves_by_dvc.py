@@ -99,6 +99,12 @@ class Declared:
         return {stage: keys for stage, keys in found.items() if keys}
 
 
+@pytest.fixture
+def miniature(whole):
+    """All stages."""
+    return whole
+
+
 @pytest.fixture(scope="module")
 def declared(tmp_path_factory) -> Iterator[Declared]:
     root = tmp_path_factory.mktemp("declared")

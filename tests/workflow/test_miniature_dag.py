@@ -13,6 +13,12 @@ from penumbra.workflow import contract
 from penumbra.workflow.code import checked
 
 
+@pytest.fixture
+def miniature(whole):
+    """All stages."""
+    return whole
+
+
 def recorded(miniature):
     """What dvc.lock says of each stage but `code`."""
     stages = YAML(typ="safe").load(miniature.root / "dvc.lock")["stages"]
@@ -40,11 +46,11 @@ def test_nothing_is_planned_and_nothing_runs_when_nothing_changed(here, planned,
 
 
 @pytest.mark.parametrize("engine", ["dvc", "penumbra"])
-def test_words_layout_and_moves_of_code_run_nothing_and_the_code_alone_is_recorded_anew(here, planned, engine):
+def test_words_layout_and_moves_of_code_run_nothing_and_the_code_alone_is_recorded_anew(here, planned, engine, monkeypatch):
     before, digests = recorded(here), (here.root / "code.json").read_bytes()
     reword(here)
     assert planned(here) == ({"code"}, set())
-    here.run(engine, "repro")
+    here.reproduce(monkeypatch) if engine == "dvc" else here.penumbra("repro")
     assert not here.counters() and recorded(here) == before
     assert (here.root / "code.json").read_bytes() == digests
     assert planned(here) == (set(), set())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penumbra.workflow import execute, progress
+from penumbra.workflow import contract, execute, progress
 
 ANNOUNCE = """\
 import sys
@@ -43,21 +43,22 @@ def test_each_stage_says_its_place_and_what_is_left_and_the_plan_is_made_once(an
 
 
 @pytest.mark.parametrize(
-    ("arguments", "places"),
+    ("words", "names"),
     [
-        (["first"], ["1 of 1"]),
-        (["-s", "second"], ["1 of 1"]),
-        (["-f", "second"], ["1 of 2", "2 of 2"]),
-        (["-s", "-f", "first"], ["1 of 1"]),
+        (["repro"], ["first", "second"]),
+        (["repro", "first"], ["first"]),
+        (["repro", "-s", "second"], ["second"]),
+        (["repro", "-f", "second"], ["first", "second"]),
+        (["repro", "-s", "-f", "first"], ["first"]),
     ],
 )
-def test_targets_of_dvc_are_respected(announcing, arguments, places):
-    assert [line[1:].partition("]")[0] for line in said("repro", *arguments)] == places
+def test_targets_of_dvc_are_respected(announcing, words, names):
+    assert [name for name, _ in progress._planned(contract.load(), words)] == names
 
 
-def test_plans_of_ended_runs_are_removed(announcing):
-    said("repro", "first")
-    said("repro", "-f", "first")
+def test_what_dvc_was_called_with_counts_and_plans_of_ended_runs_are_removed(announcing):
+    assert said("repro", "first") == ["[1 of 1] first, about 1:05 left"]
+    assert [line[1:].partition("]")[0] for line in said("repro", "-f", "second")] == ["1 of 2", "2 of 2"]
     assert len(list(Path(".penumbra").glob("run-*.json"))) == 1
 
 
@@ -87,9 +88,9 @@ def test_a_long_stage_that_runs_alone_uses_all_cores(tmp_path, monkeypatch, prof
 
 
 def test_a_stage_that_runs_alone_in_dvc_is_done_in_parts_and_is_up_to_date_for_both_engines(miniature):
-    stage = "synthesize-badood@badood-gaussian"
-    miniature.change_param("synthesize.badood.badood-gaussian.s", 7)
+    stage = "synthesize-sona@sona"
+    miniature.change_param("synthesize.sona.sona.steps", 21)
     shown = miniature.dvc("repro", stage).stdout
     assert "[1 of 2] code" in shown and f"[2 of 2] {stage}" in shown
-    assert (miniature.root / "logs/synthesize/badood-gaussian.1.log").exists()
-    assert "up to date" in miniature.dvc("status", stage).stdout
+    assert (miniature.root / "logs/synthesize/sona.1.log").exists()
+    assert stage not in miniature.status()

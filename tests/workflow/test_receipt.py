@@ -11,7 +11,7 @@ from penumbra.experiment import load as params
 from penumbra.stage import Params, Stage
 from penumbra.workflow import code, contract, receipt
 
-STAGE = "synthesize-badood@badood-gaussian"
+STAGE = "synthesize-sona@sona"
 
 
 @pytest.fixture
@@ -104,19 +104,18 @@ def test_a_damaged_receipt_is_none(job):
 
 
 @pytest.mark.parametrize("engine", ["dvc", "penumbra"])
-def test_a_parameter_that_is_edited_during_a_run_is_not_recorded_as_computed(miniature, engine, tmp_path):
-    miniature.change_param("synthesize.badood.badood-gaussian.s", 7)
+def test_a_parameter_that_is_edited_during_a_run_is_not_recorded_as_computed(miniature, engine, tmp_path, monkeypatch):
+    miniature.change_param("synthesize.sona.sona.steps", 21)
     gate = tmp_path / "gate"
     process = miniature.start(engine, "repro", STAGE, MINIATURE_GATE=str(gate))
     deadline = time.monotonic() + 120
     while not miniature.counters("waiting"):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
-    miniature.change_param("synthesize.badood.badood-gaussian.s", 9)
+    miniature.change_param("synthesize.sona.sona.steps", 22)
     gate.touch()
     assert process.wait(120)
-    status = json.loads(miniature.dvc("status", "--json", STAGE).stdout)
-    assert "params.yaml" in json.dumps(status[STAGE])
+    assert "params.yaml" in json.dumps(miniature.status()[STAGE])
     miniature.reset()
-    miniature.run(engine, "repro", STAGE)
+    miniature.reproduce(monkeypatch, [STAGE])
     assert miniature.counters() == {STAGE: 1}

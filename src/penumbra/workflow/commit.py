@@ -1,6 +1,5 @@
 """Recording results with DVC, and having them back from its cache: what is recorded is in the cache, and dvc.lock is written whole."""
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -53,14 +52,17 @@ def write_locks(stages: Sequence[Any]) -> None:
 
     DVC empties the file and writes it anew, which takes seconds; here it is replaced whole, so that a kill leaves the old one.
     """
-    from dvc.dvcfile import Lockfile
+    from dvc.stage.serialize import to_lockfile
+    from dvc.utils.serialize import dump_yaml, load_yaml
 
     for path in dict.fromkeys(stage.path for stage in stages):
         lock = Path(path).with_suffix(".lock")
+        content = load_yaml(lock) if lock.exists() else {"schema": "2.0"}
+        known = content.setdefault("stages", {})
+        for stage in (stage for stage in stages if stage.path == path):
+            known.update(to_lockfile(stage))
         with replace(lock) as temporary:
-            if lock.exists():
-                shutil.copyfile(lock, temporary)
-            Lockfile(stages[0].repo, str(temporary)).dump_stages([stage for stage in stages if stage.path == path])
+            dump_yaml(temporary, content)
 
 
 def restored(stage: Any) -> bool:
