@@ -35,8 +35,8 @@ def test_snakemake_is_silent_only_where_the_jobs_write_to_the_same_terminal(prof
     assert not {"all", "rules"} & set(execute.snakemake("--touch"))  # with `rules` it would not say why a job failed
 
 
-def test_trainings_of_networks_are_started_as_several_processes_where_the_profile_says_so(miniature):
-    done = miniature.snakemake("--dry-run", "--printshellcmds", "--forceall", "--config", "processes=4")
+def test_trainings_of_networks_are_started_as_several_processes_where_the_profile_says_so(whole):
+    done = whole.snakemake("--dry-run", "--printshellcmds", "--forceall", "--config", "processes=4")
     shown = re.findall(r"^ *Shell command: (.*) 2>&1", done.stdout + done.stderr, re.MULTILINE)
     launch = "torchrun --standalone --nproc-per-node=4 --no-python "
     several = {each.removeprefix(launch) for each in shown if each.startswith(launch)}
