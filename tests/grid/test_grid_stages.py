@@ -9,7 +9,8 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from penumbra.experiment.load import load
-from penumbra.workflow import contract, estimate, needs
+from penumbra.grid import work
+from penumbra.workflow import contract, needs
 from penumbra.workflow.composition import compose
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,7 @@ def test_a_grid_adds_stages_and_changes_no_other_but_those_that_gather(resolved,
         "penumbra.grid.scores",
     ]
     units = SimpleNamespace(e=after.experiment, size=32)
-    assert [estimate._of_grid(name, units) for name in ("noise", "none")] == [64 * 60, 0]
+    assert [work.images(units, name) for name in ("noise", "none")] == [64 * 60, 0]
     assert "data/scores/grid/none.parquet" in after.inputs(after.entry("benchmark"))
 
 
