@@ -101,7 +101,7 @@ def test_outliers_do_not_change_the_order_nor_the_augmentation_of_id_images():
     train = Images(torch.randint(0, 255, (20, 16, 16, 3), generator=draws).to(torch.uint8), torch.arange(20) % 2)
     outliers = Images(train.pixels[:9], torch.full((9,), -1))
     alone, mixed = (list(batches(train, pool, Recipe(**ENERGY), EnergyLoss, (0, 1, 2))) for pool in (None, outliers))
-    for (images, labels, _), (both, both_labels, _) in zip(alone, mixed, strict=True):
+    for (images, labels, *_), (both, both_labels, *_) in zip(alone, mixed, strict=True):
         torch.testing.assert_close(images, both[: len(images)], rtol=0, atol=0)
         assert (both_labels[: len(labels)] == labels).all() and (both_labels[len(labels) :] == -1).all()
 
