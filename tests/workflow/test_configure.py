@@ -108,7 +108,7 @@ def test_another_file_may_take_the_result(folder):
 def test_without_arguments_the_choices_are_listed(folder):
     told = command().stdout
     assert told.startswith("Nothing changed.") and diffstat() == []
-    names = "experiment            badood-cifar100, badood-imagenet100, badood, cifar100, clip, digits, folder,"
+    names = "experiment            badood-cifar100, badood-imagenet100, badood-imagenet200-full-spectrum, badood-imagenet200,"
     assert names in told and "synthesize/badood     literal-adm, paper" in told
     assert configure(["common.seed=0"]) == "Nothing changed: params.yaml has these values already."
 
