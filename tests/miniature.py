@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +183,7 @@ class Miniature:
         """What `dvc status` finds changed."""
         from dvc.repo import Repo
 
-        with sparing(), Repo(str(self.root)) as repo:
+        with sparing(), chdir(self.root), Repo() as repo:
             return repo.status()
 
     def installed(self, patched: Any) -> None:
