@@ -17,7 +17,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -287,7 +287,7 @@ class Miniature:
         """What `dvc status` finds changed."""
         from dvc.repo import Repo
 
-        with sparing(), Repo(str(self.root)) as repo:
+        with sparing(), chdir(self.root), Repo() as repo:
             return repo.status()
 
     def installed(self, patched: Any) -> None:

@@ -4,49 +4,49 @@ from miniature import REMOVED, followers
 from penumbra.artifacts.tables import read_json
 from penumbra.workflow import contract
 
-DETECTOR = {"method": "sona", "bands": ["mid"], "recipe": "sona"}
-STAGES = {"train@sona-mid", "infer@sona-mid", "score@sona-mid"}
+DETECTOR = {"method": "sona", "bands": ["all"], "recipe": "energy"}
+STAGES = {"train@sona-energy", "infer@sona-energy", "score@sona-energy"}
 GATHER = {"score-control@reconstruction", "benchmark", "report"}
 
 
 def test_a_detector_is_one_line_leaves_nothing_when_it_goes_and_comes_back_without_running(here, monkeypatch):
     before, names = here.outputs(), set(contract.load().stages)
-    here.change_param("train.detectors.sona-mid", DETECTOR)
+    here.change_param("train.detectors.sona-energy", DETECTOR)
     here.reproduce(monkeypatch)
     assert set(contract.load().stages) == names | STAGES and set(here.counters()) == STAGES | GATHER
     with_it = here.outputs()
-    assert {path for path in with_it.keys() - before.keys() if path.startswith("data/scores")} == {"data/scores/sona-mid.parquet"}
+    assert {path for path in with_it.keys() - before.keys() if path.startswith("data/scores")} == {"data/scores/sona-energy.parquet"}
 
     here.reset()
-    here.change_param("train.detectors.sona-mid", REMOVED)
+    here.change_param("train.detectors.sona-energy", REMOVED)
     here.reproduce(monkeypatch)
     assert set(contract.load().stages) == names
     assert not here.counters() and here.outputs() == before  # gathering stages come from the run cache, so they saw what they saw before
     assert here.status() == {}
 
-    here.change_param("train.detectors.sona-mid", DETECTOR)
+    here.change_param("train.detectors.sona-energy", DETECTOR)
     here.reproduce(monkeypatch)
     assert not here.counters() and here.outputs() == with_it
 
 
 def test_what_the_cache_lacks_is_left_where_it_is_and_is_not_read(here, monkeypatch):
-    here.change_param("train.detectors.sona-mid", DETECTOR)
+    here.change_param("train.detectors.sona-energy", DETECTOR)
     here.reproduce(monkeypatch)
     here.reset()
-    edited = here.root / "data/scores/sona-mid.parquet"
+    edited = here.root / "data/scores/sona-energy.parquet"
     edited.write_text("mine")
     (here.root / "data/scores/mine.parquet").write_text("mine")
-    here.change_param("train.detectors.sona-mid", REMOVED)
+    here.change_param("train.detectors.sona-energy", REMOVED)
     here.reproduce(monkeypatch)
     assert edited.read_text() == "mine" and (here.root / "data/scores/mine.parquet").exists()
-    assert not (here.root / "data/detectors/sona-mid").exists()
+    assert not (here.root / "data/detectors/sona-energy").exists()
     assert set(here.counters()) == {"benchmark"}  # whose folder holds other things; its bytes are as before
 
 
 def test_a_detector_comes_by_an_experiment_and_goes_with_it(here, monkeypatch):
     before = here.outputs()
-    line = "{method: sona, bands: [mid], recipe: sona}"
-    here.dvc_here(monkeypatch, "exp", "run", "-n", "mid", "-S", f"+train.detectors.sona-mid={line}")
+    line = "{method: sona, bands: [all], recipe: energy}"
+    here.dvc_here(monkeypatch, "exp", "run", "-n", "another", "-S", f"+train.detectors.sona-energy={line}")
     assert set(here.counters()) == STAGES | GATHER and here.status() == {}
     here.reset()
     here.run("git", "checkout", "-q", "-f", "HEAD")
