@@ -22,7 +22,6 @@ def _infer_seed(stage: Stage, directory: Path, device: "torch.device") -> Pass:
     detector = Inference(directory, device)
     outputs = {}
     for file in FILES:
-        logits, features = detector.outputs(stage.read("images") / f"{file}.parquet")
-        outputs[file] = Outputs(logits.float(), features.float())
+        outputs[file] = Outputs(*detector.given(stage.read("images") / f"{file}.parquet"))
     last = detector.detector.last_layer.cpu()
     return Pass("network", outputs, last.weight, last.bias)

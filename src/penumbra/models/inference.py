@@ -31,9 +31,14 @@ class Inference:
         self.device = device
         self.detector = load_detector(directory).to(device)
 
-    @torch.no_grad()
     def outputs(self, path: str | os.PathLike, rows: np.ndarray | None = None) -> tuple[Tensor, Tensor]:
-        """Logits [N, classes] and features [N, D], float64 on the CPU, of the images of a Parquet file, in its order.
+        """The same as `given`, in float64."""
+        logits, features = self.given(path, rows)
+        return logits.double(), features.double()
+
+    @torch.no_grad()
+    def given(self, path: str | os.PathLike, rows: np.ndarray | None = None) -> tuple[Tensor, Tensor]:
+        """Logits [N, classes] and features [N, D], as the network gives them, on the CPU, of the images of a Parquet file, in its order.
 
         Args:
             path: an images or outliers file.
@@ -45,7 +50,7 @@ class Inference:
         parts = []
         for pixels in iter_pixels(path, inference_batch(BATCH), rows):
             images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
-            parts.append([output.double().cpu() for output in self.detector.forward_with_features(images)])
+            parts.append([output.cpu() for output in self.detector.forward_with_features(images)])
         if not parts:
             raise PenumbraError(f"{path}: holds no image. Run `dvc repro` to make it again.")
         logits, features = (torch.cat(outputs) for outputs in zip(*parts, strict=True))
