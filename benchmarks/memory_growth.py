@@ -52,7 +52,8 @@ def prepare(root: Path, count: int, side: int) -> None:
 
     for file in FILES:
         write_images(root / f"images/{file}.parquet", count if file == "ood" else ID, side)
-    write_images(root / "outliers/m.parquet", count, side)
+    (root / "outliers").mkdir()
+    (root / "outliers/m.parquet").hardlink_to(root / "images/ood.parquet")
     for seed in range(SEEDS):
         torch.manual_seed(seed)
         Detector(**SHAPE).save_pretrained(root / f"detectors/d/seed-{seed}")

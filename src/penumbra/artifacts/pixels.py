@@ -5,6 +5,7 @@ the row groups are decoded once, into a file in the scratch folder. A set of any
 """
 
 import copy
+import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from penumbra.artifacts.files import replace
 from penumbra.artifacts.images import decode_rows
 from penumbra.errors import PenumbraError
 
+THREADS, BLOCK = 8, 64  # at most so many row groups, encoded, are in memory, and of each so many decoded images
 Part = tuple[Path, Sequence[int] | None]  # an images or outliers file, and its rows that are wanted in ascending order; None: all
 
 
@@ -89,9 +91,12 @@ class _Group(NamedTuple):
     rows: np.ndarray
     place: int
 
-    def pixels(self) -> np.ndarray:
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Pixels [b, H, W, 3], b at most BLOCK."""
         images = pq.ParquetFile(self.file, metadata=self.metadata).read_row_group(self.number, columns=["image"])["image"]
-        return decode_rows(self.file, images.take(self.wanted), self.rows)
+        images = images if len(self.wanted) == len(images) else images.take(self.wanted)
+        for start in range(0, len(images), BLOCK):
+            yield decode_rows(self.file, images.slice(start, BLOCK), self.rows[start : start + BLOCK])
 
 
 def _groups(parts: Sequence[Part]) -> Iterator[_Group]:
@@ -108,21 +113,21 @@ def _groups(parts: Sequence[Part]) -> Iterator[_Group]:
 
 
 def _decode(target: Path, parts: Sequence[Part]) -> None:
-    """Row groups are decoded side by side, each into its place: one for each thread is in memory."""
+    """Row groups are decoded side by side, each into its place."""
     groups = list(_groups(parts))
-    size = groups[0]._replace(wanted=groups[0].wanted[:1], rows=groups[0].rows[:1]).pixels().shape[1:] if groups else (0, 0, 3)
+    size = next(groups[0].blocks()).shape[1:] if groups else (0, 0, 3)
     shape = (sum(len(group.rows) for group in groups), *size)
     offset = np.lib.format.open_memmap(target, "w+", np.uint8, shape).offset
 
     def write(group: _Group) -> None:
-        pixels = group.pixels()
-        if pixels.shape[1:] != size:
-            height, width, _ = pixels.shape[1:]
-            raise PenumbraError(f"{group.file}: holds images of {height} x {width} pixels, beside others of {size[0]} x {size[1]}.")
         with open(target, "r+b") as file:
-            file.seek(offset + group.place * pixels[0].nbytes)
-            file.write(pixels)
+            file.seek(offset + group.place * math.prod(size))
+            for pixels in group.blocks():
+                if pixels.shape[1:] != size:
+                    height, width, _ = pixels.shape[1:]
+                    raise PenumbraError(f"{group.file}: holds images of {height} x {width} pixels, beside others of {size[0]} x {size[1]}.")
+                file.write(pixels)
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), THREADS)) as pool:
         for _ in pool.map(write, groups):
             pass
