@@ -73,7 +73,7 @@ def filtered(root: Path) -> None:
     main(Stage("filter", "m", params, {}, reads, {f"selections/{name}": root / f"selections/{name}.parquet" for name in names}, root / "s"))
 
 
-def trained(root: Path, bands: str, train: str = "train") -> None:
+def trained(root: Path, bands: str, train: str = "train", outliers: str = "outliers/m", batch_size: int = 64) -> None:
     """train: an epoch of one seed on the ID images of a file, beside all candidates, or beside some that are drawn from all."""
     import pandas as pd
 
@@ -83,13 +83,14 @@ def trained(root: Path, bands: str, train: str = "train") -> None:
     from penumbra.train.losses.energy.plan import main
     from penumbra.train.params import Detector
 
-    ids = pd.read_parquet(root / "outliers/m.parquet", columns=["sample_id"])
+    ids = pd.read_parquet(root / f"{outliers}.parquet", columns=["sample_id"])
     selection = root / f"selections/m/{bands}.parquet"
     write_parquet(selection, ids if bands == "all" else ids.assign(band=["mid" if row < ID else "low" for row in range(len(ids))]), {})
-    recipe = validate("params.yaml").train.recipes.scratch["energy"].model_copy(update={"epochs": 1, "warmup_epochs": 0})
+    changes = {"epochs": 1, "warmup_epochs": 0, "batch_size": batch_size}
+    recipe = validate("params.yaml").train.recipes.scratch["energy"].model_copy(update=changes)
     params = {"seeds": [0], "detectors": {"d": Detector(method="m", bands=[bands], recipe="energy")}, "recipes": {"energy": recipe}}
     reads = {"images/train": root / f"images/{train}.parquet", "images/val": root / "images/val.parquet"}
-    reads |= {"outliers/m": root / "outliers/m.parquet", f"selections/m/{bands}": selection}
+    reads |= {"outliers/m": root / f"{outliers}.parquet", f"selections/m/{bands}": selection}
     params = Params({"common": {"seed": 0, "kernels": "portable"}, "train": params})
     main(Stage("train", "d", params, {}, reads, {"detectors/d": root / "trained"}, root / "s"))
 
@@ -126,7 +127,7 @@ STEPS: dict[str, Callable[[Path], None]] = {
     "filter": filtered,
     "train, bands [all]": lambda root: trained(root, "all"),
     "train, bands [random]": lambda root: trained(root, "random"),
-    "train, as many ID images": lambda root: trained(root, "all", "ood"),
+    "train, as many ID images": lambda root: trained(root, "all", "ood", "images/val", 512),  # large batches: a million take minutes
     "infer": inferred,
     "score": scored,
 }
