@@ -1,8 +1,9 @@
 """How the memory of steps grows with the number of images: `python benchmarks/memory_growth.py` writes memory_growth.csv beside itself.
 
 Each step works on tiny random images in a process of its own, once with few and once with many; everything else stays equal. A line for
-each: the peak of both, and what it would be with a million by the line through them. Pixels beside the pixels: a step whose bytes for each
-image exceed those of its 8-bit pixels holds more than one copy of them, or something else that it need not hold.
+each: the peak of both, and what it would be with a million by the line through them. Bytes beside the pixels: a step whose bytes for each
+image exceed those of its 8-bit pixels holds them, or something else that it need not hold. Peaks are of resident memory (ru_maxrss): what
+the process has allocated and what it has mapped; files that it reads are in the kernel's cache, which gives way, and do not count.
 """
 
 import argparse
@@ -51,7 +52,8 @@ def prepare(root: Path, count: int, side: int) -> None:
 
     for file in FILES:
         write_images(root / f"images/{file}.parquet", count if file == "ood" else ID, side)
-    write_images(root / "outliers/m.parquet", count, side)
+    (root / "outliers").mkdir()
+    (root / "outliers/m.parquet").hardlink_to(root / "images/ood.parquet")
     for seed in range(SEEDS):
         torch.manual_seed(seed)
         Detector(**SHAPE).save_pretrained(root / f"detectors/d/seed-{seed}")
@@ -71,8 +73,8 @@ def filtered(root: Path) -> None:
     main(Stage("filter", "m", params, {}, reads, {f"selections/{name}": root / f"selections/{name}.parquet" for name in names}, root / "s"))
 
 
-def trained(root: Path, bands: str) -> None:
-    """train: an epoch of one seed on a thousand ID images, beside all candidates, or beside some that are drawn from all."""
+def trained(root: Path, bands: str, train: str = "train", outliers: str = "outliers/m", batch_size: int = 64) -> None:
+    """train: an epoch of one seed on the ID images of a file, beside all candidates, or beside some that are drawn from all."""
     import pandas as pd
 
     from penumbra.artifacts.tables import write_parquet
@@ -81,14 +83,15 @@ def trained(root: Path, bands: str) -> None:
     from penumbra.train.losses.energy.plan import main
     from penumbra.train.params import Detector
 
-    ids = pd.read_parquet(root / "outliers/m.parquet", columns=["sample_id"])
+    ids = pd.read_parquet(root / f"{outliers}.parquet", columns=["sample_id"])
     selection = root / f"selections/m/{bands}.parquet"
     write_parquet(selection, ids if bands == "all" else ids.assign(band=["mid" if row < ID else "low" for row in range(len(ids))]), {})
-    recipe = validate("params.yaml").train.recipes.scratch["energy"].model_copy(update={"epochs": 1, "warmup_epochs": 0})
-    train = {"seeds": [0], "detectors": {"d": Detector(method="m", bands=[bands], recipe="energy")}, "recipes": {"energy": recipe}}
-    reads = {f"images/{name}": root / f"images/{name}.parquet" for name in ("train", "val")}
-    reads |= {"outliers/m": root / "outliers/m.parquet", f"selections/m/{bands}": selection}
-    params = Params({"common": {"seed": 0, "kernels": "portable"}, "train": train})
+    changes = {"epochs": 1, "warmup_epochs": 0, "batch_size": batch_size}
+    recipe = validate("params.yaml").train.recipes.scratch["energy"].model_copy(update=changes)
+    params = {"seeds": [0], "detectors": {"d": Detector(method="m", bands=[bands], recipe="energy")}, "recipes": {"energy": recipe}}
+    reads = {"images/train": root / f"images/{train}.parquet", "images/val": root / "images/val.parquet"}
+    reads |= {"outliers/m": root / f"{outliers}.parquet", f"selections/m/{bands}": selection}
+    params = Params({"common": {"seed": 0, "kernels": "portable"}, "train": params})
     main(Stage("train", "d", params, {}, reads, {"detectors/d": root / "trained"}, root / "s"))
 
 
@@ -124,6 +127,7 @@ STEPS: dict[str, Callable[[Path], None]] = {
     "filter": filtered,
     "train, bands [all]": lambda root: trained(root, "all"),
     "train, bands [random]": lambda root: trained(root, "random"),
+    "train, as many ID images": lambda root: trained(root, "all", "ood", "images/val", 512),  # large batches: a million take minutes
     "infer": inferred,
     "score": scored,
 }

@@ -5,6 +5,7 @@ import math
 import operator
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -71,6 +72,16 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """One learning rate for all parameter groups."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+def ahead(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches, each made in a thread beside the step on the one before it. A generator of their own makes their draws."""
+    source = iter(batches)
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, source, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, source, None)
+            yield batch
 
 
 def descend(

@@ -13,13 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penumbra import training
-from penumbra.artifacts.images import ImageWriter, encode, iter_pixels, read_provenance, read_table
+from penumbra.artifacts.images import ImageWriter, encode, iter_pixels, read_pixels, read_provenance, read_table
 from penumbra.errors import PenumbraError
 from penumbra.models.inpainting import InpaintingDiffusion
 from penumbra.models.latent import LatentDiffusion
 from penumbra.noise import SampleNoise, generator
 from penumbra.pretrain import inpainting, painter
-from penumbra.pretrain.images import read_images
 from penumbra.pretrain.pictures import draw
 from penumbra.stage import Params, Stage
 from penumbra.training import History
@@ -99,9 +98,8 @@ def test_it_learns_and_looks_beside_the_mask(reads, tmp_path, monkeypatch):
     monkeypatch.setattr(InpaintingDiffusion, "encode", brightness)  # a random autoencoder would hardly show it
     p = Params(PARAMS | {"epochs": 25, "learning_rate": 0.01, "whole": 0.0, "validate_every": 24})
     model, history = painter.untrained(LatentDiffusion.load(reads["models/diffusion"])), History()
-    train, val = (
-        inpainting.gather(model, read_images(reads[f"images/{name}"]), [""] * n, ["{}"]) for name, n in (("train", 24), ("val", 6))
-    )
+    images = {name: torch.from_numpy(read_pixels(reads[f"images/{name}"])).permute(0, 3, 1, 2) for name in ("train", "val")}
+    train, val = (inpainting.gather(model, images[name], [""] * n, ["{}"]) for name, n in (("train", 24), ("val", 6)))
     painter.train_painter(model, train, val, p, 0, tmp_path, history)
     losses = [row["loss"] for row in history.rows]
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])

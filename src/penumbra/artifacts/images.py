@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from penumbra.errors import PenumbraError
 
@@ -77,6 +77,29 @@ def decode(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
+def decode_rows(path: str | os.PathLike, images: pa.Array | pa.ChunkedArray, rows: Sequence[int]) -> np.ndarray:
+    """uint8 pixels [b, H, W, 3] of b encoded images of one size.
+
+    Args:
+        path: the file that they are from.
+        images: {bytes, path} each [b].
+        rows: their places in the file [b].
+
+    Raises:
+        PenumbraError: one cannot be decoded; names its row.
+    """
+    pixels = []
+    for row, image in zip(rows, images.to_pylist(), strict=True):
+        try:
+            pixels.append(decode(image["bytes"]))
+        except MemoryError:
+            raise
+        except Exception as error:  # Pillow raises nearly anything of damaged images
+            reason = "no picture" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())[:200]
+            raise PenumbraError(f"{path}: is damaged (image of row {row}: {reason}). Run `penumbra doctor --verify`.") from error
+    return np.stack(pixels)
+
+
 def read_table(path: str | os.PathLike, columns: Sequence[str] | None = None) -> pa.Table:
     """Rows of an images or outliers file; without `columns`, every column but the pixels.
 
@@ -98,15 +121,18 @@ def iter_pixels(path: str | os.PathLike, batch_size: int = ROW_GROUP, rows: np.n
         path: an images or outliers file of N rows.
         batch_size: most images in memory at a time.
         rows: mask [N] of the images that are wanted; the others are not decoded. None: all.
+
+    Raises:
+        PenumbraError: see `decode_rows`.
     """
-    start = 0
+    stop = 0
     for batch in pq.ParquetFile(path).iter_batches(batch_size, columns=["image"]):
-        images = batch.column(0)
+        first, stop = stop, stop + len(batch)
+        images, numbers = batch.column(0), np.arange(first, stop)
         if rows is not None:
-            images = images.filter(pa.array(rows[start : start + len(batch)]))
-        start += len(batch)
+            images, numbers = images.filter(pa.array(rows[first:stop])), numbers[rows[first:stop]]
         if len(images):
-            yield np.stack([decode(row["bytes"]) for row in images.to_pylist()])
+            yield decode_rows(path, images, numbers)
 
 
 def read_pixels(path: str | os.PathLike) -> np.ndarray:

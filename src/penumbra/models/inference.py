@@ -46,7 +46,7 @@ class Inference:
             PenumbraError: the file holds no image; an output is not finite (names detector, seed and image).
         """
         found = self._passed(path, rows, (), 0)
-        return found["logits"], found["features"]
+        return found["logits"].double(), found["features"].double()
 
     def kept(self, path: str | os.PathLike, layers: Layers = (), powers: int = 0) -> Outputs:
         """What `infer` keeps of the images of a file; raises as `outputs` does.
@@ -55,7 +55,7 @@ class Inference:
             layers, powers: whose statistics; see `models.layers.passed`.
         """
         found = self._passed(path, None, layers, powers)
-        logits, features = (found.pop(name).float() for name in ("logits", "features"))
+        logits, features = found.pop("logits"), found.pop("features")
         with torch.no_grad():
             heads = beside(self.directory, self.detector.last_layer.weight)
             made = {name: head(features.to(self.device)).cpu() for name, head in heads.items()}
@@ -63,13 +63,13 @@ class Inference:
 
     @torch.no_grad()
     def _passed(self, path: str | os.PathLike, rows: np.ndarray | None, layers: Layers, powers: int) -> dict[str, Tensor]:
-        """Logits, features and statistics by name, float64 on the CPU."""
+        """Logits, features and statistics by name, as the network gives them, on the CPU."""
         parts: dict[str, list[Tensor]] = {}
         for pixels in iter_pixels(path, inference_batch(BATCH), rows):
             images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
             found = passed(self.detector, images, layers, powers)
             for name, output in {"logits": found.logits, "features": found.features, **found.statistics}.items():
-                parts.setdefault(name, []).append(output.double().cpu())
+                parts.setdefault(name, []).append(output.cpu())
         if not parts:
             raise PenumbraError(f"{path}: holds no image. Run `dvc repro` to make it again.")
         whole = {name: torch.cat(parts.pop(name)) for name in list(parts)}  # nobody wants both

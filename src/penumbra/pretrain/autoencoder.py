@@ -14,6 +14,7 @@ from torch import Tensor
 
 from penumbra.models.latent import AutoencoderKL
 from penumbra.noise import generator
+from penumbra.pretrain.images import Images
 from penumbra.stage import Params
 from penumbra.training import History, descend, epochs, summed, warmup_cosine
 
@@ -55,9 +56,9 @@ def reconstruction_loss(vae: AutoencoderKL, images: Tensor, kl_weight: float, dr
 
 
 def train_epoch(
-    vae: AutoencoderKL, images: Tensor, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator
+    vae: AutoencoderKL, images: Images, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator
 ) -> float:
-    """One pass over uint8 images [N, 3, S, S]; returns the mean loss."""
+    """One pass over images; returns the mean loss."""
     vae.train()
     batches = torch.randperm(len(images), generator=draws).split(p.vae_batch_size)
 
@@ -71,8 +72,8 @@ def train_epoch(
 
 
 @torch.no_grad()
-def reconstruction_error(vae: AutoencoderKL, images: Tensor) -> float:
-    """Mean absolute error (pixels in [0, 1]) of uint8 images [N, 3, S, S] decoded from the mean of their posterior."""
+def reconstruction_error(vae: AutoencoderKL, images: Images) -> float:
+    """Mean absolute error (pixels in [0, 1]) of images decoded from the mean of their posterior."""
     total = 0.0
     for batch in images.split(INFERENCE_BATCH):
         pixels = batch.float() / 255
@@ -82,18 +83,14 @@ def reconstruction_error(vae: AutoencoderKL, images: Tensor) -> float:
 
 
 @torch.no_grad()
-def latent_scale(vae: AutoencoderKL, images: Tensor) -> float:
-    """The factor that gives the latents of uint8 images [N, 3, S, S] unit standard deviation (Rombach et al. 2022, app. G)."""
+def latent_scale(vae: AutoencoderKL, images: Images) -> float:
+    """The factor that gives the latents of images unit standard deviation (Rombach et al. 2022, app. G)."""
     means = [vae.encode(2 * (batch.float() / 255) - 1).latent_dist.mean for batch in images.split(INFERENCE_BATCH)]
     return 1 / torch.cat(means).double().std(correction=0).item()
 
 
-def train_autoencoder(images: Tensor, val: Tensor, p: Params, seed: int, scratch: Path, history: History) -> AutoencoderKL:
-    """A trained autoencoder that knows its scale; `history` receives an epoch's loss and reconstruction error on `val`.
-
-    Args:
-        images, val: uint8 [N, 3, S, S].
-    """
+def train_autoencoder(images: Images, val: Images, p: Params, seed: int, scratch: Path, history: History) -> AutoencoderKL:
+    """A trained autoencoder that knows its scale; `history` receives an epoch's loss and reconstruction error on `val`."""
     torch.manual_seed(seed)
     vae = build(p, images.shape[-1]).to(images.device)
     optimizer = torch.optim.Adam(vae.parameters(), p.vae_learning_rate, betas=(0.5, 0.9), fused=True)

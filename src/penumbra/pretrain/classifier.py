@@ -4,12 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from penumbra.artifacts.images import read_pixels, read_provenance, read_table
+from penumbra.artifacts.images import read_provenance, read_table
 from penumbra.models.classifier import Classifier
 from penumbra.models.classifiers import efficientnet_lite0
 from penumbra.models.classifiers.build import build
 from penumbra.models.published import load_checkpoint, load_strict
 from penumbra.noise import generator
+from penumbra.pretrain.images import Images, read_images
 from penumbra.pretrain.output import write_model
 from penumbra.runtime import setup
 from penumbra.stage import Params, Stage
@@ -19,15 +20,15 @@ NAME = "pretrain/classifier"
 
 
 def train_epoch(
-    network: Classifier, images: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator
+    network: Classifier, images: Images, labels: Tensor, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator
 ) -> float:
-    """One pass over uint8 images [N, 3, S, S] and labels [N]; returns the mean loss."""
+    """One pass over images and their labels [N]; returns the mean loss."""
     network.train()
     steps = max(len(images) // p.batch_size, 1)  # the rest waits for another epoch: BatchNorm cannot take a batch of one
     batches = torch.randperm(len(images), generator=draws).split(p.batch_size)[:steps]
 
     def loss(batch: Tensor) -> Tensor:
-        return F.cross_entropy(network(images[batch].float() / 255), labels[batch])
+        return F.cross_entropy(network(images[batch].contiguous().float() / 255), labels[batch])
 
     def rate(step: int) -> float:
         return p.learning_rate * warmup_cosine(epoch + step / steps, p.epochs, p.warmup_epochs)
@@ -36,16 +37,15 @@ def train_epoch(
 
 
 @torch.no_grad()
-def accuracy(network: Classifier, images: Tensor, labels: Tensor) -> float:
-    """Share of uint8 images [N, 3, S, S] that are classified as labelled; leaves the network in eval mode."""
+def accuracy(network: Classifier, images: Images, labels: Tensor) -> float:
+    """Share of images that are classified as labelled; leaves the network in eval mode."""
     network.eval()
-    predicted = torch.cat([network(batch.float() / 255).argmax(1) for batch in images.split(512)])
+    predicted = torch.cat([network(batch.contiguous().float() / 255).argmax(1) for batch in images.split(512)])
     return (predicted == labels).float().mean().item()
 
 
-def _load(stage: Stage, name: str, device: torch.device) -> tuple[Tensor, Tensor]:
-    pixels = torch.from_numpy(read_pixels(stage.read(name))).permute(0, 3, 1, 2).contiguous()
-    return pixels.to(device), torch.tensor(read_table(stage.read(name), ["label"])["label"].to_pylist(), device=device)
+def _load(stage: Stage, name: str, device: torch.device) -> tuple[Images, Tensor]:
+    return read_images(stage, device, name), torch.tensor(read_table(stage.read(name), ["label"])["label"].to_pylist(), device=device)
 
 
 def train(stage: Stage, network: Classifier, device: torch.device) -> History:

@@ -83,7 +83,7 @@ def train_epoch(clip: Clip, data: Captioned, optimizer: torch.optim.Optimizer, e
 
     def loss(batch: Tensor) -> Tensor:
         wording = torch.randint(data.tokens.shape[1], (len(batch),), generator=draws)
-        images = shifted(data.images, batch, p.crop_padding, False, draws).contiguous()
+        images = shifted(data.images[batch], p.crop_padding, False, draws).contiguous()
         captions = data.captions[batch]
         tokens, of_image = data.tokens[captions, wording].unique(dim=0, return_inverse=True)
         text = clip.text_features({"input_ids": tokens})[of_image]

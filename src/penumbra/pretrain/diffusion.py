@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import torch
-from torch import Tensor
 
 from penumbra.artifacts.captions import concepts, read_captions
 from penumbra.artifacts.images import ImageWriter, read_table
@@ -14,7 +13,7 @@ from penumbra.noise import SampleNoise
 from penumbra.pretrain.autoencoder import INFERENCE_BATCH, train_autoencoder
 from penumbra.pretrain.captions import build_tokenizer
 from penumbra.pretrain.denoiser import Captioned, build_text_encoder, build_unet, train_denoiser
-from penumbra.pretrain.images import read_images
+from penumbra.pretrain.images import Images, read_images
 from penumbra.pretrain.output import write_model
 from penumbra.pretrain.pictures import draw, png
 from penumbra.runtime import inference_batch, setup
@@ -41,8 +40,8 @@ def build_scheduler(p: Params) -> DDIMScheduler:
     )
 
 
-def captioned(model: LatentDiffusion, images: Tensor, captions: Sequence[str], templates: Sequence[str]) -> Captioned:
-    """Latents of uint8 images [N, 3, S, S] with the tokens of their captions in every template."""
+def captioned(model: LatentDiffusion, images: Images, captions: Sequence[str], templates: Sequence[str]) -> Captioned:
+    """Latents of images with the tokens of their captions in every template."""
     latents = torch.cat([model.encode(batch.float() / 255) for batch in images.split(INFERENCE_BATCH)])
     rows = {caption: index for index, caption in enumerate(dict.fromkeys(captions))}
     tokens = torch.stack([model.tokens([template.format(caption) for template in templates]) for caption in rows])
@@ -53,7 +52,7 @@ def train(stage: Stage, device: torch.device) -> tuple[LatentDiffusion, History]
     """Train on the ID train images and the world; validation looks at ID alone, and does not reach the weights."""
     p, seed, history = stage.params.pretrain.diffusion, stage.params.common.seed, History()
     train_file, val_file, world_file = (stage.read(f"images/{name}") for name in ("train", "val", "world"))
-    images, val = read_images(train_file, world_file).to(device), read_images(val_file).to(device)
+    images, val = read_images(stage, device, "images/train", "images/world"), read_images(stage, device, "images/val")
     captions = read_captions(train_file) + read_captions(world_file)
     vae = train_autoencoder(images, val, p, seed, stage.scratch, history)
     torch.manual_seed(seed)

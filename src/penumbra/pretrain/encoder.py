@@ -11,7 +11,7 @@ from penumbra.artifacts.images import read_table
 from penumbra.models.moco import MoCoEncoder, normalise, projector
 from penumbra.models.published import load_strict, moco_state
 from penumbra.noise import generator
-from penumbra.pretrain.images import read_images
+from penumbra.pretrain.images import Images, read_images
 from penumbra.pretrain.output import write_model
 from penumbra.pretrain.views import random_view
 from penumbra.runtime import setup
@@ -58,15 +58,16 @@ class Pair(nn.Module):
         return contrastive_loss(queries[0], keys[1], temperature) + contrastive_loss(queries[1], keys[0], temperature)
 
 
-def train_epoch(pair: Pair, images: Tensor, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator) -> float:
-    """One pass over uint8 images [N, 3, S, S]; returns the mean loss."""
+def train_epoch(pair: Pair, images: Images, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator) -> float:
+    """One pass over images; returns the mean loss."""
     pair.train()
     steps = max(len(images) // p.batch_size, 1)  # the rest waits for another epoch: BatchNorm and InfoNCE want equal batches
     batches = torch.randperm(len(images), generator=draws).split(p.batch_size)[:steps]
 
     def loss(numbered: tuple[int, Tensor]) -> Tensor:
         step, batch = numbered
-        views = [random_view(images[batch].float() / 255, p.augment, draws) for _ in range(2)]
+        pixels = images[batch].float() / 255
+        views = [random_view(pixels, p.augment, draws) for _ in range(2)]
         follow(pair.momentum, pair.encoder, momentum_at(epoch + step / steps, p.epochs, p.momentum))
         return pair(*views, p.temperature)
 
@@ -76,8 +77,8 @@ def train_epoch(pair: Pair, images: Tensor, optimizer: torch.optim.Optimizer, ep
     return summed(descend(enumerate(batches), loss, optimizer, rate=rate)) / steps
 
 
-def represent_all(encoder: MoCoEncoder, images: Tensor, batch_size: int = 512) -> Tensor:
-    """Representations [N, D] of uint8 images [N, 3, S, S]; leaves the encoder in eval mode."""
+def represent_all(encoder: MoCoEncoder, images: Images, batch_size: int = 512) -> Tensor:
+    """Representations [N, D] of images; leaves the encoder in eval mode."""
     encoder.eval()
     return torch.cat([encoder.represent(batch.float() / 255) for batch in images.split(batch_size)])
 
@@ -95,11 +96,10 @@ def build(p: Params) -> MoCoEncoder:
     return MoCoEncoder(**{key: p[key] for key in sizes})
 
 
-def _pixels(stage: Stage, names: list[str], device: torch.device) -> tuple[Tensor, Tensor]:
-    """uint8 images [N, 3, S, S] and labels [N] of some image files."""
-    files = [stage.read(name) for name in names]
-    labels = [label for file in files for label in read_table(file, ["label"])["label"].to_pylist()]
-    return read_images(*files).to(device), torch.tensor(labels).to(device)
+def _pixels(stage: Stage, names: list[str], device: torch.device) -> tuple[Images, Tensor]:
+    """Images and labels [N] of some image files."""
+    labels = [label for name in names for label in read_table(stage.read(name), ["label"])["label"].to_pylist()]
+    return read_images(stage, device, *names), torch.tensor(labels).to(device)
 
 
 def train(stage: Stage, device: torch.device) -> tuple[MoCoEncoder, History]:
@@ -115,7 +115,7 @@ def train(stage: Stage, device: torch.device) -> tuple[MoCoEncoder, History]:
     for epoch in epochs(p.epochs, seed, NAME, stage.scratch / "training.pt", stateful):
         row = {"epoch": epoch + 1, "loss": train_epoch(pair, images, optimizer, epoch, p, generator(seed, NAME, epoch))}
         if (epoch + 1) % p.validate_every == 0 or epoch + 1 == p.epochs:
-            bank = represent_all(pair.encoder, images[labels >= 0])
+            bank = represent_all(pair.encoder, images.take((labels >= 0).nonzero()[:, 0].cpu()))
             queries = represent_all(pair.encoder, val_images)
             row["val_knn_accuracy"] = neighbour_accuracy(bank, labels[labels >= 0], queries, val_labels, p.validate_neighbours)
         history.add(**row)

@@ -15,7 +15,7 @@ from penumbra.models.inpainting import GREY, InpaintingDiffusion
 from penumbra.models.latent import LatentDiffusion
 from penumbra.noise import SampleNoise
 from penumbra.pretrain.autoencoder import INFERENCE_BATCH
-from penumbra.pretrain.images import read_images
+from penumbra.pretrain.images import Images, read_images
 from penumbra.pretrain.output import write_model
 from penumbra.pretrain.painter import Pictures, train_painter, untrained
 from penumbra.pretrain.pictures import draw, png
@@ -28,8 +28,8 @@ DRAWN = 2  # samples of each ID caption with everything masked
 SAMPLE_BATCH = 32
 
 
-def gather(model: InpaintingDiffusion, images: Tensor, captions: Sequence[str], templates: Sequence[str]) -> Pictures:
-    """Latents of uint8 images [N, 3, S, S], and the conditions of their captions in every template."""
+def gather(model: InpaintingDiffusion, images: Images, captions: Sequence[str], templates: Sequence[str]) -> Pictures:
+    """Latents of images, and the conditions of their captions in every template."""
     rows = {caption: index for index, caption in enumerate(dict.fromkeys(captions))}
     latents = torch.cat([model.encode(batch.float() / 255) for batch in images.split(INFERENCE_BATCH)])
     conditions = torch.stack([model.embed([template.format(caption) for template in templates]) for caption in rows])
@@ -44,7 +44,7 @@ def train(stage: Stage, device: torch.device) -> tuple[InpaintingDiffusion, Hist
     """
     p, seed, history = stage.params.pretrain.inpainting, stage.params.common.seed, History()
     files = {name: stage.read(f"images/{name}") for name in ("train", "val", "world")}
-    images, val = read_images(files["train"], files["world"]).to(device), read_images(files["val"]).to(device)
+    images, val = read_images(stage, device, "images/train", "images/world"), read_images(stage, device, "images/val")
     start = LatentDiffusion.load(stage.read("models/diffusion")).to(device)
     if images.shape[2:] != start.image_size:
         height, width = start.image_size
@@ -73,7 +73,7 @@ def examples(stage: Stage, size: tuple[int, int]) -> tuple[Tensor, list[str], li
     rows = read_table(file, ["sample_id", "label"]).to_pydict()
     first = {label: row for row, label in reversed([*enumerate(rows["label"])])}
     chosen = [first[label] for label in sorted(first)]
-    images = read_images(file)[chosen].float() / 255
+    images = read_images(stage, torch.device("cpu"), "images/val")[torch.tensor(chosen)].float() / 255
     if images.shape[2:] != size:
         images = F.interpolate(images, size, mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
     return images, [rows["sample_id"][row] for row in chosen], [names[label] for label in sorted(first)]

@@ -10,7 +10,7 @@ from penumbra.models.mage import MAGE
 from penumbra.models.moco import MoCoEncoder
 from penumbra.models.published import check_encoder, load_strict, mage_state, vqgan_state
 from penumbra.noise import generator
-from penumbra.pretrain.images import read_images
+from penumbra.pretrain.images import Images, read_images
 from penumbra.pretrain.output import write_model
 from penumbra.pretrain.tokenizer import train_tokenizer
 from penumbra.runtime import setup
@@ -72,23 +72,22 @@ def build(p: Params, representation: int) -> MAGE:
     return MAGE(**{key: p[key] for key in sizes}, representation=representation, vqgan=vqgan)
 
 
-def _resized(images: Tensor, size: int) -> Tensor:
-    """uint8 images at the size that MAGE paints."""
+def _resized(images: Images, size: int) -> Images | Tensor:
+    """uint8 images at the size that MAGE paints; all are in memory where that is another one."""
     if images.shape[-1] == size:
         return images
     resized = [F.interpolate(batch.float(), (size, size), mode="bicubic", antialias=True) for batch in images.split(512)]
     return torch.cat(resized).round().clamp(0, 255).to(torch.uint8)
 
 
-def _represent(encoder: MoCoEncoder, images: Tensor) -> Tensor:
+def _represent(encoder: MoCoEncoder, images: Images) -> Tensor:
     return torch.cat([encoder.represent(batch.float() / 255) for batch in images.split(512)])
 
 
 def train(stage: Stage, mage: MAGE, encoder: MoCoEncoder, device: torch.device) -> History:
     """Train in place on ID train images and the world; the perplexity and error on ID validation images are only reported."""
     p, seed = stage.params.pretrain.mage, stage.params.common.seed
-    files = (stage.read(f"images/{name}") for name in ("train", "world"))
-    images, val = read_images(*files).to(device), read_images(stage.read("images/val")).to(device)
+    images, val = read_images(stage, device, "images/train", "images/world"), read_images(stage, device, "images/val")
     z, val_z = _represent(encoder, images), _represent(encoder, val)
     images, val = _resized(images, p.image_size), _resized(val, p.image_size)
     history = History()

@@ -16,6 +16,7 @@ from penumbra.models.inpainting import InpaintingDiffusion
 from penumbra.models.latent import LatentDiffusion, UNet2DConditionModel
 from penumbra.models.rdm import MovingAverage
 from penumbra.noise import generator
+from penumbra.pretrain.images import Images
 from penumbra.stage import Params
 from penumbra.training import History, descend, epochs, summed, warmup_cosine
 
@@ -29,13 +30,13 @@ class Pictures:
     """Training data of a painter.
 
     Attributes:
-        images: uint8 [N, 3, S, S].
+        images: uint8 [N, 3, S, S], on the disk.
         latents: of the images, scaled [N, C, h, w].
         captions: [N], row of `conditions` of each image.
         conditions: text conditions [K, V, L, D] of K captions in V wordings.
     """
 
-    images: Tensor
+    images: Images
     latents: Tensor
     captions: Tensor
     conditions: Tensor

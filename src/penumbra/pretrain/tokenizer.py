@@ -12,6 +12,7 @@ from torch import Tensor
 
 from penumbra.models.vqgan import VQGAN
 from penumbra.noise import generator
+from penumbra.pretrain.images import Images
 from penumbra.stage import Params
 from penumbra.training import History, descend, epochs, summed, warmup_cosine
 
@@ -38,10 +39,12 @@ def revive(vqgan: VQGAN, used: Tensor, latents: Tensor, draws: torch.Generator) 
     vqgan.codebook[dead] = vectors[torch.randint(len(vectors), (len(dead),), generator=draws)]
 
 
-def train_epoch(vqgan: VQGAN, images: Tensor, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator) -> dict:
+def train_epoch(
+    vqgan: VQGAN, images: Images | Tensor, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator
+) -> dict:
     """One pass over uint8 images [N, 3, S, S]; returns loss and share of the codes in use."""
     batches = torch.randperm(len(images), generator=draws).split(p.batch_size)
-    used, latents = torch.zeros(p.codes, dtype=torch.long), images.new_zeros(0)
+    used, latents = torch.zeros(p.codes, dtype=torch.long), torch.zeros(0)
 
     def loss(batch: Tensor) -> Tensor:
         nonlocal latents
@@ -59,13 +62,15 @@ def train_epoch(vqgan: VQGAN, images: Tensor, optimizer: torch.optim.Optimizer, 
 
 
 @torch.no_grad()
-def reconstruction_error(vqgan: VQGAN, images: Tensor) -> float:
+def reconstruction_error(vqgan: VQGAN, images: Images | Tensor) -> float:
     """Mean absolute error (pixels in [0, 1]) of decoded tokens of uint8 images [N, 3, S, S]."""
     errors = [F.l1_loss(vqgan.decode(vqgan.tokenize(x)), x).item() * len(x) for x in (batch.float() / 255 for batch in images.split(256))]
     return sum(errors) / len(images)
 
 
-def train_tokenizer(vqgan: VQGAN, images: Tensor, val: Tensor, p: Params, seed: int, scratch: Path, history: History) -> None:
+def train_tokenizer(
+    vqgan: VQGAN, images: Images | Tensor, val: Images | Tensor, p: Params, seed: int, scratch: Path, history: History
+) -> None:
     """Train in place; `history` receives an epoch's loss, use of the codes and reconstruction error on `val`."""
     name = "pretrain/mage/vqgan"
     vqgan.requires_grad_(True)

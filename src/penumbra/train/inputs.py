@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from penumbra.artifacts.images import read_table
@@ -29,22 +31,23 @@ def selected(stage: Stage) -> tuple[list[int], int]:
     """
     detector, _ = chosen(stage)
     path = stage.read(f"outliers/{detector.method}")
-    sample_ids = read_table(path, ["sample_id"])["sample_id"].to_pylist()
+    sample_ids = read_table(path, ["sample_id"])["sample_id"].cast(pa.string())
     if detector.method == "none":
         return [], 0
-    if not sample_ids:
+    if not len(sample_ids):
         raise PenumbraError(f"{path}: holds no candidate. Look at what synthesize of {detector.method} is given.")
-    row_of = {sample_id: row for row, sample_id in enumerate(sample_ids)}
     rows, count = [], 0
     for band in detector.bands:
         selection = stage.read(f"selections/{detector.method}/{band}")
         names = pq.read_schema(selection).names
-        table = read_table(selection, ["sample_id", *(["band"] if "band" in names else [])]).to_pydict()
-        unknown = [sample_id for sample_id in table["sample_id"] if sample_id not in row_of]
-        if unknown:
-            raise PenumbraError(f"{selection}: {unknown[0]} is no candidate of {path}. Run `dvc repro` to make it again.")
-        rows += [row_of[sample_id] for sample_id in table["sample_id"]]
-        count += table["band"].count("mid") if band == "random" else len(table["sample_id"])
+        table = read_table(selection, ["sample_id", *(["band"] if "band" in names else [])])
+        chosen_ids = table["sample_id"].cast(pa.string())
+        found = pc.index_in(chosen_ids, value_set=sample_ids)
+        if found.null_count:
+            unknown = chosen_ids.filter(pc.is_null(found))[0]
+            raise PenumbraError(f"{selection}: {unknown} is no candidate of {path}. Run `dvc repro` to make it again.")
+        rows += found.to_pylist()
+        count += pc.sum(pc.equal(table["band"], "mid"), min_count=0).as_py() if band == "random" else len(table)
     if not count:
         wanted = " and ".join(detector.bands)
         bounds = f"filter.{detector.method}.{'upper' if detector.bands == ['upper'] else 'mid'}"

@@ -78,7 +78,7 @@ def test_the_selected_candidates_are_trained_on_whatever_the_order_of_the_select
     with pytest.raises(KeyboardInterrupt):
         train(stage)
     candidates = torch.from_numpy(read_pixels(stage.read("outliers/badood")))
-    assert torch.equal(seen[0].pixels, candidates[[i for i in range(12) if i % 3]])
+    assert torch.equal(seen[0].batch(torch.arange(8))[0], candidates[[i for i in range(12) if i % 3]])
     assert seen[0].labels.tolist() == [-1] * 8  # whatever label the candidates carry
 
 
@@ -129,7 +129,8 @@ def test_with_random_bands_each_seed_has_as_many_as_mid_out_of_all(make_stage, m
     with pytest.raises(KeyboardInterrupt):
         train(stage)
     candidates = torch.from_numpy(read_pixels(stage.read("outliers/badood")))
-    taken = [[i for i in range(12) if any(torch.equal(candidates[i], image) for image in outliers.pixels)] for outliers in seen]
+    shown = [outliers.batch(torch.arange(len(outliers)))[0] for outliers in seen]
+    taken = [[i for i in range(12) if any(torch.equal(candidates[i], image) for image in images)] for images in shown]
     assert [len(rows) for rows in taken] == [8, 8] and taken[0] != taken[1]
     assert set(taken[0] + taken[1]) & {0, 3, 6, 9}
 
@@ -215,7 +216,7 @@ def test_a_small_pool_is_drawn_with_replacement_and_a_large_one_in_whole_passes(
 def test_augmentation_is_a_shift_over_a_reflected_border():
     pixels = torch.randint(0, 255, (6, 9, 9, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     rows = torch.tensor([5, 0, 0, 3] * 8)
-    images = augment(pixels, rows, 2, False, torch.Generator().manual_seed(1))
+    images = augment(pixels[rows], 2, False, torch.Generator().manual_seed(1))
     assert images.is_contiguous(memory_format=torch.channels_last)
     padded = torch.nn.functional.pad(pixels.permute(0, 3, 1, 2).float() / 255, (2, 2, 2, 2), mode="reflect")
     shifts = set()
@@ -228,7 +229,7 @@ def test_augmentation_is_a_shift_over_a_reflected_border():
 
 def test_half_of_the_images_are_mirrored():
     pixels = torch.arange(4 * 4 * 3, dtype=torch.uint8).reshape(1, 4, 4, 3)
-    images = augment(pixels, torch.zeros(200, dtype=torch.long), 0, True, torch.Generator().manual_seed(0))
+    images = augment(pixels.expand(200, -1, -1, -1), 0, True, torch.Generator().manual_seed(0))
     plain = pixels[0].permute(2, 0, 1).float() / 255
     mirrored = sum(torch.equal(image, plain.flip(2)) for image in images)
     assert 60 < mirrored < 140 and mirrored + sum(torch.equal(image, plain) for image in images) == 200

@@ -94,7 +94,7 @@ def train(made: Players, pixels: Tensor, labels: Tensor, p: Params, seed: int, c
         draws = generator(seed, NAME, epoch)
         order = torch.randperm(len(pixels), generator=draws)
         for rows in order[: max(len(order) // p.batch_size, 1) * p.batch_size].split(p.batch_size):
-            images = augment(pixels, rows, p.crop_padding, p.flip, draws)
+            images = augment(pixels[rows], p.crop_padding, p.flip, draws)
             z = torch.randn(len(rows), p.latent, generator=draws)
             play(made, optimizers, images, labels[rows.to(labels.device)], z.to(images.device), p.beta)
     for network in made.modules().values():

@@ -56,7 +56,7 @@ def trained(pixels: Tensor, labels: Tensor, anchors: Tensor, p: Params, seed: in
             batches = rows[: max(len(rows) // p.batch_size, 1) * p.batch_size].split(p.batch_size)
 
             def loss(batch: Tensor, draws: torch.Generator = draws) -> Tensor:
-                seen = network.forward_with_features(augment(pixels, batch, p.crop_padding, p.flip, draws))[0]
+                seen = network.forward_with_features(augment(pixels[batch], p.crop_padding, p.flip, draws))[0]
                 return alignment_loss(seen, labels[batch.to(labels.device)], anchors, p.temperature)
 
             def rate(step: int, epoch: int = epoch, steps: int = len(batches)) -> float:

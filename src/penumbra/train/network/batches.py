@@ -33,7 +33,8 @@ def batches(train: Images, outliers: Images | None, p: NetworkRecipe, loss: type
 
 
 def _augmented(source: Images, rows: Tensor, p: NetworkRecipe, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-    return augment(source.pixels, rows, p.crop_padding, p.flip, draws), source.labels[rows.to(source.labels.device)]
+    pixels, labels = source.batch(rows)
+    return augment(pixels, p.crop_padding, p.flip, draws), labels
 
 
 def _outlier_rows(

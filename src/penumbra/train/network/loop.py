@@ -20,7 +20,7 @@ from penumbra.train.network.batches import batches
 from penumbra.train.network.images import Batch, Images
 from penumbra.train.network.loss import Loss
 from penumbra.train.network.params import NetworkRecipe
-from penumbra.training import History, descend, epochs, summed, warmup_cosine
+from penumbra.training import History, ahead, descend, epochs, summed, warmup_cosine
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def build(setting: Setting, seed: int) -> AnyDetector:
             detector.load_state_dict(setting.start.state_dict(), strict=False)  # it has no phi
     else:
         detector = ClassifierDetector.of(setting.start or classifier(p, setting.classes), **head)
-    return detector.to(setting.train.pixels.device)
+    return detector.to(setting.train.device)
 
 
 def _check_start(setting: Setting, sizes: dict[str, Any]) -> None:
@@ -112,7 +112,7 @@ def train_epoch(
     def rate(step: int) -> float:
         return p.learning_rate * warmup_cosine(epoch + step / steps, p.epochs, p.warmup_epochs)
 
-    descend(batches(setting.train, outliers, p, setting.loss, key), of, optimizer, rate=rate)
+    descend(ahead(batches(setting.train, outliers, p, setting.loss, key)), of, optimizer, rate=rate)
     return {name: summed(losses[name] for losses in seen) / steps for name in seen[0]}
 
 
@@ -130,7 +130,8 @@ def accuracy(detector: AnyDetector, images: Images, batch_size: int = 512) -> fl
     """Share of images whose class is predicted; leaves the detector in eval mode."""
     detector.eval()
     right = 0
-    for pixels, labels in zip(images.pixels.split(batch_size), images.labels.split(batch_size), strict=True):
+    for rows in torch.arange(len(images)).split(batch_size):
+        pixels, labels = images.batch(rows)
         right += (detector(pixels.permute(0, 3, 1, 2).float() / 255).argmax(1) == labels).sum().item()
     return right / len(images)
 
