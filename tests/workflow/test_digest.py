@@ -237,7 +237,7 @@ EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan"}
         ("filter/bands.py", "WIDTH = 40", "WIDTH = 30", {"filter.step"}),
         ("pretrain/mage.py", "WARM", "WARM", set()),
         ("stage.py", "sorted(path.rglob", "list(path.rglob", PROGRAMS),
-        ("train/losses/clip/params.py", "self.project or self.tune", "self.tune or self.project", {"report.step"}),
+        ("train/losses/clip/params.py", "frozen CLIP, trained", "CLIP, trained", {"report.step", "prepare.step"}),
         ("report/study.py", "TICKS = (-10,", "TICKS = (-20,", {"report.step"}),
     ],
 )

@@ -76,7 +76,7 @@ def unmeasured():
     [
         *(f"synthesize-images@{method}" for method in ("real", "cutpaste", "hardaug", "boundary-gan")),
         *(f"synthesize-diffusion@{method}" for method in ("dream-ood", "fake-it")),
-        *("rerun@mcd", "grid-morphs@noise", "grid-scores@badood-mid"),
+        *("rerun@godin", "grid-morphs@noise", "grid-scores@badood-mid"),
     ],
 )
 def test_what_no_measured_run_had_is_counted_as_what_computes_alike(counted, unmeasured, name):
@@ -96,8 +96,8 @@ def test_negative_labels_and_repaintings_cost_what_contexts_and_clip_do(counted,
 
 def test_a_sweep_reruns_the_network_for_each_value(counted, unmeasured):
     changed = unmeasured.model_copy(deep=True)
-    once = changed.rerun.scores["godin-h"]
-    changed.rerun.__dict__.update(scores={"godin-h": once, "mcd": changed.rerun.scores["mcd"]})  # a score of another loss
+    once = changed.rerun.scores["godin-h-moved"].model_copy(update={"noise": 0.1})
+    changed.rerun.__dict__.update(scores={"godin-h": once})
     ((_, before),) = work.Work(changed, counted).of(stage("rerun@godin")).items()
     changed.rerun.__dict__.update(scores={"godin-h": once.model_copy(update={"noise": [0, 0.1, 0.2]})})
     assert work.Work(changed, counted).of(stage("rerun@godin")) == {"infer-network": pytest.approx(3 * before)}

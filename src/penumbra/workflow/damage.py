@@ -7,7 +7,15 @@ from pathlib import Path
 
 REMEDY = "`penumbra doctor --verify` looks at the copy in DVC's cache; then `dvc checkout --force` or `penumbra repro` brings it back"
 
-OF_READERS = (ValueError, OSError, EOFError, LookupError, SyntaxError, NotImplementedError)  # what readers of damaged files raise; a network raises RuntimeError
+# what readers of damaged files raise; a network raises RuntimeError
+OF_READERS = (ValueError, OSError, EOFError, LookupError, SyntaxError, NotImplementedError)
+    ValueError,
+    OSError,
+    EOFError,
+    LookupError,
+    SyntaxError,
+    NotImplementedError,
+)  # what readers of damaged files raise; a network raises RuntimeError
 
 
 def of_reader(error: Exception) -> bool:

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from penumbra.roots import root
+
 ROUNDS = 20  # of k-means, as in the official code
 BLOCK = 4096  # images whose distances to all centres are in memory at a time
 FLAT = 1e-6  # share of the largest variance; a direction of less is noise of rounding, which whitening would blow up
@@ -15,7 +17,7 @@ def whitened(features: Tensor, dimensions: int) -> Tensor:
     variances, directions = torch.linalg.eigh(centred.T @ centred / len(centred))  # ascending
     kept = variances[-dimensions:] > FLAT * variances[-1].clamp_min(torch.finfo(torch.float64).tiny)
     variances, directions = variances[-dimensions:][kept], directions[:, -dimensions:][:, kept]
-    return F.normalize(centred @ directions / variances.sqrt(), dim=1).to(features.dtype)
+    return F.normalize(centred @ directions / root(variances), dim=1).to(features.dtype)
 
 
 def grouped(points: Tensor, count: int) -> Tensor:

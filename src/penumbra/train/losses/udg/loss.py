@@ -37,10 +37,11 @@ class UdgLoss(TimedLoss):
     @torch.no_grad()
     def look(self, train: Images, outliers: Images | None) -> None:
         self.detector.eval()
-        pixels = [block for each in (train, outliers) for block in each.pixels.split(BLOCK)]
-        features = [self.detector.forward_with_features(block.permute(0, 3, 1, 2).float() / 255)[1].float() for block in pixels]
+        blocks = ((each, rows) for each in (train, outliers) for rows in torch.arange(len(each)).split(BLOCK))
+        pixels = (each.batch(rows)[0].permute(0, 3, 1, 2) for each, rows in blocks)
+        features = [self.detector.forward_with_features(block.float() / 255)[1].float() for block in pixels]
         self.groups = grouped(whitened(torch.cat(features), self.p.dimensions), self.p.groups)
-        self.labels = filtered(self.groups, torch.cat([train.labels, outliers.labels]), self.p.purity)
+        self.labels = filtered(self.groups, torch.cat([train.labels, outliers.labels]).to(self.device), self.p.purity)
         self.weights = weights(self.groups)
         self.head.weight.normal_(0, FRESH)
         self.head.bias.zero_()
