@@ -9,13 +9,6 @@ REMEDY = "`penumbra doctor --verify` looks at the copy in DVC's cache; then `dvc
 
 # what readers of damaged files raise; a network raises RuntimeError
 OF_READERS = (ValueError, OSError, EOFError, LookupError, SyntaxError, NotImplementedError)
-    ValueError,
-    OSError,
-    EOFError,
-    LookupError,
-    SyntaxError,
-    NotImplementedError,
-)  # what readers of damaged files raise; a network raises RuntimeError
 
 
 def of_reader(error: Exception) -> bool:
