@@ -18,9 +18,9 @@ def lookup(content: dict, key: str):
     return content
 
 
-def changed(changes: dict[str, object]) -> dict:
-    """The committed parameters with some keys set; `...` drops a key."""
-    content = copy.deepcopy(CONTENT)
+def changed(changes: dict[str, object], given: dict = CONTENT) -> dict:
+    """Parameters, the committed ones by default, with some keys set; `...` drops a key."""
+    content = copy.deepcopy(given)
     for key, value in changes.items():
         place, up, name = key.partition("../")
         *parents, last = key.split(".") if not up else [*place.removesuffix(".").split("."), up + name]

@@ -1,9 +1,9 @@
 """conf/ablations/baselines.yaml and the presets of what it asks for, and what their parameters must not say."""
 
-import copy
 from pathlib import Path
 
 import pytest
+from params_content import changed
 
 from penumbra.errors import PenumbraError
 from penumbra.experiment.load import typed
@@ -12,17 +12,6 @@ from penumbra.workflow.composition import compose
 CONF = Path(__file__).parents[2] / "conf"
 CONTENT = compose(CONF, ["experiment=digits", "+ablations=baselines"])
 SCRATCH = "train.recipes.scratch"
-
-
-def changed(changes: dict) -> dict:
-    content = copy.deepcopy(CONTENT)
-    for key, value in changes.items():
-        *parents, leaf = key.split(".")
-        section = content
-        for parent in parents:
-            section = section[parent]
-        section[leaf] = value
-    return content
 
 
 def test_the_baselines_are_valid_and_nothing_of_the_experiment_is_another():
@@ -58,7 +47,7 @@ def test_any_classifier_stands_where_a_method_or_a_recipe_learns_one():
     own = {key: value for key, value in embedding.items() if key != "width" and not key.startswith("stem_")}
     sizes = dict.fromkeys(f"{SCRATCH}.energy.{key}" for key in ("width", "stem_kernel", "stem_stride", "stem_pool"))
     changes = {"synthesize.diffusion.dream-ood.embedding": own | network, "synthesize.images.boundary-gan.classifier": network}
-    found = typed(changed(changes | sizes | {f"{SCRATCH}.energy.architecture": "timm/resnet10t"}), "params.yaml")
+    found = typed(changed(changes | sizes | {f"{SCRATCH}.energy.architecture": "timm/resnet10t"}, CONTENT), "params.yaml")
     assert found.methods["dream-ood"].embedding.input_size == found.methods["boundary-gan"].classifier.input_size == 64
     assert found.recipes["energy"].caption.startswith("timm/resnet10t, ")
 
@@ -105,5 +94,5 @@ def test_any_classifier_stands_where_a_method_or_a_recipe_learns_one():
 )
 def test_what_cannot_be_is_refused(changes, expected):
     with pytest.raises(PenumbraError) as error:
-        typed(changed(changes), "params.yaml")
+        typed(changed(changes, CONTENT), "params.yaml")
     assert any(expected in line for line in str(error.value).splitlines()), str(error.value)

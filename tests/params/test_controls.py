@@ -1,9 +1,9 @@
 """conf/ablations/controls.yaml: what each control differs in, and what a recipe that trains nothing, or without outliers, must not say."""
 
-import copy
 from pathlib import Path
 
 import pytest
+from params_content import changed
 
 from penumbra.benchmark import claims
 from penumbra.errors import PenumbraError
@@ -80,13 +80,6 @@ def test_a_study_has_the_controls_that_cost_seconds():
     ],
 )
 def test_what_cannot_be_is_refused(changes, expected):
-    content = copy.deepcopy(CONTENT)
-    for key, value in changes.items():
-        *parents, leaf = key.split(".")
-        section = content
-        for parent in parents:
-            section = section[parent]
-        section[leaf] = value
     with pytest.raises(PenumbraError) as error:
-        typed(content, "params.yaml")
+        typed(changed(changes, CONTENT), "params.yaml")
     assert any(expected in line for line in str(error.value).splitlines()), str(error.value)
