@@ -11,6 +11,7 @@ from penumbra.models.resnet import ResNet
 from penumbra.rerun.scores import RERUN
 from penumbra.rerun.scores.base import Subject
 from penumbra.scores.sweep import Swept
+from resnet_layers import layers
 
 from pytorch_ood import detector as theirs  # isort: skip  # it imports torchvision, which penumbra.models.vision prepares
 
@@ -36,14 +37,6 @@ def asked(word, made, **values):
     score = RERUN[word](RERUN[word].Parameters(score=word, **values), "mine")
     score.fit(made[2])
     return score
-
-
-def layers(network):
-    """The network as a list of modules, each of which takes what the one before gives: to the map of each block, then the head."""
-    stem = torch.nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool, network.layer1)
-    enter = torch.nn.Module()
-    enter.forward = lambda x: stem((x - network.mean) / network.std)
-    return [enter, network.layer2, network.layer3, network.layer4], torch.nn.Sequential(network.avgpool, torch.nn.Flatten(), network.fc)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.0014, 0.02])

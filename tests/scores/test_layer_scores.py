@@ -17,6 +17,7 @@ from penumbra.scores import ASKED, names, scores_of
 from penumbra.scores import gram as of_gram
 from penumbra.scores.base import Bank
 from penumbra.scores.sweep import Swept
+from resnet_layers import layers
 
 from pytorch_ood import detector as theirs  # isort: skip  # it imports torchvision, which penumbra.models.vision prepares
 
@@ -48,14 +49,6 @@ def asked(word, bank, **values):
     score = ASKED[word](ASKED[word].Parameters(score=word, **values), "mine")
     score.fit(bank)
     return score
-
-
-def layers(network):
-    """The network as modules, each of which takes what the one before gives: to the map of each layer, then the head."""
-    stem = torch.nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool, network.layer1)
-    enter = torch.nn.Module()
-    enter.forward = lambda x: stem((x - network.mean) / network.std)
-    return [enter, network.layer2, network.layer3, network.layer4], torch.nn.Sequential(network.avgpool, torch.nn.Flatten(), network.fc)
 
 
 def maps(network, x):
