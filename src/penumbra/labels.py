@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from penumbra.elementary import log, logsumexp
 from penumbra.errors import PenumbraError
 from penumbra.logits import msp
 
@@ -72,10 +73,10 @@ def _block_log_odds(features: Tensor, labels: Tensor, classes: int, groups: torc
     """Log-odds [B] from one product with all labels [D, C + G S]; the ID labels' sum is taken once for all groups."""
     logits = (F.normalize(features, dim=1) / temperature) @ labels
     d = _logsumexp(logits[:, classes:].view(-1, *groups)) - _logsumexp(logits[:, None, :classes])
-    return torch.logsumexp(F.logsigmoid(d), dim=1) - torch.logsumexp(F.logsigmoid(-d), dim=1)
+    return logsumexp(F.logsigmoid(d), dim=1) - logsumexp(F.logsigmoid(-d), dim=1)
 
 
 def _logsumexp(logits: Tensor) -> Tensor:
     """log sum exp over the last dimension, float64, in the memory of the logits."""
     highest = logits.amax(dim=-1, keepdim=True)
-    return logits.sub_(highest).exp_().sum(dim=-1).double().log() + highest[..., 0].double()
+    return log(logits.sub_(highest).exp_().sum(dim=-1).double()) + highest[..., 0].double()

@@ -3,10 +3,12 @@
 import torch
 from torch import Tensor
 
+from penumbra.elementary import logsumexp
+
 
 def energy(logits: Tensor) -> Tensor:
     """Free energy [B] of logits [B, N], E = -log sum_n exp f_n (Bad-OOD eq. 3); higher = more OOD."""
-    return -torch.logsumexp(logits, dim=1)
+    return -logsumexp(logits, dim=1)
 
 
 def msp(logits: Tensor) -> Tensor:

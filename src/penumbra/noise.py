@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from penumbra.elementary import log
 from penumbra.seeds import derive
 
 
@@ -41,4 +42,4 @@ class SampleNoise:
     def gumbel(self, *shape: int) -> Tensor:
         """Standard Gumbel [B, *shape], float32, finite."""
         u = self.uniform(*shape).clamp_(min=torch.finfo(torch.float32).tiny)
-        return -torch.log((-torch.log(u)).clamp_(min=torch.finfo(torch.float32).tiny))
+        return -log((-log(u)).clamp_(min=torch.finfo(torch.float32).tiny))

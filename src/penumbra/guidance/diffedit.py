@@ -7,9 +7,9 @@ puts back what step 2 has kept (their section 3.2). The samples of a batch start
 import torch
 from torch import Tensor
 
+from penumbra.elementary import root
 from penumbra.guidance.diffusion import ddim_step, predicted_clean, q_sample
 from penumbra.guidance.partial import Eps, Record
-from penumbra.roots import root
 from penumbra.schedules import Levels
 
 MAPS = 10  # draws of noise that the region is a mean over

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from penumbra.roots import root
+from penumbra.elementary import root
 from penumbra.schedules import Levels
 
 

@@ -14,8 +14,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from penumbra.elementary import root
 from penumbra.guidance.diffusion import Noise, ddim_step, q_sample, reverse_variance
-from penumbra.roots import root
 from penumbra.schedules import Levels
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from penumbra.elementary import log
 from penumbra.logits import energy
 
 Weight = float | Tensor  # one for all samples, or one for each: [B]
@@ -80,7 +81,7 @@ def outlierness(probe: Probe, images: Tensor, energy_weight: Weight, knn_weight:
     if torch.as_tensor(knn_weight).any():
         distance = kth_distance(features, probe.bank, probe.k)
         if probe.log:
-            distance = distance.clamp(min=torch.finfo(distance.dtype).tiny).log()
+            distance = log(distance.clamp(min=torch.finfo(distance.dtype).tiny))
         total = total + knn_weight * distance
     return total
 

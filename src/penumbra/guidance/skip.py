@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from penumbra.elementary import logsumexp
 from penumbra.guidance.diffusion import q_sample
 from penumbra.guidance.partial import SAMPLERS
 from penumbra.schedules import Levels
@@ -27,7 +28,7 @@ Eps = Callable[[Tensor, int], Tensor]
 
 def free_energy(logits: Tensor, temperature: float) -> Tensor:
     """E [B] = -tau log sum_c exp(g_c / tau) of logits g [B, C] (Liu et al. 2020); higher = more OOD."""
-    return -temperature * torch.logsumexp(logits / temperature, dim=1)
+    return -temperature * logsumexp(logits / temperature, dim=1)
 
 
 def centred_energy(logits: Tensor, temperature: float) -> Tensor:

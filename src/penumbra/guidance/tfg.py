@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from penumbra.elementary import logsumexp
 from penumbra.guidance.diffusion import Noise, ddim_step, predicted_clean
 from penumbra.schedules import Levels
 
@@ -106,7 +107,7 @@ def smoothed(log_f: LogF, x0: Tensor, shifts: Tensor | None) -> Tensor:
     """log of the mean of f(x0 + d) over n shifts [n, B, ...], for each of x0 [B, ...]: [B]; None: log f itself."""
     if shifts is None:
         return log_f(x0)
-    return torch.stack([log_f(x0 + shift) for shift in shifts]).logsumexp(0) - math.log(len(shifts))
+    return logsumexp(torch.stack([log_f(x0 + shift) for shift in shifts]), 0) - math.log(len(shifts))
 
 
 def clean_gradient(log_f: LogF, x0: Tensor, shifts: Tensor | None) -> Tensor:

@@ -13,10 +13,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from penumbra.elementary import root
 from penumbra.errors import PenumbraError
 from penumbra.models import vision  # noqa: F401  transformers and diffusers import torchvision, which needs its door opened first
 from penumbra.models.pretrained import load_part, load_weights, locate, quiet, set_origin
-from penumbra.roots import root
 from penumbra.schedules import Levels
 
 import diffusers  # isort: skip

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from penumbra.artifacts.networks import Saved
+from penumbra.elementary import log, root
 from penumbra.errors import PenumbraError
 from penumbra.models.published import State, below, load_checkpoint, load_strict, section
-from penumbra.roots import root
 from penumbra.schedules import cumulative_alphas, linear_betas
 
 OUT_NORM_EPS = 1e-6  # of the last LayerNorm; those in the blocks keep torch's 1e-5
@@ -133,11 +133,11 @@ def schedule_buffers(betas: Tensor) -> dict[str, Tensor]:
         "alphas_cumprod_prev": previous,
         "sqrt_alphas_cumprod": root(abar),
         "sqrt_one_minus_alphas_cumprod": root(1 - abar),
-        "log_one_minus_alphas_cumprod": (1 - abar).log(),
+        "log_one_minus_alphas_cumprod": log(1 - abar),
         "sqrt_recip_alphas_cumprod": root(1 / abar),
         "sqrt_recipm1_alphas_cumprod": root(1 / abar - 1),
         "posterior_variance": variance,
-        "posterior_log_variance_clipped": variance.clamp(min=1e-20).log(),
+        "posterior_log_variance_clipped": log(variance.clamp(min=1e-20)),
         "posterior_mean_coef1": betas * root(previous) / (1 - abar),
         "posterior_mean_coef2": (1 - previous) * root(1 - betas) / (1 - abar),
     }

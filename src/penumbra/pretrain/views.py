@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from penumbra.roots import root
+from penumbra.elementary import root
 
 BLUR_RADIUS = 3  # pixels; covers the sigmas that make sense at small image sizes
 

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from penumbra.elementary import log, logsumexp, root
 from penumbra.noise import generator
-from penumbra.roots import root
 
 Arrays = Iterable[Tensor | np.ndarray | bytes]
 
@@ -81,13 +81,21 @@ def norms() -> Arrays:
 
 def functions() -> Arrays:
     """Elementwise functions, contiguous and strided, single and double precision; softmax and its kin."""
-    named = (torch.exp, torch.log, torch.tanh, torch.erf, torch.sigmoid, torch.sin, torch.cos, root, torch.rsqrt, torch.log1p)
+    named = (torch.exp, log, torch.tanh, torch.erf, torch.sigmoid, torch.sin, torch.cos, root, torch.rsqrt, torch.log1p)
     for x in (uniform("x", 1001), uniform("x", 1001).double(), uniform("x", 64, 65)[:, ::2]):
         yield from (function(8 * x + 1e-3) for function in (*named, torch.expm1, F.gelu, F.silu, F.softplus, F.logsigmoid))
         yield torch.erfinv(x * 0.99)
         yield (x + 0.5).pow(1.7)
     logits = uniform("logits", 50, 77) * 20 - 10
-    yield from (logits.softmax(1), logits.log_softmax(1), logits.logsumexp(1), F.cross_entropy(logits, torch.arange(50)))
+    yield from (logits.softmax(1), logits.log_softmax(1), logsumexp(logits, 1), F.cross_entropy(logits, torch.arange(50)))
+
+
+def many_values() -> Arrays:
+    """Functions of float64 that scores and calibration take, of a million values: a last bit that differs is rare."""
+    x = normal("x", 1_000_000).double()
+    logits = x.view(-1, 5) * 4
+    yield from (function(x) for function in (torch.sigmoid, F.logsigmoid, torch.square, torch.rsqrt))
+    yield from (log(x.abs()), torch.log1p(x.abs()), logits.softmax(1), logits.log_softmax(1), logsumexp(logits, 1))
 
 
 def sums() -> Arrays:
@@ -197,6 +205,7 @@ OPERATIONS: dict[str, Callable[[], Arrays]] = {
         attention,
         norms,
         functions,
+        many_values,
         sums,
         sorting,
         resizing,

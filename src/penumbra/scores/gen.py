@@ -25,10 +25,12 @@ class Gen(Asked):
         import numpy as np
         import torch
 
+        from penumbra.elementary import logsumexp
+
         ranked = outputs.logits.sort(dim=1, descending=True).values
-        log_p = ranked - ranked.logsumexp(1, keepdim=True)
-        of_first = (ranked[:, 1:].logsumexp(1) - ranked.logsumexp(1)).numpy()  # log(1 - p), where p rounds to 1
-        log_p = log_p[:, : self.parameters.classes].numpy()
+        total = logsumexp(ranked, 1)
+        of_first = (logsumexp(ranked[:, 1:], 1) - total).numpy()  # log(1 - p), where p rounds to 1
+        log_p = (ranked - total[:, None])[:, : self.parameters.classes].numpy()
         rest = np.log1p(-np.exp(log_p[:, 1:]))  # all but the largest are at most 1/2
         powers = np.exp(self.parameters.gamma * (log_p + np.column_stack([of_first, rest])))
         return torch.from_numpy(powers.sum(1))

@@ -71,6 +71,8 @@ class OpenMax(Asked):
     def __call__(self, outputs: "Outputs") -> "Tensor":
         import torch
 
+        from penumbra.elementary import logsumexp
+
         logits = outputs.logits
         distances = self._distances(logits, self.means).numpy()
         found = [
@@ -82,7 +84,7 @@ class OpenMax(Asked):
         ranked = torch.arange(alpha, 0, -1, dtype=logits.dtype) / alpha
         shares.scatter_(1, logits.topk(alpha, dim=1).indices, ranked.expand(len(logits), -1))
         lost = logits * shares * torch.stack(found, 1)
-        return lost.sum(1) - (logits - lost).logsumexp(1)
+        return lost.sum(1) - logsumexp(logits - lost, 1)
 
     def _distances(self, logits: "Tensor", means: "Tensor") -> "Tensor":
         """Of logits [N, C] to mean logits [K, C]: [N, K]."""

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from penumbra.elementary import logsumexp
 from penumbra.models.classifiers.detector import AnyDetector
 from penumbra.train.losses.cider.params import Recipe, SphereRecipe
 from penumbra.train.network.images import Batch
@@ -38,7 +39,7 @@ def dispersion(prototypes: Tensor, tau: float) -> Tensor:
     if count == 1:
         return prototypes.new_zeros(())
     similarity = (prototypes @ prototypes.T / tau).masked_fill(torch.eye(count, dtype=torch.bool, device=prototypes.device), -torch.inf)
-    return torch.logsumexp(similarity, 1).mean() - math.log(count - 1)
+    return logsumexp(similarity, 1).mean() - math.log(count - 1)
 
 
 class Sphere(nn.Module):

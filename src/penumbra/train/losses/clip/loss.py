@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from penumbra.elementary import logsumexp
+
 
 def image_loss(features: Tensor, targets: Tensor, texts: Tensor, negatives: Tensor, temperature: float, classes: str) -> Tensor:
     """L^P, which trains the layer behind the image encoder (SynOOD eq. 12); scalar.
@@ -23,7 +25,7 @@ def image_loss(features: Tensor, targets: Tensor, texts: Tensor, negatives: Tens
     logits = _logits(features, torch.cat([texts, negatives]), temperature)
     if classes == "all":
         return F.cross_entropy(logits, targets)
-    return (torch.logsumexp(logits[:, len(texts) :], dim=1) - logits.gather(1, targets[:, None])[:, 0]).mean()
+    return (logsumexp(logits[:, len(texts) :], dim=1) - logits.gather(1, targets[:, None])[:, 0]).mean()
 
 
 def label_loss(features: Tensor, targets: Tensor, negatives: Tensor, temperature: float, orientation: str) -> Tensor:
@@ -40,7 +42,7 @@ def label_loss(features: Tensor, targets: Tensor, negatives: Tensor, temperature
     logits = _logits(features, negatives, temperature)
     if orientation == "image":
         return F.cross_entropy(logits, targets)
-    return (torch.logsumexp(logits[:, targets], dim=0) - logits.gather(1, targets[:, None])[:, 0]).mean()
+    return (logsumexp(logits[:, targets], dim=0) - logits.gather(1, targets[:, None])[:, 0]).mean()
 
 
 def _logits(features: Tensor, labels: Tensor, temperature: float) -> Tensor:

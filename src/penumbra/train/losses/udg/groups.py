@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from penumbra.roots import root
+from penumbra.elementary import root
 
 ROUNDS = 20  # of k-means, as in the official code
 BLOCK = 4096  # images whose distances to all centres are in memory at a time

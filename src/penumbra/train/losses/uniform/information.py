@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from penumbra.elementary import log
+
 
 class Club(nn.Module):
     """q(y|x), a diagonal Gaussian, for the contrastive log-ratio upper bound of the mutual information (Cheng et al. 2020, CLUB).
@@ -56,4 +58,4 @@ def outer_product(x: Tensor, y: Tensor, floor: float = 1e-8) -> Tensor:
     shares = [features / features.sum(1, keepdim=True).clamp_min(floor) for features in (x, y)]
     joint = shares[0].T @ shares[1] / len(x)
     product = torch.outer(x.mean(0), y.mean(0))
-    return (joint * torch.log(joint / (product + floor) + floor)).sum()
+    return (joint * log(joint / (product + floor) + floor)).sum()

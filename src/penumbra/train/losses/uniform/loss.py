@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from penumbra.elementary import logsumexp
 from penumbra.models.classifiers.detector import AnyDetector
 from penumbra.train.losses.uniform.information import Club, club_bound, log_likelihood, outer_product
 from penumbra.train.losses.uniform.params import Recipe
@@ -15,7 +16,7 @@ from penumbra.train.network.loss import Loss
 
 def uniformity_loss(logits: Tensor) -> Tensor:
     """Cross-entropy of the uniform distribution and the softmax of outliers' logits [B, N] (Hendrycks et al. 2019)."""
-    return (torch.logsumexp(logits, 1) - logits.mean(1)).mean()
+    return (logsumexp(logits, 1) - logits.mean(1)).mean()
 
 
 class Information:

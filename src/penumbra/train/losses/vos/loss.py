@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from penumbra.elementary import log, logsumexp
 from penumbra.models.classifiers.detector import AnyDetector
 from penumbra.train.losses.energy.loss import uncertainty_loss
 from penumbra.train.losses.vos.params import Recipe
@@ -25,9 +26,8 @@ class ClassWeights(nn.Module):
 
     def forward(self, logits: Tensor) -> Tensor:
         """E(x) = -log sum_k w_k exp f_k(x) [B] of logits [B, C] (VOS 3.2)."""
-        largest = logits.amax(1)
-        shares = (F.relu(self.weights) * (logits - largest[:, None]).exp()).sum(1)
-        return -(largest + shares.clamp_min(torch.finfo(logits.dtype).tiny).log())
+        weights = F.relu(self.weights).clamp_min(torch.finfo(self.weights.dtype).tiny)
+        return -logsumexp(logits + log(weights), 1)
 
 
 def gaussians(features: Tensor) -> tuple[Tensor, Tensor]:
