@@ -72,7 +72,8 @@ TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "
 TABLES += ("types", "diversity", "ablations", "agreement", "pairs", "seeds")
 FIGURES = ("bands", "roc", "energy", "reliability", "confidence", "distances", "shift", "dag")
 FIGURES += ("strengths", "strength-grid", "edits", "unified", "scores", "good-strengths", "good-cams", "sona-edits")
-FIGURES += ("synood-pairs", "energies", "types", "ablation-weight", "ablation-stop", "ablation-amount", "convergence", "study")
+FIGURES += ("synood-pairs", "energies", "types", "types-candidates", "convergence", "study")
+FIGURES += ("ablation-weight", "ablation-stop", "ablation-amount")
 FIGURES += tuple(f"{method}-gallery" for method in SELECTED)
 PLOTS = ("roc", "energy", "reliability", "confidence", "shift", "unified", "strengths")
 
