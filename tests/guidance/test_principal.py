@@ -28,7 +28,7 @@ def test_classes_without_a_spread_have_no_direction():
     assert lines.without == [1, 2, 3] and lines.direction[0].norm() == pytest.approx(1)
 
 
-# z of length 5, the mean 2 to its left on the line: a step of 0.2 ends 1 away, one of 0.6 ends 1 away on the other side, one of 1 ends 3 away
+# z has length 5, the mean lies 2 to its left: a step of 0.2 ends 1 away from it, one of 0.6 as far on the other side, one of 1 ends 3 away
 @pytest.mark.parametrize("way", [1.0, -1.0])
 @pytest.mark.parametrize(("share", "x", "distance"), [(0.2, 2, 1), (0.6, 0, 1), (1.0, -2, 3), (-0.2, 4, 3), (0.0, 3, 2)])
 def test_a_step_is_a_share_of_the_length_to_the_side_of_the_mean_whichever_way_the_direction_points(way, share, x, distance):

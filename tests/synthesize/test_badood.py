@@ -18,6 +18,7 @@ from penumbra.synthesize.badood.draw import Streams, draw_images, guide
 from penumbra.synthesize.badood.params import BadOod
 from penumbra.synthesize.distances import distances
 
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     return write_models(tmp_path_factory.mktemp("models"))

@@ -71,12 +71,15 @@ def test_the_step_is_along_the_principal_direction_of_the_class(models, tmp_path
     assert toward > 0 or (rows["mean_after"] > rows["mean_before"]).all()
 
 
-def test_the_image_is_decoded_from_where_the_step_led_with_the_noise_of_the_twin(near, models):
-    rows, p = rows_of(near), near.params.synthesize[near.item]
+def test_the_image_is_decoded_from_where_the_step_led_with_the_noise_of_the_twin(models, tmp_path):
+    """By a step that is long enough for an untrained MAGE to see it."""
+    far = make_stage(models, tmp_path, "m", toward=-1.0)
+    moved.main(far)
+    rows, p = rows_of(far), far.params.synthesize["m"]
     names = [f"{source}-{copy}" for source, copy in zip(rows["source_id"], [0, 1] * 7, strict=True)]
     mage = MAGE.from_pretrained(models / "mage")
     expected = draw_images(mage, torch.tensor(z_of(rows)).float(), Streams(0, names).of("decode"), 8, p)
-    pixels = read_pixels(near.write("outliers"))
+    pixels = read_pixels(far.write("outliers"))
     assert (pixels == expected.numpy()).all()
     seen = MoCoEncoder.from_pretrained(models / "encoder").represent(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)
     source = read_features(models / "encoder.safetensors")[0]["representation"].repeat_interleave(2, 0)

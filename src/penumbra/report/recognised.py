@@ -95,7 +95,9 @@ def figure(found: dict[str, Kinds], labels: dict[str, str], colours: dict[str, s
     """
     block = ACROSS * PITCH + APART
     width = len(labels) * block - APART - PITCH + 1
-    below = {method: max(_below(each, kind).count("\n") + 1 for kind in kinds for each in kinds[kind].shown) for method, kinds in found.items()}
+    below = {
+        method: max(_below(each, kind).count("\n") + 1 for kind in kinds for each in kinds[kind].shown) for method, kinds in found.items()
+    }
     heights = {method: LINE + 1 + lines * LINE + BELOW for method, lines in below.items()}
     bottom, top, ticks = HEAD + sum(heights.values()), HEAD, []
     with style.figure(1, 1, 0.1 + (style.WIDTH - MARGIN) * bottom / width) as (drawn, (ax,)):

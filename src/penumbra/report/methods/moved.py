@@ -9,7 +9,9 @@ from penumbra.report.format import Table, count, number, percent
 def far(candidates: pd.DataFrame) -> list[str]:
     """The scale of the guidance, and the step that followed it."""
     ways = {True: "toward", False: "away"}
-    return [f"scale\N{NO-BREAK SPACE}{c.scale:g}, {abs(c.toward):g}\N{NO-BREAK SPACE}{ways[c.toward >= 0]}" for c in candidates.itertuples()]
+    return [
+        f"scale\N{NO-BREAK SPACE}{c.scale:g}, {abs(c.toward):g}\N{NO-BREAK SPACE}{ways[c.toward >= 0]}" for c in candidates.itertuples()
+    ]
 
 
 def moved(results: Results) -> list[Block]:
@@ -20,7 +22,9 @@ def moved(results: Results) -> list[Block]:
     rows = []
     for method, frame in methods.items():
         before, after, step = frame.mean_before, frame.mean_after, results.params.synthesize[method].toward
-        rows.append([method, f"{step:+g}", count(len(frame)), number(before.mean()), number(after.mean()), percent((after < before).mean())])
+        rows.append(
+            [method, f"{step:+g}", count(len(frame)), number(before.mean()), number(after.mean()), percent((after < before).mean())]
+        )
     caption = (
         "Candidates of Bad-OOD, moved along the first principal direction of their class (H.2): the step as a share of the "
         "representation's length, positive on the side on which the mean of the class lies; mean distance from that mean before and after "
