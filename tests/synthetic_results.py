@@ -199,7 +199,7 @@ def _write_images(path: Path, rows: list[tuple[str, str, str, int]]) -> None:
     """Bars in place of digits; rows are (sample_id, set, group, strength)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = dict.fromkeys(("sample_id", "source_id", "set", "group", "class"), pa.string()) | {"strength": pa.int64()}
-    with ImageWriter(path, columns, {"stage": "prepare", "versions": {"pillow": "12"}}) as writer:
+    with ImageWriter(path, columns, {"stage": "prepare", "versions": {"pillow": "12"}, "classes": NAMES}) as writer:
         for i, (sample_id, name, group, strength) in enumerate(rows):
             pixels = np.zeros((32, 32, 3), np.uint8)
             pixels[4:28, 4 + i % 20 : 8 + i % 20] = 255

@@ -8,9 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from penumbra.artifacts.images import read_table
+from penumbra.artifacts.images import read_provenance, read_table
 from penumbra.artifacts.negatives import read_negative_labels
-from penumbra.artifacts.tensors import read_content
 from penumbra.benchmark.methods import clip
 from penumbra.report import style
 from penumbra.report.gallery import ACROSS, APART, HEAD, LETTERS, LINE, MARGIN, PITCH, images, places
@@ -52,7 +51,8 @@ def recognised(stage: Stage) -> dict[str, Kinds]:
     negatives = features / "negatives.safetensors"
     texts, _ = clip.texts_of(negatives, setting.classes)
     threshold = clip.threshold_of(clip.blocks_of(features / "clip.safetensors", "val")(), texts, setting.recognised)
-    names = [*read_content(negatives)["id_names"], *(label.word for label in read_negative_labels(negatives))]
+    names = list(read_provenance(stage.read("images") / "train.parquet")["classes"])
+    names += [label.word.removeprefix("the ").removeprefix("a ") for label in read_negative_labels(negatives)]
     found: dict[str, Kinds] = {}
     for method, path in stage.within("outliers", stage.params.synthesize).items():
         candidates = read_table(path, ["sample_id", "label"]).to_pandas()
@@ -101,8 +101,8 @@ def figure(found: dict[str, Kinds], labels: dict[str, str], colours: dict[str, s
     heights = {method: LINE + 1 + lines * LINE + BELOW for method, lines in below.items()}
     bottom, top, ticks = HEAD + sum(heights.values()), HEAD, []
     with style.figure(1, 1, 0.1 + (style.WIDTH - MARGIN) * bottom / width) as (drawn, (ax,)):
-        for place, (kind, label) in enumerate(labels.items()):
-            ax.text(place * block, 0.25, label, weight="bold", fontsize=7.5, color=colours[kind])
+        for place, label in enumerate(labels.values()):
+            ax.text(place * block, 0.25, label, weight="bold", fontsize=7.5)
         for method, kinds in found.items():
             total = sum(each.count for each in kinds.values())
             for place, kind in enumerate(labels):
