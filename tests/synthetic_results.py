@@ -72,7 +72,8 @@ TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "
 TABLES += ("types", "diversity", "ablations", "agreement", "pairs", "seeds")
 FIGURES = ("bands", "roc", "energy", "reliability", "confidence", "distances", "shift", "dag")
 FIGURES += ("strengths", "strength-grid", "edits", "unified", "scores", "good-strengths", "good-cams", "sona-edits")
-FIGURES += ("synood-pairs", "energies", "types", "ablation-weight", "ablation-stop", "ablation-amount", "convergence", "study")
+FIGURES += ("synood-pairs", "energies", "types", "types-candidates", "convergence", "study")
+FIGURES += ("ablation-weight", "ablation-stop", "ablation-amount")
 FIGURES += tuple(f"{method}-gallery" for method in SELECTED)
 PLOTS = ("roc", "energy", "reliability", "confidence", "shift", "unified", "strengths")
 
@@ -198,7 +199,7 @@ def _write_images(path: Path, rows: list[tuple[str, str, str, int]]) -> None:
     """Bars in place of digits; rows are (sample_id, set, group, strength)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = dict.fromkeys(("sample_id", "source_id", "set", "group", "class"), pa.string()) | {"strength": pa.int64()}
-    with ImageWriter(path, columns, {"stage": "prepare", "versions": {"pillow": "12"}}) as writer:
+    with ImageWriter(path, columns, {"stage": "prepare", "versions": {"pillow": "12"}, "classes": NAMES}) as writer:
         for i, (sample_id, name, group, strength) in enumerate(rows):
             pixels = np.zeros((32, 32, 3), np.uint8)
             pixels[4:28, 4 + i % 20 : 8 + i % 20] = 255

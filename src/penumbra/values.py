@@ -111,7 +111,8 @@ T = TypeVar("T")
 PLAIN, HASHED = "as it is", "with its hash"
 ONE, SEVERAL = "one value", "a list of values"
 OURS, OTHER = "one of our ResNets", "another classifier"
-TAGS = (PLAIN, HASHED, ONE, SEVERAL, OURS, OTHER)  # of alternatives that no key of params.yaml names
+STILL, MOVED = "left where it is", "moved before it is decoded"
+TAGS = (PLAIN, HASHED, ONE, SEVERAL, OURS, OTHER, STILL, MOVED)  # of alternatives that no key of params.yaml names
 OneOrSeveral = Annotated[
     Union[Annotated[T, Tag(ONE)], Annotated[list[T], MinLen(1), AfterValidator(distinct), Tag(SEVERAL)]],  # noqa: UP007
     Discriminator(lambda value: SEVERAL if isinstance(value, list) else ONE),

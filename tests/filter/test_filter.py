@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.special import expit
 
-from penumbra.artifacts.images import ImageWriter, encode, read_pixels, read_provenance, read_table
+from penumbra.artifacts.images import IMAGE, ImageWriter, encode, read_pixels, read_provenance, read_table
 from penumbra.artifacts.tables import write_json
 from penumbra.calibrators import CALIBRATORS, Calibrator
 from penumbra.errors import PenumbraError
@@ -171,6 +171,22 @@ def test_phi_judges_where_the_calibration_says_so(stage):
         expected = detector.phi(energy(detector(images))).numpy()
     np.testing.assert_allclose(table.score, expected, rtol=1e-4)
     np.testing.assert_allclose(table.confidence, expit(table.score + 1))
+
+
+def test_of_moved_candidates_the_unmoved_twins_are_judged(stage, tmp_path):
+    """The twins say what is chosen, whatever the images look like that a detector is to learn from."""
+    step.main(stage)
+    before = {name: read_table(path) for name, path in stage.writes.items()}
+    twins, path = read_pixels(stage.read("outliers")), tmp_path / "outliers/moved.parquet"
+    with ImageWriter(path, {"sample_id": pa.string(), "label": pa.int64(), "twin": IMAGE}, {}) as writer:
+        for i, twin in enumerate(twins):
+            writer.add(encode(255 - twin), sample_id=f"badood/{i:06d}", label=i % 3, twin={"bytes": encode(twin), "path": None})
+    stage = replace(stage, reads=stage.reads | {"outliers/badood": path})
+    section = stage.params.filter["badood"].model_copy(update={"sees": "twin"})
+    step.main(replace(stage, params=Params({"filter": {"badood": section}})))
+    assert all(read_table(path).equals(before[name]) for name, path in stage.writes.items())
+    step.main(stage)
+    assert not read_table(stage.write("selections/badood/mid")).equals(before["selections/badood/mid"])
 
 
 def vetoing(stage, path, *lines):

@@ -23,6 +23,10 @@ IMPOSSIBLE = [
         {"calibrate.badood-mid": CALIBRATE, "filter.badood.judge": "badood-mid"},
         'filter.badood.judge = "badood-mid": must not learn from bands of the candidates that it judges',
     ),
+    (
+        {"filter.badood.sees": "twin"},
+        'filter.badood.sees = "twin": must not be there: badood is not moved (toward), so its candidates have no twins',
+    ),
     # detectors
     *(
         (
@@ -104,6 +108,8 @@ def test_an_impossible_combination_is_refused(tmp_path, changes, line):
     [
         {"synthesize.badood.badood.t": 999, "synthesize.badood.badood.s": 0, "synthesize.badood.badood.stride": 999},
         {"synthesize.badood.still": {"like": "badood", "guidance": "none", "t": 0}},
+        {"synthesize.badood.toward": {"like": "badood", "toward": 0.1}, "filter.toward": FILTER | {"sees": "twin"}},
+        {"synthesize.badood.toward": {"like": "badood", "toward": -1}, "filter.toward": FILTER},
         {"train.recipes.scratch.energy.flip": True},
         {"train.recipes.scratch.energy.beta": 2},
         {"prepare.near.mnist-6-9.limit": 5, "prepare.id.classes": ["0", "1"]},

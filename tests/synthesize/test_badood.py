@@ -3,67 +3,31 @@
 from dataclasses import replace
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
-from outlier_files import outliers_of, selection_of
+from badood_files import METHOD, D, make_stage, rows_of, write_models
+from outlier_files import selection_of
 
-from penumbra.artifacts.features import write_features
 from penumbra.artifacts.images import read_pixels
-from penumbra.models.mage import MAGE
 from penumbra.models.moco import MoCoEncoder, standardise
 from penumbra.models.rdm import RDM
-from penumbra.stage import Params, Stage
+from penumbra.stage import Params
 from penumbra.synthesize.badood import draw
 from penumbra.synthesize.badood import plan as badood
 from penumbra.synthesize.badood.draw import Streams, draw_images, guide
 from penumbra.synthesize.badood.params import BadOod
 from penumbra.synthesize.distances import distances
 
-D = 6
-SIZES = {"image_size": 8, "patch_size": 4, "width": 16, "depth": 1, "heads": 2, "projection_hidden": 16, "projection": D}
-TOKENIZER = {"width": 32, "multipliers": [1, 1, 1], "codes": 8, "code_width": 4}
-DECODER = {"width": 16, "depth": 1, "heads": 2, "decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2, "dropout": 0.0}
-METHOD = {
-    "guidance": "minority", "per_image": 2, "scales": [0.0, 0.05, 0.2], "t": 30, "stride": 10, "loop": "guided", "eta": 0.5,
-    "last_alpha": "grid", "s": 12, "distance": "l2", "space": "prev", "norm": "linf", "variance": False, "every": 1, "draws": 1,
-    "score_draws": 4, "stop_gradient": True, "restandardize": False, "decode_steps": 3, "decode_temperature": 2.0, "decode_guidance": 0.0,
-}  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(0)
-    MoCoEncoder(**SIZES).eval().save_pretrained(folder / "encoder")
-    MAGE(image_size=8, patch_size=4, representation=D, vqgan=TOKENIZER, **DECODER).eval().save_pretrained(folder / "mage")
-    rdm = RDM(D, 16, 1, 8, 50, 0.0015, 0.0195)
-    for parameter in rdm.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    rdm.eval().save_pretrained(folder / "rdm")
-    z0 = standardise(torch.randn(7, D))
-    write_features(
-        folder / "encoder.safetensors", {"representation": z0, "label": torch.arange(7) % 3}, [f"train/{i:06d}" for i in range(7)], {}
-    )
-    return folder
+    return write_models(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture
 def stage(models, tmp_path, monkeypatch):
     monkeypatch.setattr(badood, "BLOCK", 4)
     return make_stage(models, tmp_path, "badood")
-
-
-def make_stage(models, folder, method, grey=False, **changes):
-    guidance = "gaussian" if method == "badood-gaussian" else "minority"
-    section = BadOod(**METHOD).model_copy(update={"guidance": guidance} | changes)
-    params = {"common": {"seed": 0, "grey": grey, "image_size": 8}, "synthesize": {method: section}}
-    reads = {"features/encoder": models / "encoder.safetensors"} | {f"models/{name}": models / name for name in ("encoder", "rdm", "mage")}
-    return Stage("synthesize", method, Params(params), {}, reads, outliers_of(folder, method), folder / "scratch")
-
-
-def rows_of(stage):
-    return pq.read_table(stage.write("outliers")).to_pandas()
 
 
 def test_each_row_says_where_it_comes_from(stage):

@@ -12,11 +12,12 @@ from penumbra.synthesize.control import plan as control
 from penumbra.synthesize.dreamood import plan as dreamood
 from penumbra.synthesize.fakeit import plan as fakeit
 from penumbra.synthesize.good import plan as good
+from penumbra.synthesize.moved import plan as moved
 from penumbra.synthesize.real import plan as real
 from penumbra.synthesize.sona import plan as sona
 from penumbra.synthesize.synood import plan as synood
 
-PLANS = [none, badood, boundarygan, control, dreamood, fakeit, good, real, sona, synood]
+PLANS = [none, badood, boundarygan, control, dreamood, fakeit, good, moved, real, sona, synood]
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.__name__)

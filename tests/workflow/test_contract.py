@@ -10,6 +10,7 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from penumbra.errors import PenumbraError
+from penumbra.synthesize.moved.params import Moved
 from penumbra.synthesize.synood.params import SynOodNegatives
 from penumbra.workflow import code, contract, execute
 
@@ -120,6 +121,16 @@ def test_a_program_is_that_of_the_method_whatever_the_kind_of_the_stage():
     synthesize = experiment.synthesize.model_copy(update={"negatives": {"words": words}})
     dag = contract.Contract([entry], {}, experiment.model_copy(update={"synthesize": synthesize}))
     assert dag.program(entry) == "penumbra.synthesize.synood.plan"
+
+
+def test_a_variant_that_is_moved_is_given_its_step_and_runs_the_room_of_the_moved():
+    key = "synthesize.badood.near"
+    experiment, entry = contract.load().experiment, contract.Entry("synthesize-badood@near", (), (), (key,), ())
+    near = Moved(**experiment.synthesize.badood["badood"].model_dump(), toward=0.1)
+    synthesize = experiment.synthesize.model_copy(update={"badood": {"near": near}})
+    dag = contract.Contract([entry], {}, experiment.model_copy(update={"synthesize": synthesize}))
+    assert dag.program(entry) == "penumbra.synthesize.moved.plan"
+    assert dag.stage(entry).provenance["params"]["synthesize"]["near"]["toward"] == 0.1
 
 
 def test_another_version_and_other_code_than_recorded_are_refused(tmp_path, monkeypatch):

@@ -220,7 +220,7 @@ EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan"}
             "synthesize/distances.py",
             "dim=1",
             "dim=-1",
-            {"synthesize.badood.plan", *EDITORS},
+            {"synthesize.badood.plan", "synthesize.moved.plan", *EDITORS},
         ),
         (
             "train/pool.py",

@@ -120,6 +120,8 @@ def _judges(experiment: Experiment) -> Iterator[Fault]:
     for name, section in experiment.filter.items():
         if name not in experiment.methods:
             yield f"filter.{name}", f"must be named as a method of synthesize: {', '.join(experiment.methods)}"
+        elif section.sees and experiment.methods[name].method != "moved":
+            yield f"filter.{name}.sees", f"must not be there: {name} is not moved (toward), so its candidates have no twins"
         if section.judge not in experiment.calibrate:
             yield f"filter.{name}.judge", f"must be one of {', '.join(experiment.calibrate) or 'calibrate, which is empty'}"
         elif section.judge in detectors and detectors[section.judge].method == name and detectors[section.judge].bands != ["all"]:

@@ -1,6 +1,7 @@
 """The shape of params.yaml as a whole: one section for each step, whose types stand in the rooms of the steps.
 
-No key has a default, but for two that need not be there: the section `infer` (`infer/params.py`) and a file of vetoes (`filter/params.py`).
+No key has a default, but for three that need not be there: the section `infer` (`infer/params.py`), a file of vetoes, and what a judge sees
+(`filter/params.py`).
 """
 
 from typing import Annotated, Any, Literal, Union
@@ -19,9 +20,9 @@ from penumbra.report.params import Report
 from penumbra.rerun.params import Rerun
 from penumbra.score.params import Score
 from penumbra.synthesize import rooms
-from penumbra.synthesize.badood.params import BadOod
 from penumbra.synthesize.control.params import Control
 from penumbra.synthesize.good.params import Good
+from penumbra.synthesize.moved.params import Variant
 from penumbra.synthesize.sona.params import Sona
 from penumbra.synthesize.synood.params import SynOod, SynOodNegatives
 from penumbra.train.params import Clip, Network, Train
@@ -38,7 +39,7 @@ class Common(Section):
 class Synthesize(Section):
     """Methods, and under each its variants by name."""
 
-    badood: dict[Item, BadOod]
+    badood: dict[Item, Variant]
     good: dict[Item, Good]
     sona: dict[Item, Sona]
     synood: dict[Item, SynOod]
@@ -71,7 +72,7 @@ class Experiment(Section):
         return {key: value for key, value in dump(self).items() if value is not None}
 
     @property
-    def methods(self) -> dict[str, BadOod | Good | Sona | SynOod]:
+    def methods(self) -> dict[str, Variant | Good | Sona | SynOod]:
         """Every variant of every method that makes outliers, by its name."""
         kinds = [kind for kind in type(self.synthesize).model_fields if kind != "control"]
         return {name: variant for kind in kinds for name, variant in self.synthesize[kind].items()}

@@ -6,23 +6,25 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from penumbra.artifacts.images import iter_pixels, read_table
+from penumbra.artifacts.images import decode_rows, read_table
 from penumbra.errors import PenumbraError
 from penumbra.models.inference import BATCH, Inference, Judge
 from penumbra.runtime import inference_batch
 
 
 @torch.no_grad()
-def judged(judge: Judge, path: Path, score: str) -> tuple[np.ndarray, np.ndarray]:
+def judged(judge: Judge, path: Path, score: str, column: str = "image") -> tuple[np.ndarray, np.ndarray]:
     """What `Judge.judged` says, to the bit; each image is decoded once for all judges.
 
     Args:
         judge: the detectors.
         path: of the candidates.
         score: energy | phi.
+        column: image | twin, the images that are judged.
 
     Returns:
         Raw log-odds of being OOD [N, judges], float64, and the class of each candidate [N]: of the highest probability, mean over judges.
@@ -31,7 +33,8 @@ def judged(judge: Judge, path: Path, score: str) -> tuple[np.ndarray, np.ndarray
         PenumbraError: the file holds no image; an output is not finite (names detector, seed and image).
     """
     odds, classes, first = [], [], 0
-    for pixels in iter_pixels(path, inference_batch(BATCH)):
+    for batch in pq.ParquetFile(path).iter_batches(inference_batch(BATCH), columns=[column]):
+        pixels = decode_rows(path, batch.column(0), range(first, first + len(batch)))
         logits = [_logits(detector, pixels, path, first) for detector in judge.detectors]
         odds.append(torch.stack([detector.log_odds(own, score) for detector, own in zip(judge.detectors, logits, strict=True)], dim=1))
         classes.append(torch.stack(logits).softmax(-1).mean(0).argmax(1))

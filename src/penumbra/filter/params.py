@@ -1,6 +1,6 @@
 """Parameters of filter."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
@@ -8,16 +8,20 @@ from penumbra.values import Interval, Item, Line, Section
 
 
 class Filter(Section):
-    """Bounds of the mid band and of its other reading, by the calibrated confidence of a detector; and a file of vetoes.
+    """Bounds of the mid band and of its other reading, by the calibrated confidence of a detector; a file of vetoes; what is judged.
 
-    `veto` alone may be missing, and is in no dump then: who reviews nothing has the same provenance in all files as before there were
-    vetoes, and nothing runs again.
+    `veto` and `sees` may be missing, and are in no dump then: who has none has the same provenance in all files as before there were
+    any, and nothing runs again.
+
+    Attributes:
+        sees: twin: of candidates that were moved, the judge sees the unmoved twins (`synthesize/moved`); without it the candidates.
     """
 
     judge: Item
     mid: Interval
     upper: Interval
     veto: Line | None = None
+    sees: Literal["twin"] | None = None
 
     @model_serializer(mode="wrap")
     def _given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def main(stage: Stage) -> None:
     candidates = read_table(stage.read("outliers"), ["sample_id", "label"]).to_pandas()
     kept = _kept(stage, candidates.sample_id)
     judge = Judge(stage.read("detectors"), calibration["judges"], device)
-    scores, classes = judged(judge, stage.read("outliers"), calibration["score"])
+    scores, classes = judged(judge, stage.read("outliers"), calibration["score"], p.sees or "image")
     frame = select(candidates.sample_id[kept].tolist(), scores[kept], calibration, p)
     frame["class_kept"] = (classes == candidates.label.to_numpy())[kept]
     if not (frame.band == "mid").any():

@@ -77,10 +77,10 @@ def choose(selection: pd.DataFrame, count: int) -> pd.DataFrame:
     ordered = selection.sort_values(["confidence", "sample_id"])
     each = max(count // len(style.BANDS), 1)
     parts = [ordered[ordered.band == band] for band in style.BANDS]
-    return pd.concat([part.iloc[_places(len(part), each)] for part in parts])
+    return pd.concat([part.iloc[places(len(part), each)] for part in parts])
 
 
-def _places(total: int, count: int) -> np.ndarray:
+def places(total: int, count: int) -> np.ndarray:
     """At most `count` of `total` places, evenly spaced, the first and the last among them."""
     return np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
 
@@ -117,7 +117,7 @@ def gallery(selection: pd.DataFrame, candidates: pd.DataFrame, outliers: Path, s
 
 def figure(shown: Gallery) -> style.Drawn:
     """A row of candidates, ACROSS of each band: source, candidate in a frame of the colour of its band, what is known of it below."""
-    parts = {band: [panels[place] for place in _places(len(panels), ACROSS)] for band in style.BANDS if (panels := shown.of(band))}
+    parts = {band: [panels[place] for place in places(len(panels), ACROSS)] for band in style.BANDS if (panels := shown.of(band))}
     tops = _tops([panel for part in parts.values() for panel in part])
     bottom, block = tops.pop("end"), ACROSS * PITCH + APART
     width = len(parts) * block - APART - PITCH + 1

@@ -7,13 +7,14 @@ import pandas as pd
 
 from penumbra.artifacts.negatives import Negative, read_negative_labels
 from penumbra.benchmark import papers
-from penumbra.report import style
+from penumbra.report import recognised, style
 from penumbra.report.columns import HEADLINE
 from penumbra.report.content import Block, Frames, Results, drawn, read_csv
 from penumbra.report.format import MISSING, Table, count, measures, number, once, percent
+from penumbra.report.mosaic import SHOWN
 from penumbra.stage import Stage
 
-SHOWN = 10  # rows of long lists
+ROWS = 10  # of long lists
 TYPES = {"own": "own class (I)", "other": "something else (II)", "nothing": "nothing (III)"}
 ZERO_SHOT = {name: column for name, column in HEADLINE.items() if name != "id_acc"}
 SCORES = {"mcm": "MCM: ID labels alone", "neglabel": "NegLabel: with negative labels"}
@@ -37,8 +38,12 @@ def read(stage: Stage) -> Own:
 
 
 def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> dict[str, style.Drawn]:
-    """The three types of outliers."""
-    return {"types": types(tables["types"], tables["diversity"])} if len(tables["types"]) else {}
+    """The three types of outliers, and single candidates of each."""
+    if not len(tables["types"]):
+        return {}
+    found = recognised.recognised(stage)
+    shown = {"types-candidates": recognised.figure(found, TYPES, COLOURS)} if found else {}
+    return {"types": types(tables["types"], tables["diversity"])} | shown
 
 
 def blocks(results: Results) -> list[Block]:
@@ -57,7 +62,7 @@ def _labels(negatives: list[Negative], results: Results) -> list[Block]:
     rows = []
     for kind in kinds.index:
         of_kind = [row for row in negatives if row.kind == kind]
-        rows += [[row.word, kind, number(row.closeness)] for row in of_kind[: SHOWN if len(kinds) == 1 else SHOWN // 2]]
+        rows += [[row.word, kind, number(row.closeness)] for row in of_kind[: ROWS if len(kinds) == 1 else ROWS // 2]]
     found = " and ".join(f"{count(total)} {kind}s in “{prompts[kind]}”" for kind, total in kinds.items())
     caption = (
         f"Mined negative labels: {found}, the share {setting.share:g} of the vocabulary that is farthest from the ID labels. "
@@ -123,6 +128,13 @@ def _types(results: Results) -> list[Block]:
         f"{100 * setting.recognised:g}% of ID validation images. Band all is before filtering, mid after it."
     )
     shown = drawn(results, "types", f"What CLIP sees in candidates. {explained} Right: diversity, as in the table below.")
+    shown += drawn(
+        results,
+        "types-candidates",
+        "Single candidates of each type (Bad-OOD, Fig. 3, 10 and 11) in a frame of its colour: at most three, evenly spaced over the ranks "
+        "of their cosine to the nearest text, the nearest first. Below each the class that it was made from, and behind an arrow, of types "
+        f"II and III, the text that is nearest to it. Above: how many candidates are of the type. The first {SHOWN} methods at most.",
+    )
     return [*shown, _counts(results.tables["types"]), _diversity(results.tables["diversity"], setting.samples)]
 
 

@@ -26,12 +26,18 @@ def section(results: Results) -> Section:
     bands = (
         f"P(OOD) of all candidates, whatever their method, by the detector {judges} ({_seeds(results)}) "
         f"and its calibration; in the scores and results below it is each detector's own. Bounds of the mid band: {bounds}."
-        f"{_vetoed(results)}"
+        f"{_twins(results)}{_vetoed(results)}"
     )
     if not len(results.params.filter):
         return Section("filter", "The bands", [Block(text="Nothing is filtered in this experiment.")])
     blocks = drawn(results, "confidence", bands) + agreement(results.tables["agreement"]) + drawn(results, "distances", distances)
     return Section("filter", "The bands", blocks)
+
+
+def _twins(results: Results) -> str:
+    """Of which methods another image is judged than the one that a detector learns from."""
+    names = [method for method, section in results.params.filter.items() if section.sees == "twin"]
+    return f" Of {', '.join(names)} the unmoved twins are judged." if names else ""
 
 
 def _vetoed(results: Results) -> str:

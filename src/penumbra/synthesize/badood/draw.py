@@ -118,6 +118,22 @@ def draw_images(mage: MAGE, representation: Tensor, noise: SampleNoise, size: in
     return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu()
 
 
+def decoded(models: Models, representation: Tensor, ids: Sequence[str], stage: Stage) -> tuple[Tensor, Tensor]:
+    """uint8 pixels [B, S, S, 3], on the CPU, that MAGE makes of representations [B, D], and the encoder's representations of these [B, D].
+
+    Args:
+        ids: of the B candidates, equal for all methods (`Streams`).
+    """
+    p, common = stage.params.synthesize[stage.item], stage.params.common
+    pixels, representations = [], []
+    for rows in torch.arange(len(representation)).split(inference_batch(BLOCK)):
+        noise = Streams(common.seed, [ids[row] for row in rows]).of("decode")
+        drawn = draw_images(models.mage, representation[rows.to(representation.device)], noise, common.image_size, p)
+        pixels.append(torch.from_numpy(toned(drawn.numpy(), common.grey)))
+        representations.append(models.encoder.represent(pixels[-1].to(representation.device).permute(0, 3, 1, 2).float() / 255))
+    return torch.cat(pixels), torch.cat(representations)
+
+
 def make_block(models: Models, z0: Tensor, ids: list[str], scales: list[float], stage: Stage) -> tuple[Tensor, dict[str, Tensor]]:
     """Candidates of source representations z0 [B, D]: uint8 pixels [B, S, S, 3] and the measured columns [B, ...], on the CPU.
 
@@ -127,26 +143,27 @@ def make_block(models: Models, z0: Tensor, ids: list[str], scales: list[float], 
     """
     p, common = stage.params.synthesize[stage.item], stage.params.common
     guided = guide(models.rdm, models.rdm.alphas_cumprod, z0, scales, Streams(common.seed, ids), p)
-    pixels, representations = [], []
-    for rows in torch.arange(len(z0)).split(inference_batch(BLOCK)):
-        noise = Streams(common.seed, [ids[row] for row in rows]).of("decode")
-        drawn = draw_images(models.mage, guided.representation[rows.to(z0.device)], noise, common.image_size, p)
-        pixels.append(torch.from_numpy(toned(drawn.numpy(), common.grey)))
-        representations.append(models.encoder.represent(pixels[-1].to(z0.device).permute(0, 3, 1, 2).float() / 255))
+    pixels, representations = decoded(models, guided.representation, ids, stage)
     columns = {
         "displacement": guided.displacement,
         "norm": torch.linalg.vector_norm(guided.representation, dim=1),
         "minority_before": guided.minority_before,
         "minority_after": guided.minority_after,
         "representation": guided.representation,
-        **distances(torch.cat(representations), z0),
+        **distances(representations, z0),
     }
-    return torch.cat(pixels), {name: values.cpu() for name, values in columns.items()}
+    return pixels, {name: values.cpu() for name, values in columns.items()}
 
 
-def _rows(models: Models, features: Features, block: Sequence[Candidate], stage: Stage) -> Iterator[dict]:
-    ids = [f"{features.sample_ids[c.row]}-{c.copy}" for c in block]
-    pixels, measured = make_block(models, features.representation[[c.row for c in block]], ids, [c.scale for c in block], stage)
+def ids_of(features: Features, block: Sequence[Candidate]) -> list[str]:
+    """Of candidates, equal for all methods (`Streams`)."""
+    return [f"{features.sample_ids[c.row]}-{c.copy}" for c in block]
+
+
+def guided_rows(models: Models, features: Features, block: Sequence[Candidate], stage: Stage) -> Iterator[dict]:
+    """Rows of candidates, image and provenance."""
+    representation, scales = features.representation[[c.row for c in block]], [c.scale for c in block]
+    pixels, measured = make_block(models, representation, ids_of(features, block), scales, stage)
     for index, c in enumerate(block):
         yield {
             "image": encode(np.ascontiguousarray(pixels[index].numpy())),
@@ -159,7 +176,8 @@ def _rows(models: Models, features: Features, block: Sequence[Candidate], stage:
         }
 
 
-def _inputs(stage: Stage, device: torch.device) -> tuple[Models, Features]:
+def read_inputs(stage: Stage, device: torch.device) -> tuple[Models, Features]:
+    """The frozen models and what is known of ID images."""
     loaders = {"encoder": MoCoEncoder, "rdm": RDM, "mage": MAGE}
     models = Models(**{name: kind.from_pretrained(stage.read(f"models/{name}")).to(device) for name, kind in loaders.items()})
     tensors, sample_ids = read_features(stage.read("features/encoder"))
@@ -169,5 +187,5 @@ def _inputs(stage: Stage, device: torch.device) -> tuple[Models, Features]:
 def open_blocks(stage: Stage) -> Callable[[Sequence[Candidate]], Iterator[dict]]:
     """Load the models; returns what makes the rows of a block."""
     device = setup()
-    models, features = _inputs(stage, device)
-    return lambda block: _rows(models, features, block, stage)
+    models, features = read_inputs(stage, device)
+    return lambda block: guided_rows(models, features, block, stage)

@@ -44,7 +44,14 @@ def plan(sources: int, per_image: int, scales: list[float]) -> list[Candidate]:
     return [Candidate(index // per_image, index % per_image, scales[index % len(scales)]) for index in range(sources * per_image)]
 
 
-def _report(stage: Stage) -> None:
+def planned(stage: Stage) -> list[Candidate]:
+    """All candidates of a stage, in order."""
+    p = stage.params.synthesize[stage.item]
+    scales = [0.0] if p.guidance == "none" else p.scales
+    return plan(len(read_sample_ids(stage.read("features/encoder"))), p.per_image, scales)
+
+
+def tell_scales(stage: Stage) -> None:
     """One line per scale on stderr, and a warning where the guided samples have left the space that MAGE knows."""
     names = ["scale", "displacement", "norm", "minority_before", "minority_after", "distance_cosine"]
     frame = pq.read_table(stage.write("outliers"), columns=names).to_pandas()
@@ -71,7 +78,4 @@ def main(stage: Stage) -> None:
 
         return open_blocks(stage)
 
-    p = stage.params.synthesize[stage.item]
-    scales = [0.0] if p.guidance == "none" else p.scales
-    candidates = plan(len(read_sample_ids(stage.read("features/encoder"))), p.per_image, scales)
-    outliers.run(stage, candidates, BLOCK, COLUMNS, load, _report)
+    outliers.run(stage, planned(stage), BLOCK, COLUMNS, load, tell_scales)
