@@ -1,6 +1,7 @@
 """The shape of params.yaml as a whole: one section for each step, whose types stand in the rooms of the steps.
 
-No key has a default, but for two that need not be there: the section `infer` (`infer/params.py`) and a file of vetoes (`filter/params.py`).
+No key has a default, but for four that need not be there: the section `infer` (`infer/params.py`), a file of vetoes (`filter/params.py`),
+the features of GOOD's candidates (`synthesize/good/params.py`) and the figures that want them (`benchmark/params.py`).
 """
 
 from typing import Annotated, Any, Literal, Union
