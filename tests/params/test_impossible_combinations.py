@@ -50,11 +50,11 @@ IMPOSSIBLE = [
     # figures
     (
         {"benchmark.guided": {"strengths": ["good"], "gammas": ["god"], "features": [], "points": 9}},
-        'benchmark.guided.gammas = ["god"]: must name variants of synthesize.good (good); there is no god',
+        'benchmark.guided.gammas = ["god"]: must be of synthesize.good (good); there is no god',
     ),
     (
         {"benchmark.guided": {"strengths": [], "gammas": [], "features": ["good"], "points": 9}},
-        'benchmark.guided.features = ["good"]: must name variants with features: true; good keeps none',
+        'benchmark.guided.features = ["good"]: must be variants with features: true; good keeps none',
     ),
     # what an entry needs
     ({"pretrain.mage": {}}, "pretrain.mage: must have an entry, since synthesize.badood has one"),

@@ -64,7 +64,7 @@ def plots(stage: Stage, candidates: Frames, energy: NDArray[np.float64]) -> Fram
     made = {
         "guided-strengths": joined(by_strength, STRENGTHS),
         "guided-gammas": joined(gammas(found["gammas"], gamma, of, bins), GAMMAS),
-        "guided-features": features(found["features"], of, asked.points, stage.params.common.seed),
+        "guided-features": features(found["features"], of, asked.points),
     }
     return {name: frame for name, frame in made.items() if len(frame)}
 
@@ -114,14 +114,14 @@ def strengths(method: str, outliers: pd.DataFrame, of: Known, k: int, bins: int)
 
 
 def gammas(variants: Frames, gamma: dict[str, dict[str, float]], of: Known, bins: int) -> Iterator[pd.DataFrame]:
-    """Densities of the energy by gamma, and of ID images, a frame for each guidance (Fig. 10).
+    """Densities of the energy by gamma, and of ID images, for each guidance (Fig. 10).
 
     Args:
         variants: columns guidance, energy of data/outliers/METHOD.parquet, by METHOD.
         gamma: the smoothing of each of their guidances, by METHOD.
 
     Yields:
-        Columns GAMMAS; gamma of ID images is NaN.
+        Columns GAMMAS of one gamma; that of ID images is NaN.
     """
     rows = joined((frame.assign(gamma=frame.guidance.map(gamma[name])) for name, frame in variants.items()), GAMMAS)
     for guidance, part in rows.groupby("guidance", sort=False):
@@ -141,7 +141,7 @@ def _density(values: NDArray, edges: NDArray[np.float64], key: dict, name: str) 
     return pd.DataFrame(key | {name: (edges[1:] + edges[:-1]) / 2, "density": density})
 
 
-def features(variants: Frames, of: Known, points: int, seed: int) -> pd.DataFrame:
+def features(variants: Frames, of: Known, points: int) -> pd.DataFrame:
     """A map in two dimensions of the features of ID training images and candidates: t-SNE (van der Maaten and Hinton 2008; Fig. 9 b).
 
     One thread, a fixed seed and PCA as the start make it the same again on one machine. The search amplifies last bits, so that another
@@ -161,15 +161,15 @@ def features(variants: Frames, of: Known, points: int, seed: int) -> pd.DataFram
     groups = [(ID, of.label[rows], of.features[rows])]
     groups += [(name, frame.label, unit(np.stack(frame.features.to_list()))) for name, frame in chosen.items()]
     found = pd.concat([pd.DataFrame({"method": name, "label": labels}) for name, labels, _ in groups], ignore_index=True)
-    x, y = embedded(np.concatenate([values for *_, values in groups]), seed).round(3).T
+    x, y = embedded(np.concatenate([values for *_, values in groups])).round(3).T
     return found.assign(x=x, y=y)
 
 
-def embedded(rows: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+def embedded(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """t-SNE [N, 2] of rows [N, D]."""
     from sklearn.manifold import TSNE  # costs a second
     from threadpoolctl import threadpool_limits
 
     perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
     with threadpool_limits(1):
-        return TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1).fit_transform(rows).astype(np.float64)
+        return TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=1).fit_transform(rows).astype(np.float64)

@@ -109,6 +109,6 @@ def _unguided(guided: Guided, experiment: "Experiment") -> Iterator[Fault]:
     variants = experiment.synthesize.good
     for key in ("strengths", "gammas", "features"):
         if unknown := [name for name in guided[key] if name not in variants]:
-            yield f"benchmark.guided.{key}", f"must name variants of synthesize.good ({', '.join(variants)}); there is no {', '.join(unknown)}"
+            yield f"benchmark.guided.{key}", f"must be of synthesize.good ({', '.join(variants)}); there is no {', '.join(unknown)}"
     if without := [name for name in guided.features if name in variants and not variants[name].features]:
-        yield "benchmark.guided.features", f"must name variants with features: true; {', '.join(without)} keeps none"
+        yield "benchmark.guided.features", f"must be variants with features: true; {', '.join(without)} keeps none"

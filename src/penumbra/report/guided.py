@@ -43,8 +43,8 @@ def blocks(results: Results) -> list[Block]:
         shown += drawn(
             results,
             name,
-            f"{first.method}: {AXES[first.measure]} at each strength of {first.guidance} guidance (GOOD, Fig. 7), coloured by rho; grey: ID "
-            "training images, the same in every panel. All panels have one scale; further right: more OOD.",
+            f"{first.method}: {AXES[first.measure]} at each strength of {first.guidance} guidance (GOOD, Fig. 7), coloured by rho; grey: "
+            "ID training images, the same in every panel. All panels have one scale; further right: more OOD.",
         )
     shown += drawn(
         results, "gammas", "Energy by gamma, the width of the smoothing, at one rho and mu (GOOD, Fig. 10); grey: ID training images."
@@ -52,7 +52,7 @@ def blocks(results: Results) -> list[Block]:
     return shown + drawn(
         results,
         "features",
-        "Map of what the classifier sees (t-SNE of its features; GOOD, Fig. 9 b): ID training images, whose classes have their numbers, and "
+        "Map of what the classifier sees (t-SNE of its features; GOOD, Fig. 9 b): ID training images, whose classes have numbers, and "
         "samples that start from equal noise. Neighbours in the map are neighbours in the features; longer distances mean little. One "
         "machine draws the same map again; another may draw another.",
     )
@@ -75,8 +75,9 @@ def strengths(plot: pd.DataFrame, label: str) -> style.Drawn:
     """
     of_id, cells = plot[plot.rho.isna()], dict(list(plot.dropna(subset="rho").groupby(["rho", "mu"])))
     rhos, mus = (sorted({pair[place] for pair in cells}) for place in (0, 1))
-    apart = len(cells) > max(len(rhos), len(mus))
-    grid = [[(rho, mu) for rho in rhos] for mu in mus] if apart else [list(cells)[start : start + ACROSS] for start in range(0, len(cells), ACROSS)]
+    apart, pairs = len(cells) > max(len(rhos), len(mus)), list(cells)
+    grid = [[(rho, mu) for rho in rhos] for mu in mus]
+    grid = grid if apart else [pairs[start : start + ACROSS] for start in range(0, len(pairs), ACROSS)]
     columns = max(map(len, grid))
     colours = dict(zip(rhos, style.ramp(len(rhos)), strict=True))
     with style.figure(len(grid), columns, 0.45 + LANE * len(grid), sharex=True, sharey=True) as (figure, axes):
@@ -86,8 +87,8 @@ def strengths(plot: pd.DataFrame, label: str) -> style.Drawn:
             if strength not in cells:
                 ax.axis("off")
                 continue
-            _histogram(ax, of_id.value, of_id.density, style.GROUPS["id"])
-            _histogram(ax, cells[strength].value, cells[strength].density, colours[strength[0]])
+            _filled(ax, of_id.value, of_id.density, style.GROUPS["id"])
+            _filled(ax, cells[strength].value, cells[strength].density, colours[strength[0]])
             ax.set_yticks([])
             ax.set_ylim(0, None)
             if not apart:
@@ -100,7 +101,7 @@ def strengths(plot: pd.DataFrame, label: str) -> style.Drawn:
         return style.files(figure)
 
 
-def _histogram(ax: Axes, values: pd.Series, density: pd.Series, colour: object, name: str | None = None) -> None:
+def _filled(ax: Axes, values: pd.Series, density: pd.Series, colour: object, name: str | None = None) -> None:
     ax.fill_between(values, density, step="mid", color=colour, alpha=0.35, lw=0)
     ax.step(values, density, where="mid", color=colour, lw=0.9, label=name)
 
@@ -116,7 +117,7 @@ def gammas(plot: pd.DataFrame) -> style.Drawn:
         for ax, guidance in zip(axes, guidances, strict=True):
             part = plot[plot.guidance == guidance]
             of_id, curves = part[part.gamma.isna()], part.dropna(subset="gamma").groupby("gamma")
-            _histogram(ax, of_id.energy, of_id.density, style.GROUPS["id"], ID)
+            _filled(ax, of_id.energy, of_id.density, style.GROUPS["id"], ID)
             for (gamma, curve), colour in zip(curves, style.ramp(curves.ngroups), strict=True):
                 ax.step(curve.energy, curve.density, where="mid", color=colour, label=f"gamma {gamma:g}")
             ax.set(title=f"{guidance} guidance", xlabel="energy under the classifier", ylabel="density", ylim=(0, None))
@@ -137,9 +138,11 @@ def features(plot: pd.DataFrame, ways: Mapping[str, str]) -> style.Drawn:
         for name, part in plot[plot.method != ID].groupby("method", sort=False):
             ax.scatter(part.x, part.y, s=9, color=WAYS[ways[name]], alpha=0.75, lw=0, label=f"{ways[name]} ({name})")
         classes = of_id.groupby("label")[["x", "y"]].median()
-        for label, (x, y) in zip(classes.index, classes.to_numpy(), strict=True):
-            if len(classes) <= LABELLED:
-                ax.text(x, y, label, ha="center", va="center", fontweight="bold", bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1})
+        if len(classes) <= LABELLED:
+            for label, (x, y) in zip(classes.index, classes.to_numpy(), strict=True):
+                ax.text(
+                    x, y, label, ha="center", va="center", fontweight="bold", bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}
+                )
         ax.set(xticks=[], yticks=[])
         ax.spines[["left", "bottom"]].set_visible(False)
         figure.legend(loc="outside lower center", ncols=4)
