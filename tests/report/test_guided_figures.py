@@ -1,5 +1,7 @@
 """Figures of GOOD's appendix: which panel is of which strength, and which colour is of which way."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +23,10 @@ def histograms(pairs):
 
 
 def heights(ax):
-    return [line.get_ydata().max() for line in ax.lines]
+    """Of the histograms of a panel; each is a filled one and its outline."""
+    found = [max(patch.get_data().values) for patch in ax.patches]
+    assert found[::2] == found[1::2] and max(found) <= ax.get_ylim()[1]
+    return found[::2]
 
 
 def test_rho_goes_to_the_right_and_mu_down(drawn):
@@ -49,7 +54,7 @@ def test_gammas_are_lines_over_id(drawn):
     guided.gammas(pd.concat([pd.DataFrame(curve | {"gamma": gamma}) for gamma in (np.nan, 1.0, 0.01)]))
     (ax,) = drawn["axes"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [ID, "gamma 0.01", "gamma 1"]
-    assert len(ax.collections) == 1
+    assert [patch.get_fill() for patch in ax.patches] == [True, False, False, False]
 
 
 def variant(**image):
@@ -91,3 +96,15 @@ def test_densities_of_several_variants_are_not_mixed(drawn):
     assert [len(ax.lines) for ax in drawn["axes"]] == [3, 2, 3, 2]
     good.densities(plot[plot.method == "single"])
     assert [ax.get_title() for ax in drawn["axes"]] == ["image guidance: rho", "image guidance: all"]
+
+
+def test_samples_of_one_strength_are_shown_once(monkeypatch):
+    """A figure by strength would hold what the heat maps hold, a class a row."""
+    stage = SimpleNamespace(params=None, within=lambda folder, names: dict.fromkeys(names))
+    empty = pd.DataFrame(columns=["method", "guidance", "rho", "mu"])
+    monkeypatch.setattr(good, "strengths", lambda *_: "strengths")
+    monkeypatch.setattr(good, "heatmaps", lambda *_: "heat maps")
+    single = pd.DataFrame({"guidance": "image", "rho": 1.0, "mu": 1.0, "label": [0, 0, 1]})
+    candidates = {"one": single, "two": pd.concat([single, single.assign(mu=2.0)])}
+    made = good.figures(stage, {"strengths": empty}, {"strengths": empty}, candidates)
+    assert made == {"one-cams": "heat maps", "two-strengths": "strengths", "two-cams": "heat maps"}

@@ -57,7 +57,7 @@ def plots(stage: Stage, candidates: Frames, energy: NDArray[np.float64]) -> Fram
     asked, variants = stage.params.benchmark.guided, stage.params.synthesize
     if asked is None:
         return {}
-    of, bins = known(stage.read("features") / "classifier.safetensors", energy), max(stage.params.benchmark.bins // 2, 1)
+    of, bins = known(stage.read("features") / "classifier.safetensors", energy), stage.params.benchmark.bins
     found = {key: {name: candidates[name] for name in asked[key] if name in candidates} for key in ("strengths", "gammas", "features")}
     by_strength = (strengths(name, frame, of, variants[name].knn_k, bins) for name, frame in found["strengths"].items())
     gamma = {name: {guidance: section.gamma for guidance, section in variants[name].guidances.items()} for name in found["gammas"]}

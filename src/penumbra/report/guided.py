@@ -90,20 +90,27 @@ def strengths(plot: pd.DataFrame, label: str) -> style.Drawn:
             _filled(ax, of_id.value, of_id.density, style.GROUPS["id"])
             _filled(ax, cells[strength].value, cells[strength].density, colours[strength[0]])
             ax.set_yticks([])
-            ax.set_ylim(0, None)
             if not apart:
                 ax.set_title(f"rho = mu = {strength[0]:g}")
+                ax.tick_params(axis="x", labelbottom=place + columns >= len(cells))
             elif row == 0:
                 ax.set_title(f"rho {strength[0]:g}")
             if apart and column == 0:
                 ax.set_ylabel(f"mu {strength[1]:g}")
+        axes[0].set_ylim(0, 1.05 * plot.density.max())  # of all of them
         figure.supxlabel(label, fontsize=8)
         return style.files(figure)
 
 
 def _filled(ax: Axes, values: pd.Series, density: pd.Series, colour: object, name: str | None = None) -> None:
-    ax.fill_between(values, density, step="mid", color=colour, alpha=0.35, lw=0)
-    ax.step(values, density, where="mid", color=colour, lw=0.9, label=name)
+    """A histogram by the centres of its bins, which are alike."""
+    ax.stairs(density, _edges(values), fill=True, color=colour, alpha=0.35, lw=0)
+    ax.stairs(density, _edges(values), color=colour, lw=0.9, label=name)
+
+
+def _edges(centres: pd.Series) -> list[float]:
+    half = (centres.max() - centres.min()) / (2 * max(len(centres) - 1, 1))
+    return [*(centres - half), centres.max() + half]
 
 
 def gammas(plot: pd.DataFrame) -> style.Drawn:
@@ -119,7 +126,7 @@ def gammas(plot: pd.DataFrame) -> style.Drawn:
             of_id, curves = part[part.gamma.isna()], part.dropna(subset="gamma").groupby("gamma")
             _filled(ax, of_id.energy, of_id.density, style.GROUPS["id"], ID)
             for (gamma, curve), colour in zip(curves, style.ramp(curves.ngroups), strict=True):
-                ax.step(curve.energy, curve.density, where="mid", color=colour, label=f"gamma {gamma:g}")
+                ax.stairs(curve.density, _edges(curve.energy), color=colour, lw=1.1, label=f"gamma {gamma:g}")
             ax.set(title=f"{guidance} guidance", xlabel="energy under the classifier", ylabel="density", ylim=(0, None))
         axes[-1].legend()
         return style.files(figure)

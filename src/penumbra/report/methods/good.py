@@ -91,7 +91,8 @@ def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> 
     if len(gridded(tables["strengths"])):
         made["strength-grid"] = strength_grid(tables["strengths"])
     for method, path in stage.within("outliers", candidates).items():
-        made[f"{method}-strengths"] = strengths(candidates[method], path)
+        if first_copies(candidates[method]).duplicated(["guidance", "label"]).any():  # else the heat maps show all there is
+            made[f"{method}-strengths"] = strengths(candidates[method], path)
         made[f"{method}-cams"] = heatmaps(candidates[method], path)
     return made
 
