@@ -14,7 +14,8 @@ def write_classifier(data: Path, rng: np.random.Generator, images: int = 60) -> 
     (data / "models/classifier").mkdir(parents=True, exist_ok=True)
     weights = {"fc.weight": rng.normal(0, 0.1, (6, 4)).astype(np.float32), "fc.bias": np.full(6, 7, np.float32)}
     save_file(weights, data / "models/classifier/model.safetensors")
-    save_file({"features": rng.normal(0, 3, (images, 4)).astype(np.float32)}, data / "features/classifier.safetensors")
+    features = {"features": rng.normal(0, 3, (images, 4)).astype(np.float32), "label": np.arange(images) % 6}
+    save_file(features, data / "features/classifier.safetensors")
     (data / "models/classifier/history.csv").write_text("epoch,loss,val_accuracy,steps\n1,0.5,0.9,14\n2,0.1,0.98,28\n")
 
 

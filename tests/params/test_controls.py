@@ -1,5 +1,6 @@
 """conf/ablations/controls.yaml: what each control differs in, and what a recipe that trains nothing, or without outliers, must not say."""
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ from penumbra.workflow.composition import compose
 CONF = Path(__file__).parents[2] / "conf"
 CONTENT = compose(CONF, ["experiment=digits", "+ablations=controls"])
 FOUND = typed(CONTENT, "params.yaml")
+
+
+@functools.cache
+def overlaid(name: str):
+    """The digits under an overlay."""
+    return typed(compose(CONF, ["experiment=digits", f"+ablations={name}"]), "params.yaml")
 
 
 def differences(first, second) -> set[str]:
@@ -49,11 +56,22 @@ def test_the_page_says_what_each_has_learnt_from():
     }
 
 
-def test_every_claim_about_training_finds_its_detectors_in_the_controls_or_the_baselines():
-    baselines = typed(compose(CONF, ["experiment=digits", "+ablations=baselines"]), "params.yaml").train.detectors
+@pytest.mark.parametrize("claim", [claim for claim in claims.read() if claim.measure == "detectors"], ids=lambda claim: claim.text)
+def test_every_claim_about_training_finds_both_its_detectors_in_one_overlay(claim):
+    overlays = {name: overlaid(name).train.detectors for name in ("controls", "baselines", "sona-data", "synood", "synood-amounts")}
+    assert [name for name, detectors in overlays.items() if {claim.better, claim.worse} <= set(detectors)]
+
+
+def test_every_control_has_a_claim():
     named = {name for claim in claims.read() if claim.measure == "detectors" for name in (claim.better, claim.worse)}
-    assert named <= {*FOUND.train.detectors, *baselines}
     assert set(FOUND.train.detectors) <= named
+
+
+def test_every_claim_about_candidates_finds_its_variants():
+    pairs = [(claim.better, claim.worse) for claim in claims.read() if claim.measure == "candidates"]
+    for overlay in ("good-figures", "good-figures-published"):
+        variants = overlaid(overlay).synthesize.good
+        assert pairs and all(variants[better].guidance_scale == variants[worse].guidance_scale for better, worse in pairs)
 
 
 def test_a_study_has_the_controls_that_cost_seconds():

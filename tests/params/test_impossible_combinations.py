@@ -51,6 +51,15 @@ IMPOSSIBLE = [
     ({"train.detectors.none.recipe": "synood"}, 'train.detectors.none.method = "none": must not be none: recipe synood learns from labels'),
     ({"train.detectors.clip.method": "synood"}, 'train.detectors.clip.method = "synood": must be none: recipe zero-shot trains nothing'),
     ({"train.detectors.reconstruction": DETECTOR}, "train.detectors.reconstruction: must not be named like a control"),
+    # figures
+    (
+        {"benchmark.guided": {"strengths": ["good"], "gammas": ["god"], "features": [], "points": 9}},
+        'benchmark.guided.gammas = ["god"]: must be of synthesize.good (good); there is no god',
+    ),
+    (
+        {"benchmark.guided": {"strengths": [], "gammas": [], "features": ["good"], "points": 9}},
+        'benchmark.guided.features = ["good"]: must be variants with features: true; good keeps none',
+    ),
     # what an entry needs
     ({"pretrain.mage": {}}, "pretrain.mage: must have an entry, since synthesize.badood has one"),
     ({"pretrain.encoder": {}}, "pretrain.encoder: must have an entry, since pretrain.rdm has one"),

@@ -16,6 +16,11 @@ PAGE = (ROOT / "docs/published.md").read_text()
 FOLDERS = {"OPENOOD": "openood", "PENUMBRA_DATA": "data", "PENUMBRA_WEIGHTS": "weights", "SYNIS": "SynIS"}
 COMMANDS = re.findall(r"tested: tests/params/test_published_page.py -->\n((?:    .*\n)+)", PAGE)
 PREAMBLE = PAGE[: PAGE.index("## Licences")]
+OVERLAYS = []  # (experiment, overrides): each overlay that a method's sections name, on each of their experiments; `grid` is of digits
+for section in re.findall(r"^## (?:Bad-OOD|GOOD|SONA|SynOOD):.*?(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL):
+    named = dict.fromkeys(span for span in re.findall(r"`(\+[^`]*)`", section) if "+ablations=" in span and "=grid" not in span)
+    known = re.findall(r"penumbra configure experiment=([\w-]+)", section) or ["badood-imagenet100"]
+    OVERLAYS += [(experiment, overlay) for experiment in dict.fromkeys(known) for overlay in named]
 NAMES = {
     "n01440764": "tench",
     "n01443537": "goldfish",
@@ -83,6 +88,11 @@ def test_a_command_is_accepted_and_names_every_published_model_that_it_keeps(pla
     files = dict(outside.named(experiment.model_dump()))
     own = ("world", "diffusion", "inpainting", str(place[0] / "data/cifar10.txt"))
     assert not [key for key, named in files.items() if named.path not in own and not needs._published(key, named.path)[0]]
+
+
+@pytest.mark.parametrize(("experiment", "overlay"), OVERLAYS)
+def test_an_overlay_that_the_page_names_goes_with_every_experiment_of_its_section(experiment, overlay):
+    typed(compose(ROOT / "conf", [f"experiment={experiment}", *overlay.split()]), "docs/published.md")
 
 
 def test_there_is_a_command_for_each_of_the_tables():

@@ -100,6 +100,16 @@ def test_energy_distance_and_prediction_are_those_of_the_final_image(whole, mode
     assert min(cam.min() for cam in rows["cam"]) >= 0 and max(cam.max() for cam in rows["cam"]) == 1
 
 
+def test_features_are_kept_where_they_are_asked_for_and_nothing_else_changes(whole, models, tmp_path):
+    stage = make_stage(models, tmp_path, features=True)
+    good.main(stage)
+    rows = rows_of(stage)
+    features = ResNet.from_pretrained(models / "classifier").forward_with_features(pixels_of(rows))[1].detach()
+    np.testing.assert_allclose(np.stack(rows.pop("features").to_list()), features, rtol=1e-3, atol=1e-5)
+    assert rows.equals(rows_of(whole))
+    assert "features" not in whole.provenance["params"]["synthesize"]["good"]  # which is that of before there were any
+
+
 def test_strength_zero_is_plain_sampling_from_the_prompt(whole, models):
     """Classifier-free guidance and DDIM written down again, sample by sample."""
     rows = rows_of(whole)

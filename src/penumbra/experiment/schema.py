@@ -1,7 +1,8 @@
 """The shape of params.yaml as a whole: one section for each step, whose types stand in the rooms of the steps.
 
-No key has a default, but for three that need not be there: the section `infer` (`infer/params.py`), a file of vetoes, and what a judge sees
-(`filter/params.py`).
+No key has a default, but for five that need not be there: the section `infer` (`infer/params.py`), a file of vetoes and what a judge sees
+(`filter/params.py`), the features of GOOD's candidates (`synthesize/good/params.py`), and the figures that want them
+(`benchmark/params.py`).
 """
 
 from typing import Annotated, Any, Literal, Union

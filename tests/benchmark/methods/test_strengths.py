@@ -80,6 +80,18 @@ def test_strengths_that_go_together_are_named_and_claimed_once(guidance):
     assert row["claim"].startswith(f"good: the greatest rho = mu of {guidance} guidance") and row["verdict"] == "held"
 
 
+def test_variants_are_compared_by_their_candidates(candidates):
+    """By energy and distance, whatever their strengths; by nothing where one of them is not there."""
+    claim = next(claim for claim in claims.read() if claim.measure == "candidates")
+    variants = {claim.better: candidates, claim.worse: candidates.assign(energy=candidates.energy - 1, knn=candidates.knn + 1)}
+    tables = [good.strengths_table(name, frame, np.array([99.0, 98.0])) for name, frame in variants.items()]
+    energy, knn = good.of_candidates(claim, claims.Measured(pd.DataFrame(), {"strengths": pd.concat(tables)}, None))
+    assert (energy["measure"], energy["verdict"], knn["measure"], knn["verdict"]) == ("energy", "held", "k-NN distance", "contradicted")
+    assert energy["better"] == pytest.approx(candidates.energy.mean()) and energy["difference"] == pytest.approx(1)
+    assert energy["better_std"] == pytest.approx(candidates.energy.std() / np.sqrt(len(candidates)))
+    assert good.of_candidates(claim, claims.Measured(pd.DataFrame(), {"strengths": tables[0]}, None)) == []
+
+
 def test_edits_by_stop_step():
     frame = pd.DataFrame({"stop": [3, 1, 3], "distance_l2": [1.0, 5.0, 2.0], "distance_cosine": [0.1, 0.5, 0.3]})
     table = sona.edits_table("sona", frame).set_index("stop")

@@ -1,4 +1,4 @@
-"""GOOD: what each strength of its guidance makes of the candidates (Fig. 4 and 7)."""
+"""GOOD: what each strength of its guidance makes of the candidates (Fig. 4 and 7), and what overlays ask of them (Fig. 9 and 10)."""
 
 from pathlib import Path
 
@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file
 
+from penumbra.benchmark import guided
 from penumbra.benchmark.claims import Claim, Measured, compare
 from penumbra.benchmark.found import Found, Frames, joined
 from penumbra.stage import Stage
 
-COLUMNS = ("guidance", "rho", "mu", "energy", "knn")
+COLUMNS = ("guidance", "rho", "mu", "energy", "knn", "features")
 UNIFIED_CURVES = True  # Fig. 6 b and c, Fig. 8
 
 
@@ -23,7 +24,8 @@ def tables(stage: Stage, found: Found, made: Frames) -> tuple[Frames, Frames]:
     densities = (strengths_density(name, frame, id_energy, bins) for name, frame in candidates.items())
     measured = ("energy_mean", "energy_std", "knn_mean", "knn_std")
     table = joined(strengths, ["method", "guidance", "rho", "mu", "count", *measured])
-    return {"strengths": table}, {"strengths": joined(densities, ["method", "guidance", "panel", "strength", "energy", "density"])}
+    drawn = {"strengths": joined(densities, ["method", "guidance", "panel", "strength", "energy", "density"])}
+    return {"strengths": table}, drawn | guided.plots(stage, candidates, id_energy)
 
 
 def strengths_table(method: str, outliers: pd.DataFrame, id_energy: np.ndarray | None) -> pd.DataFrame:
@@ -31,7 +33,7 @@ def strengths_table(method: str, outliers: pd.DataFrame, id_energy: np.ndarray |
 
     Args:
         method: synthesis method.
-        outliers: columns COLUMNS of data/outliers/METHOD.parquet.
+        outliers: columns guidance, rho, mu, energy, knn of data/outliers/METHOD.parquet.
         id_energy: energies of ID training images under the same classifier, if known.
 
     Returns:
@@ -39,7 +41,7 @@ def strengths_table(method: str, outliers: pd.DataFrame, id_energy: np.ndarray |
     """
     rows = []
     if id_energy is not None:
-        key = {"method": method, "guidance": "ID train", "rho": np.nan, "mu": np.nan, "count": len(id_energy)}
+        key = {"method": method, "guidance": guided.ID, "rho": np.nan, "mu": np.nan, "count": len(id_energy)}
         rows.append(key | {"energy_mean": id_energy.mean(), "energy_std": id_energy.std(ddof=1), "knn_mean": np.nan, "knn_std": np.nan})
     for (guidance, rho, mu), part in outliers.groupby(["guidance", "rho", "mu"], sort=False):
         key = {"method": method, "guidance": guidance, "rho": rho, "mu": mu, "count": len(part)}
@@ -103,6 +105,17 @@ def strength(claim: Claim, measured: Measured) -> list[dict]:
     return rows
 
 
+def of_candidates(claim: Claim, measured: Measured) -> list[dict]:
+    """Two variants, by the mean energy and the mean k-NN distance of their candidates; spread = standard error of the mean."""
+    table, rows = measured.tables["strengths"], []
+    pair = [table[(table.method == variant) & (table.guidance != guided.ID)] for variant in (claim.better, claim.worse)]
+    if any(part.empty for part in pair):
+        return []
+    for measure, name in {"energy": "energy", "knn": "k-NN distance"}.items():
+        rows.append({"measure": name, "spread": "standard error"} | compare(*(_pooled(part, measure) for part in pair)))
+    return rows
+
+
 def _pooled(cells: pd.DataFrame, measure: str) -> tuple[float, float]:
     """Mean and its standard error over all candidates of some rows of tables/strengths.csv."""
     n, means, stds = cells["count"], cells[f"{measure}_mean"], cells[f"{measure}_std"].fillna(0)
@@ -111,4 +124,4 @@ def _pooled(cells: pd.DataFrame, measure: str) -> tuple[float, float]:
     return float(mean), float(np.sqrt(squares / (total - 1) / total)) if total > 1 else float("nan")
 
 
-COMPARISONS = {"strength": strength}
+COMPARISONS = {"strength": strength, "candidates": of_candidates}

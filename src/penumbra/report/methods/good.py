@@ -1,4 +1,4 @@
-"""GOOD: samples by strength of guidance (Fig. 3, 4, 5 and 7)."""
+"""GOOD: samples by strength of guidance (Fig. 3, 4, 5 and 7), and what overlays ask for (`report/guided.py`)."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.dataset as ds
 from PIL import Image
 
-from penumbra.report import style
+from penumbra.report import guided, style
 from penumbra.report.content import Block, Frames, Results, drawn
 from penumbra.report.format import Table, count, plain
 from penumbra.report.gallery import images
@@ -41,7 +41,7 @@ def samples(results: Results) -> list[Block]:
     blocks += drawn(
         results, "strength-grid", "Mean energy and mean distance to the k-th neighbour of the samples of each strength (GOOD, Fig. 7)."
     )
-    return blocks + _numbers(results.tables["strengths"])
+    return blocks + guided.blocks(results) + _numbers(results.tables["strengths"])
 
 
 def _images(results: Results, method: str) -> list[Block]:
@@ -85,13 +85,14 @@ def _numbers(table: pd.DataFrame) -> list[Block]:
 
 def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> dict[str, style.Drawn]:
     """Numbers by strength, and the samples themselves, also under Grad-CAM."""
-    made = {}
+    made = guided.figures(plots, stage.params)
     if len(plots["strengths"]):
         made["strengths"] = densities(plots["strengths"])
     if len(gridded(tables["strengths"])):
         made["strength-grid"] = strength_grid(tables["strengths"])
     for method, path in stage.within("outliers", candidates).items():
-        made[f"{method}-strengths"] = strengths(candidates[method], path)
+        if first_copies(candidates[method]).duplicated(["guidance", "label"]).any():  # else the heat maps show all there is
+            made[f"{method}-strengths"] = strengths(candidates[method], path)
         made[f"{method}-cams"] = heatmaps(candidates[method], path)
     return made
 
@@ -99,19 +100,22 @@ def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> 
 def densities(plot: pd.DataFrame) -> style.Drawn:
     """Energy of samples by rho, by mu and over all strengths, against ID training images; a row for each guidance (GOOD, Fig. 4).
 
-    Densities lie above one another, ID training images at the bottom, all of a panel at one scale.
+    Densities lie above one another, ID training images at the bottom, all of a panel at one scale. Guidances of one strength are left out
+    beside others.
     """
-    rows = {guidance: list(part.panel.unique()) for guidance, part in plot.groupby("guidance", sort=False)}
+    plot = varied(plot)
+    rows = {key: list(part.panel.unique()) for key, part in plot.groupby(["method", "guidance"], sort=False)}
     columns = max(len(panels) for panels in rows.values())
-    lanes = max(part.strength.nunique() for _, part in plot.groupby(["guidance", "panel"]))
+    lanes = max(part.strength.nunique() for _, part in plot.groupby(["method", "guidance", "panel"]))
+    several = plot.method.nunique() > 1
     with style.figure(len(rows), columns, 0.2 + (0.9 + 0.2 * lanes) * len(rows), sharex=True) as (drawn, axes):
         for place, ax in enumerate(axes):
-            guidance = list(rows)[place // columns]
-            if place % columns >= len(rows[guidance]):
+            method, guidance = key = list(rows)[place // columns]
+            if place % columns >= len(rows[key]):
                 ax.axis("off")
                 continue
-            panel = rows[guidance][place % columns]
-            part = plot[(plot.guidance == guidance) & (plot.panel == panel)]
+            panel = rows[key][place % columns]
+            part = plot[(plot.method == method) & (plot.guidance == guidance) & (plot.panel == panel)]
             strengths, height = sorted(part.strength.unique()), part.density.max() / OVERLAP
             ramp = dict(zip([strength for strength in strengths if strength >= 0], style.ramp(part.strength.nunique()), strict=False))
             for lane, strength in reversed([*enumerate(strengths)]):
@@ -122,13 +126,21 @@ def densities(plot: pd.DataFrame) -> style.Drawn:
             names = {-1: "ID train"} | ({0: "all"} if panel == "balanced" else {})
             ax.set_yticks(range(len(strengths)), [names.get(strength, f"{strength:g}") for strength in strengths])
             over_all = panel == "balanced"
-            ax.set(title=f"{guidance} guidance: {'all' if over_all else panel}", ylabel="" if over_all else panel)
+            named = f"{method}, {guidance}" if several else f"{guidance} guidance"
+            ax.set(title=f"{named}: {'all' if over_all else panel}", ylabel="" if over_all else panel)
             ax.set(ylim=(0, None), xlabel="energy under the classifier")
             ax.tick_params(axis="x", labelbottom=True)
             ax.tick_params(axis="y", length=0)
             ax.spines["left"].set_visible(False)
             ax.grid(axis="x", visible=False)
         return style.files(drawn)
+
+
+def varied(plot: pd.DataFrame) -> pd.DataFrame:
+    """The rows of plots/strengths.csv of guidances with several strengths; all rows where no guidance has them."""
+    strengths = plot.strength.where((plot.strength >= 0) & (plot.panel != "balanced"))
+    several = strengths.groupby([plot.method, plot.guidance]).transform("nunique") > 1
+    return plot[several] if several.any() else plot
 
 
 def gridded(table: pd.DataFrame) -> pd.DataFrame:

@@ -84,14 +84,15 @@ def draw_images(model: LatentDiffusion, latents: Tensor, size: int) -> Tensor:
 
 
 def measure(probe: Probe, pixels: Tensor) -> dict[str, Tensor]:
-    """Energy [B], k-NN distance [B], predicted class [B] and Grad-CAM maps [B, h, w] of uint8 pixels [B, H, W, 3], on the CPU.
+    """Energy, k-NN distance, predicted class [B], Grad-CAM maps [B, h, w] and features [B, D] of uint8 pixels [B, H, W, 3], on the CPU.
 
     The classifier sees the images as a detector will: in the range of its training, whatever range guided them.
     """
     images = pixels.to(probe.bank.device).permute(0, 3, 1, 2).float() / 255
     cam, logits, features = grad_cam(probe.classifier, images)
     knn = kth_distance(features, probe.bank, probe.k)
-    return {"energy": energy(logits).cpu(), "knn": knn.cpu(), "predicted": logits.argmax(1).cpu(), "cam": cam.cpu()}
+    measured = {"energy": energy(logits), "knn": knn, "predicted": logits.argmax(1), "cam": cam, "features": features}
+    return {name: values.cpu() for name, values in measured.items()}
 
 
 def _check_finite(latents: Tensor, block: Sequence[Candidate], stage: Stage) -> None:
@@ -128,6 +129,7 @@ def _rows(models: Models, block: Sequence[Candidate], stage: Stage) -> Iterator[
                 "cam_size": measured["cam"].shape[-1],
                 "seed": common.seed,
                 **{name: measured[name][index].item() for name in ("energy", "knn", "predicted")},
+                **({"features": measured["features"][index].tolist()} if p.features else {}),
             }
 
 

@@ -1,9 +1,10 @@
 """Parameters of GOOD."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import MinLen
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from penumbra.values import Count, Fault, Name, Natural, NotNegative, Number, Pixels, Positive, Section, Share, Template
 
@@ -30,6 +31,12 @@ class Strengths(Section):
 
 
 class Good(Section):
+    """GOOD and its guidances.
+
+    `features` alone may be missing, and is in no dump unless it is true: the provenance of who draws no map of features stays as it is.
+    It keeps what the classifier sees in each candidate, as a column of data/outliers/METHOD.parquet.
+    """
+
     method: ClassVar[str] = "good"
     prompt: Template
     steps: Count
@@ -48,6 +55,11 @@ class Good(Section):
     classifier_size: Pixels
     classifier_range: Literal["unit", "symmetric"]
     guidances: Annotated[dict[Name, Strengths], MinLen(1)]
+    features: bool = False
+
+    @model_serializer(mode="wrap")
+    def _given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in dump(self).items() if key != "features" or value}
 
 
 def faults(experiment: "Experiment") -> Iterator[Fault]:

@@ -29,6 +29,7 @@ COLUMNS = {
     "cam_size": pa.int64(),
     "seed": pa.int64(),
 }
+FEATURES = {"features": pa.list_(pa.float32())}  # where parameters ask for them
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,6 @@ def main(stage: Stage) -> None:
 
         return open_blocks(stage)
 
-    classes = len(concepts(stage.read("images/train")))
-    candidates = plan(stage.params.synthesize[stage.item].guidances, classes)
-    outliers.run(stage, candidates, BLOCK, COLUMNS, load, _report)
+    p = stage.params.synthesize[stage.item]
+    candidates = plan(p.guidances, len(concepts(stage.read("images/train"))))
+    outliers.run(stage, candidates, BLOCK, COLUMNS | (FEATURES if p.features else {}), load, _report)
