@@ -233,10 +233,10 @@ def main() -> None:
             row |= {"few_mib": round(few), "many_mib": round(many), "bytes_each": round(each), "pixel_bytes": 3 * args.side**2}
             rows.append(row | {"million_gib": round((few + (MILLION - args.few) * each / 2**20) / 1024, 2)})
             print(rows[-1], flush=True)
-    with args.output.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+            with args.output.open("w", encoding="utf-8", newline="") as file:
+                table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+                table.writeheader()
+                table.writerows(rows)
 
 
 if __name__ == "__main__":

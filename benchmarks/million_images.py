@@ -149,10 +149,10 @@ def main() -> None:
             table.append({"images": use} | row | {"steps": STEPS} | measured(root, use))
             print(table[-1], flush=True)
             shutil.rmtree(root / "s")  # the decoded images
-    with args.output.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, table[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
+            with args.output.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, table[0].keys(), lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(table)
 
 
 if __name__ == "__main__":
