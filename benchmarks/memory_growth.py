@@ -1,26 +1,39 @@
 """How the memory of steps grows with the number of images: `python benchmarks/memory_growth.py` writes memory_growth.csv beside itself.
 
 Each step works on tiny random images in a process of its own, once with few and once with many; everything else stays equal. A line for
-each: the peak of both, and what it would be with a million by the line through them. Bytes beside the pixels: a step whose bytes for each
+each: the peak of both, and what it would be with a million by the line through them. Of a method that trains networks of its own, the
+training alone is measured. Bytes beside the pixels: a step whose bytes for each
 image exceed those of its 8-bit pixels holds them, or something else that it need not hold. Peaks are of resident memory (ru_maxrss): what
 the process has allocated and what it has mapped; files that it reads are in the kernel's cache, which gives way, and do not count.
 """
 
 import argparse
 import csv
+import importlib
 import json
 import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 MILLION = 1_000_000
 CLASSES, WIDTH, ID, SEEDS = 6, 16, 1000, 3  # of the network and of what does not grow, as in the digits experiment
 SIZES = {"architecture": "resnet18", "width": WIDTH, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False}
 SHAPE = {**SIZES, "classes": CLASSES, "phi_hidden": 16}
 FILES = ("train", "val", "calibration", "test", "ood", "shifted")
+EMPTY = ("world", "clip_world")
+ONCE = {"epochs": 1, "warmup_epochs": 0}  # an epoch holds what many hold
+PRETRAIN = {  # in an order in which a model comes before what reads it
+    "clip": ONCE,
+    "mage": ONCE | {"vqgan_epochs": 1},
+    "diffusion": ONCE | {"vae_epochs": 1},
+    "inpainting": ONCE,
+}
+ROOMS = ("boundarygan", "fakeit", "dreamood")
 
 
 def write_images(path: Path, count: int, side: int, classes: int = CLASSES) -> None:
@@ -32,15 +45,14 @@ def write_images(path: Path, count: int, side: int, classes: int = CLASSES) -> N
 
     rng = np.random.default_rng(0)
     pictures = [encode(rng.integers(0, 1 + 2 * row, (side, side, 3)).astype(np.uint8)) for row in range(100)]
-    columns = dict.fromkeys(("sample_id", "source_id", "set", "group", "split"), pa.string()) | {
-        "label": pa.int64(),
-        "strength": pa.int64(),
-    }
+    texts = ("sample_id", "source_id", "set", "group", "split", "class", "caption")
+    columns = dict.fromkeys(texts, pa.string()) | {"label": pa.int64(), "strength": pa.int64()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with ImageWriter(path, columns, {"classes": [str(each) for each in range(classes)]}) as writer:
         for row in range(count):
             made = {"sample_id": f"{path.stem}/{row:07d}", "source_id": "", "set": path.stem, "group": path.stem, "split": "train"}
-            writer.add(pictures[row % len(pictures)], **made, label=row % classes, strength=0)
+            made |= {"class": str(row % classes), "caption": "", "label": row % classes, "strength": 0}
+            writer.add(pictures[row % len(pictures)], **made)
 
 
 def prepare(root: Path, count: int, side: int) -> None:
@@ -50,8 +62,8 @@ def prepare(root: Path, count: int, side: int) -> None:
     from penumbra.artifacts.tables import write_json
     from penumbra.models.resnet import Detector
 
-    for file in FILES:
-        write_images(root / f"images/{file}.parquet", count if file == "ood" else ID, side)
+    for file, rows in (dict.fromkeys(FILES, ID) | dict.fromkeys(EMPTY, 0) | {"ood": count}).items():
+        write_images(root / f"images/{file}.parquet", rows, side)
     (root / "outliers").mkdir()
     (root / "outliers/m.parquet").hardlink_to(root / "images/ood.parquet")
     for seed in range(SEEDS):
@@ -123,6 +135,50 @@ def scored(root: Path) -> None:
     main(Stage("score", "d", params, {}, {"outputs/d": root / "outputs/d"}, {"scores/d": root / "scores.parquet"}, root / "s"))
 
 
+def baselines() -> Any:
+    """The parameters of the digits experiment with what the papers compare with."""
+    from penumbra.experiment.load import typed
+    from penumbra.workflow.composition import compose
+
+    return typed(compose(Path("conf").resolve(), ["+ablations=baselines"]), "conf")
+
+
+def pretrained(root: Path, model: str) -> None:
+    """pretrain: an epoch of each network of a model, on as many ID images as there are candidates."""
+    from penumbra.models.moco import MoCoEncoder
+    from penumbra.stage import Params, Stage
+
+    sections = baselines().pretrain
+    (p,), (of_encoder,) = sections[model].values(), sections.encoder.values()
+    sizes = ("image_size", "patch_size", "width", "depth", "heads", "projection_hidden", "projection")
+    MoCoEncoder(**{key: of_encoder[key] for key in sizes}).eval().save_pretrained(root / "models/encoder")
+    reads = {f"images/{name}": root / f"images/{name}.parquet" for name in ("val", *EMPTY)} | {"images/train": root / "images/ood.parquet"}
+    reads |= {f"models/{name}": root / "models" / name for name in ("encoder", "diffusion")}
+    params = Params({"common": {"seed": 0, "kernels": "portable"}, "pretrain": {model: p.model_copy(update=PRETRAIN[model])}})
+    stage = Stage("pretrain", model, params, {}, reads, {f"models/{model}": root / "models" / model}, root / "s")
+    importlib.import_module(f"penumbra.pretrain.{model}").main(stage)
+
+
+def learnt(root: Path, room: str) -> None:
+    """synthesize: what a baseline trains before it draws, on as many ID images as there are candidates.
+
+    Dream-OOD's outliers are passed over: they compare the images of a class with each other, and grow with its square.
+    """
+    import torch
+
+    from penumbra.stage import Params, Stage
+
+    sections = baselines().synthesize
+    p = next(each for kind in (sections.images, sections.diffusion) for each in kind.values() if each.method == room)
+    changes = {"embedding": p.embedding.model_copy(update=ONCE)} if room == "dreamood" else {"epochs": 1}
+    draw = importlib.import_module(f"penumbra.synthesize.{room}.draw")
+    if room == "dreamood":
+        draw.outliers = lambda bank, p, _: (bank[: p.per_class], torch.zeros(p.per_class))
+    params = Params({"common": {"seed": 0, "kernels": "portable"}, "synthesize": {"m": p.model_copy(update=changes)}})
+    reads = {"images/train": root / "images/ood.parquet", "models/diffusion": root / "models/diffusion"}
+    draw.open_blocks(Stage("synthesize", "m", params, {}, reads, {}, root / "s"))
+
+
 STEPS: dict[str, Callable[[Path], None]] = {
     "filter": filtered,
     "train, bands [all]": lambda root: trained(root, "all"),
@@ -130,6 +186,8 @@ STEPS: dict[str, Callable[[Path], None]] = {
     "train, as many ID images": lambda root: trained(root, "all", "ood", "images/val", 512),  # large batches: a million take minutes
     "infer": inferred,
     "score": scored,
+    **{f"pretrain.{model}": partial(pretrained, model=model) for model in PRETRAIN},
+    **{f"synthesize, {room}": partial(learnt, room=room) for room in ROOMS},
 }
 
 
@@ -163,7 +221,7 @@ def main() -> None:
     if args.root:
         return child(args.root, args.step)
     kept = list(csv.DictReader(args.output.open(encoding="utf-8", newline=""))) if args.output.exists() else []
-    rows = [row for row in kept if row["label"] != args.label]
+    rows = [row for row in kept if row["label"] != args.label or row["step"] not in args.steps]
     with tempfile.TemporaryDirectory() as folder:
         counts = (args.few, args.many)
         for count in counts:
@@ -175,10 +233,10 @@ def main() -> None:
             row |= {"few_mib": round(few), "many_mib": round(many), "bytes_each": round(each), "pixel_bytes": 3 * args.side**2}
             rows.append(row | {"million_gib": round((few + (MILLION - args.few) * each / 2**20) / 1024, 2)})
             print(rows[-1], flush=True)
-    with args.output.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+            with args.output.open("w", encoding="utf-8", newline="") as file:
+                table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+                table.writeheader()
+                table.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -171,11 +171,21 @@ def test_validation_is_zero_shot_classification_among_the_id_captions():
 
     captions = ["red", "blue", "green", "black", "white"]
     captions = [captions[row] for row in cosines(captions).mean(0).argsort()]  # those of no ID class are nearer to most images
-    loss, accuracy = clip.validate(model, images, labels, captions, 2)
+    loss, accuracy = clip.validate(model, images.split(3), labels, captions, 2)
     expected = cosines(captions)
     assert (expected.argmax(1) >= 2).any()
     assert loss == pytest.approx(F.cross_entropy(10 * expected, labels).item(), rel=1e-4)
     assert accuracy == pytest.approx((expected[:, :2].argmax(1) == labels).float().mean().item())
+
+
+@pytest.mark.parametrize("size", [8, 12, 20])
+def test_what_the_network_sees_of_an_image_does_not_depend_on_its_batch(images, size):
+    """So it is made batch by batch, and the weights are those of a training that has made it of all images before."""
+    model = clip.build(Params(PARAMS), build_tokenizer(["a"], 12))
+    pixels = torch.from_numpy(np.random.default_rng(size).integers(0, 256, (40, size, size, 3), dtype=np.uint8)).permute(0, 3, 1, 2)
+    rows = torch.randperm(40, generator=generator(0))[:9]
+    shown = clip.shown(model, pixels)
+    assert torch.equal(clip.shown(model, pixels[rows]), shown[rows])
 
 
 def test_the_temperature_is_never_below_a_hundredth(make_stage):

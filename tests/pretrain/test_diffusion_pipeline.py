@@ -236,7 +236,7 @@ def test_validation_sees_id_images_with_the_captions_of_their_class_and_equal_no
     (data, first), (_, second) = seen
     assert torch.equal(first, second)
     tokenizer = LatentDiffusion.load(stage.write()).tokenizer
-    wordings = [[tokenizer.decode(ids, skip_special_tokens=True) for ids in row] for row in data.tokens]
+    wordings = [[tokenizer.decode(ids, skip_special_tokens=True) for ids in row] for row in data.tokens[data.captions]]
     assert wordings == [[WORDS[index % 2], f"a photo of {WORDS[index % 2]}"] for index in range(8)]
 
 

@@ -99,7 +99,7 @@ def test_it_learns_and_looks_beside_the_mask(reads, tmp_path, monkeypatch):
     p = Params(PARAMS | {"epochs": 25, "learning_rate": 0.01, "whole": 0.0, "validate_every": 24})
     model, history = painter.untrained(LatentDiffusion.load(reads["models/diffusion"])), History()
     images = {name: torch.from_numpy(read_pixels(reads[f"images/{name}"])).permute(0, 3, 1, 2) for name in ("train", "val")}
-    train, val = (inpainting.gather(model, images[name], [""] * n, ["{}"]) for name, n in (("train", 24), ("val", 6)))
+    train, val = (inpainting.gather(model, images[name], [""] * n, ["{}"], tmp_path / name) for name, n in (("train", 24), ("val", 6)))
     painter.train_painter(model, train, val, p, 0, tmp_path, history)
     losses = [row["loss"] for row in history.rows]
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
@@ -231,10 +231,10 @@ def test_the_share_of_whole_masks_is_kept_and_boxes_reach_every_pixel():
     torch.testing.assert_close(covered, covered.flip(0, 1), atol=0.06, rtol=0)
 
 
-def test_the_loss_is_the_error_of_the_noise_and_captions_are_dropped(reads):
+def test_the_loss_is_the_error_of_the_noise_and_captions_are_dropped(reads, tmp_path):
     model = painter.untrained(LatentDiffusion.load(reads["models/diffusion"]))
     images = torch.randint(256, (3, 3, SIZE, SIZE), generator=generator(0)).to(torch.uint8)
-    pictures = inpainting.gather(model, images, ["one", "two", "one"], ["{}", "a {}"])
+    pictures = inpainting.gather(model, images, ["one", "two", "one"], ["{}", "a {}"], tmp_path / "latents.npy")
     seen = []
     model.eps = lambda z, t, condition, mask, masked: seen.append((z, condition, mask, masked)) or torch.zeros_like(z)
     noise = torch.randn(2, 4, 8, 8, generator=generator(1))

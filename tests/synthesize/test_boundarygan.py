@@ -11,7 +11,8 @@ import pytest
 import torch
 from outlier_files import outliers_of
 
-from penumbra.artifacts.images import ImageWriter, encode
+from penumbra.artifacts.images import ImageWriter, encode, read_pixels
+from penumbra.artifacts.pixels import store
 from penumbra.models.classifiers.library import LibraryClassifier
 from penumbra.stage import Params, Stage
 from penumbra.synthesize.boundarygan import plan
@@ -120,6 +121,16 @@ def make_stage(folder):
     return Stage(
         "synthesize", "gan", params, {}, {"images/train": folder / "train.parquet"}, outliers_of(folder, "gan"), folder / "scratch"
     )
+
+
+def test_images_on_the_disk_teach_what_images_in_memory_do(tmp_path):
+    stage, p = make_stage(tmp_path), P.model_copy(update={"crop_padding": 2, "flip": True})
+    file, taught = stage.read("images/train"), []
+    for pixels in (torch.from_numpy(read_pixels(file)), store(tmp_path / "pixels.npy", (file, None))):
+        made = players(p, 2, 8, 0, CPU)
+        train(made, pixels, torch.arange(16) % 2, p, 0, tmp_path / "players.pt")
+        taught.append([value for each in made.modules().values() for value in each.state_dict().values()])
+    assert all(torch.equal(*pair) for pair in zip(*taught, strict=True))
 
 
 def test_it_writes_candidates_the_same_in_parts(tmp_path, monkeypatch):

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from diffusion_files import IMAGES, NAMES, make_stage, rows_of, write_inputs
 
+from penumbra.artifacts.images import read_pixels
+from penumbra.artifacts.pixels import store
 from penumbra.errors import PenumbraError
 from penumbra.guidance.ood import kth_distance
 from penumbra.models.classifiers.library import LibraryClassifier
@@ -15,7 +17,7 @@ from penumbra.models.classifiers.load import load
 from penumbra.models.latent import LatentDiffusion
 from penumbra.synthesize.dreamood import plan
 from penumbra.synthesize.dreamood.draw import dreams
-from penumbra.synthesize.dreamood.embedding import alignment_loss, outliers
+from penumbra.synthesize.dreamood.embedding import alignment_loss, embeddings_of, outliers, trained
 from penumbra.synthesize.dreamood.params import DreamOod
 from penumbra.synthesize.dreamood.words import anchors, conditions, own_tokens
 
@@ -111,6 +113,15 @@ def test_images_come_to_be_embedded_by_the_word_of_their_class(inputs, tmp_path)
     nearest = (F.normalize(dream.embeddings, dim=2) @ words.T).argmax(2)
     assert (nearest == torch.tensor([[0], [1]])).float().mean() > 0.9  # outliers are around their own class
     torch.testing.assert_close(dream.embeddings.norm(dim=2), anchors(dream.model, dream.ids, dream.own).norm(dim=1)[:, None].expand(2, 5))
+
+
+def test_images_on_the_disk_teach_what_images_in_memory_do(inputs, tmp_path):
+    file, labels, words = inputs / "train.parquet", torch.arange(IMAGES) % 2, torch.randn(2, 16, generator=torch.Generator().manual_seed(0))
+    p, seen = P.embedding.model_copy(update={"crop_padding": 2, "flip": True, "epochs": 2}), []
+    for name, pixels in (("memory", torch.from_numpy(read_pixels(file))), ("disk", store(tmp_path / "pixels.npy", (file, None)))):
+        network = trained(pixels, labels, words, p, 0, tmp_path / name)
+        seen.append(embeddings_of(network, pixels, torch.device("cpu")))
+    assert torch.equal(*seen)
 
 
 def test_any_classifier_learns_the_words(inputs, tmp_path):

@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from diffusion_files import IMAGES, SIZE, make_stage, rows_of, write_inputs
 
+from penumbra.artifacts.images import read_pixels
 from penumbra.guidance.diffusion import q_sample
 from penumbra.models.latent import LatentDiffusion
-from penumbra.synthesize.fakeit import plan
+from penumbra.synthesize.fakeit import draw, plan
 from penumbra.synthesize.fakeit.draw import denoising_loss, train, untrained
 from penumbra.synthesize.fakeit.params import FakeIt
 
@@ -57,6 +58,22 @@ def test_it_starts_from_fresh_weights_learns_and_is_not_trained_twice(inputs, mo
     train(again, z0[:0], labels[:0], conditions, longer, 0, tmp_path)  # there is nothing to learn from: what lies there is taken
     assert all(torch.equal(value, model.unet.state_dict()[name]) for name, value in again.unet.state_dict().items())
     assert not any(parameter.requires_grad for parameter in again.parameters())
+
+
+def test_it_learns_from_latents_on_the_disk_what_it_does_from_those_of_all_images_in_memory(inputs, tmp_path, monkeypatch):
+    taught = []
+    monkeypatch.setattr(draw, "train", lambda *given: taught.append(given))
+    monkeypatch.setattr(draw, "BLOCK", 7)
+    draw.open_blocks(make_stage(inputs, tmp_path, P))
+    ((model, stored, *rest),) = taught
+    pixels = torch.from_numpy(read_pixels(inputs / "train.parquet")).permute(0, 3, 1, 2).float() / 255
+    held = torch.cat([model.encode(part) for part in pixels.split(7)])
+    weights = []
+    for name, latents in (("disk", stored), ("memory", held)):
+        fresh = untrained(model, 0)
+        train(fresh, latents, *rest[:-1], tmp_path / name)
+        weights.append(fresh.unet.state_dict().values())
+    assert all(torch.equal(*pair) for pair in zip(*weights, strict=True))
 
 
 def test_it_writes_candidates_of_each_class_the_same_in_parts(inputs, tmp_path, monkeypatch):

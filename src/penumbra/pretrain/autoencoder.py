@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from penumbra.artifacts.rows import store_rows
 from penumbra.models.latent import AutoencoderKL
 from penumbra.noise import generator
 from penumbra.pretrain.images import Images
@@ -83,10 +84,15 @@ def reconstruction_error(vae: AutoencoderKL, images: Images) -> float:
 
 
 @torch.no_grad()
-def latent_scale(vae: AutoencoderKL, images: Images) -> float:
-    """The factor that gives the latents of images unit standard deviation (Rombach et al. 2022, app. G)."""
-    means = [vae.encode(2 * (batch.float() / 255) - 1).latent_dist.mean for batch in images.split(INFERENCE_BATCH)]
-    return 1 / torch.cat(means).double().std(correction=0).item()
+def latent_scale(vae: AutoencoderKL, images: Images, path: Path) -> float:
+    """The factor that gives the latents of images unit standard deviation (Rombach et al. 2022, app. G).
+
+    Args:
+        path: in the scratch folder, for the latents: the order of a sum decides its last bits, so all are summed at once.
+    """
+    means = (vae.encode(2 * (batch.float() / 255) - 1).latent_dist.mean for batch in images.split(INFERENCE_BATCH))
+    stored = store_rows(path, len(images), means, torch.device("cpu"), torch.float64)
+    return 1 / stored.mapped().std(correction=0).item()
 
 
 def train_autoencoder(images: Images, val: Images, p: Params, seed: int, scratch: Path, history: History) -> AutoencoderKL:
@@ -98,5 +104,5 @@ def train_autoencoder(images: Images, val: Images, p: Params, seed: int, scratch
     for epoch in epochs(p.vae_epochs, seed, NAME, scratch / "vae.pt", stateful):
         loss = train_epoch(vae, images, optimizer, epoch, p, generator(seed, NAME, epoch))
         history.add(model="vae", epoch=epoch + 1, loss=loss, val_error=reconstruction_error(vae.eval(), val))
-    vae.eval().register_to_config(scaling_factor=latent_scale(vae, images))
+    vae.eval().register_to_config(scaling_factor=latent_scale(vae, images, scratch / "means.npy"))
     return vae

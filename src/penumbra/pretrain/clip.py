@@ -1,20 +1,21 @@
 """pretrain@clip: a small CLIP trained on captioned images, in transformers' layout; or the import of a published one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra.artifacts.captions import concepts, read_captions
-from penumbra.artifacts.images import read_pixels, read_table
+from penumbra.artifacts.images import read_table
 from penumbra.augmentation import shifted
 from penumbra.models.clip import Clip, CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 from penumbra.noise import generator
 from penumbra.pretrain.captions import build_tokenizer
+from penumbra.pretrain.images import Images, read_images
 from penumbra.pretrain.output import write_model
 from penumbra.runtime import setup
 from penumbra.stage import Params, Stage
@@ -28,9 +29,9 @@ INFERENCE_BATCH = 256
 
 @dataclass(frozen=True)
 class Captioned:
-    """Images as the network sees them [N, S, S, 3], the caption of each [N] and the token ids [C, V, L] of the C captions' V wordings."""
+    """uint8 images [N, 3, H, W] on the disk, the caption of each [N] and the token ids [C, V, L] of the C captions' V wordings."""
 
-    images: Tensor
+    images: Images
     captions: Tensor
     tokens: Tensor
 
@@ -83,7 +84,7 @@ def train_epoch(clip: Clip, data: Captioned, optimizer: torch.optim.Optimizer, e
 
     def loss(batch: Tensor) -> Tensor:
         wording = torch.randint(data.tokens.shape[1], (len(batch),), generator=draws)
-        images = shifted(data.images[batch], p.crop_padding, False, draws).contiguous()
+        images = shifted(shown(clip, data.images[batch]).permute(0, 2, 3, 1), p.crop_padding, False, draws).contiguous()
         captions = data.captions[batch]
         tokens, of_image = data.tokens[captions, wording].unique(dim=0, return_inverse=True)
         text = clip.text_features({"input_ids": tokens})[of_image]
@@ -101,11 +102,11 @@ def train_epoch(clip: Clip, data: Captioned, optimizer: torch.optim.Optimizer, e
 
 
 @torch.no_grad()
-def validate(clip: Clip, images: Tensor, labels: Tensor, captions: Sequence[str], count: int) -> tuple[float, float]:
+def validate(clip: Clip, images: Iterable[Tensor], labels: Tensor, captions: Sequence[str], count: int) -> tuple[float, float]:
     """Zero-shot classification of ID images by the prompts 'a photo of CAPTION'.
 
     Args:
-        images: as the network sees them [N, 3, S, S].
+        images: batches of them, as the network sees them [b, 3, S, S].
         labels: row of each one's caption [N].
         captions: those of the ID classes, then all others.
         count: of ID captions.
@@ -114,7 +115,7 @@ def validate(clip: Clip, images: Tensor, labels: Tensor, captions: Sequence[str]
         Mean cross-entropy over all captions, and the accuracy among those of the ID classes.
     """
     text = F.normalize(clip.embed_texts([PROMPT.format(caption) for caption in captions]), dim=1)
-    image = F.normalize(torch.cat([clip.image_features(batch) for batch in images.split(INFERENCE_BATCH)]), dim=1)
+    image = F.normalize(torch.cat([clip.image_features(batch) for batch in images]), dim=1)
     logits = clip.logit_scale * image @ text.T
     predicted = logits[:, :count].argmax(1)
     return F.cross_entropy(logits, labels).item(), (predicted == labels).float().mean().item()
@@ -125,39 +126,38 @@ def _without_padding(tokens: Tensor, end: int) -> Tensor:
     return tokens[..., : int((tokens == end).int().argmax(-1).max()) + 1]
 
 
-def _images(clip: Clip, path: Path) -> Tensor:
-    """The images of a file as the network sees them [N, 3, S, S]."""
-    pixels = torch.from_numpy(read_pixels(path)).permute(0, 3, 1, 2)
-    return torch.cat([clip.pixels(batch.to(clip.device).float() / 255) for batch in pixels.split(INFERENCE_BATCH)])
+def shown(clip: Clip, images: Tensor) -> Tensor:
+    """uint8 images [B, 3, H, W] as the network sees them [B, 3, S, S]."""
+    return clip.pixels(images.float() / 255)
 
 
 def train(stage: Stage, device: torch.device) -> tuple[Clip, History]:
     """Train on the ID train images and both worlds; validation looks at ID alone, and does not reach the weights."""
     p, seed, history = stage.params.pretrain.clip, stage.params.common.seed, History()
-    by_file = {file: read_captions(file) for file in (stage.read(f"images/{name}") for name in ("train", "world", "clip_world"))}
-    files = [file for file, captions in by_file.items() if captions]  # an experiment may have no world
-    captions = [caption for file in files for caption in by_file[file]]
+    names = [f"images/{name}" for name in ("train", "world", "clip_world")]
+    captions = [caption for name in names for caption in read_captions(stage.read(name))]
     torch.manual_seed(seed)
-    wordings = [template.format(caption) for caption in captions for template in p.templates]
-    clip = build(p, build_tokenizer([*wordings, PROMPT.format(captions[0])], p.text_length)).to(device)
-    names = concepts(files[0])
-    numbers = {caption: row for row, caption in enumerate(dict.fromkeys([*names, *captions]))}
+    wordings = (template.format(caption) for caption in captions for template in p.templates)
+    clip = build(p, build_tokenizer(chain(wordings, [PROMPT.format(captions[0])]), p.text_length)).to(device)
+    classes = concepts(stage.read("images/train"))
+    numbers = {caption: row for row, caption in enumerate(dict.fromkeys([*classes, *captions]))}
     tokens = torch.stack([clip.tokens([template.format(caption) for template in p.templates])["input_ids"] for caption in numbers])
     data = Captioned(
-        torch.cat([_images(clip, file) for file in files]).permute(0, 2, 3, 1).contiguous(),
+        read_images(stage, device, *names),
         torch.tensor([numbers[caption] for caption in captions], device=device),
         _without_padding(tokens, clip.tokenizer.eos_token_id),
     )
-    val = _images(clip, stage.read("images/val"))
+    val = read_images(stage, device, "images/val")
     val_labels = read_table(stage.read("images/val"), ["label"])["label"].to_pylist()
-    labels = torch.tensor([numbers[names[label]] for label in val_labels], device=device)
+    labels = torch.tensor([numbers[classes[label]] for label in val_labels], device=device)
     clip.train().requires_grad_(True)
     optimizer = torch.optim.AdamW(parameter_groups(clip.model, p.weight_decay), p.learning_rate, betas=(0.9, 0.98), eps=1e-6, fused=True)
     stateful = {"clip": clip, "optimizer": optimizer, "history": history}
     for epoch in epochs(p.epochs, seed, NAME, stage.scratch / "training.pt", stateful):
         row = {"loss": train_epoch(clip, data, optimizer, epoch, p, generator(seed, NAME, epoch))}
         if (epoch + 1) % p.validate_every == 0 or epoch + 1 == p.epochs:
-            row["val_loss"], row["val_accuracy"] = validate(clip, val, labels, list(numbers), len(set(names)))
+            batches = (shown(clip, batch) for batch in val.split(INFERENCE_BATCH))
+            row["val_loss"], row["val_accuracy"] = validate(clip, batches, labels, list(numbers), len(set(classes)))
         history.add(epoch=epoch + 1, **row, temperature=1 / clip.logit_scale)
     return clip, history
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from penumbra.artifacts.rows import StoredRows
 from penumbra.guidance.diffusion import noise_error
 from penumbra.models.latent import CLIPTextModel, CLIPTokenizer, LatentDiffusion, UNet2DConditionModel
 from penumbra.models.rdm import MovingAverage
@@ -22,9 +23,10 @@ VALIDATION_DRAWS = 4  # noise levels of each validation image
 
 @dataclass(frozen=True)
 class Captioned:
-    """Scaled latents [N, C, h, w] and, for each, the token ids [N, V, L] of the V wordings of its caption."""
+    """Scaled latents [N, C, h, w], the number of each one's caption [N], and the token ids [K, V, L] of the K captions' V wordings."""
 
-    latents: Tensor
+    latents: StoredRows
+    captions: Tensor
     tokens: Tensor
 
     def __len__(self) -> int:
@@ -125,7 +127,7 @@ def train_epoch(
         noise = torch.randn(len(batch), *data.latents.shape[1:], generator=draws)
         wording = torch.randint(data.tokens.shape[1], (len(batch),), generator=draws)
         dropped = torch.rand(len(batch), 1, generator=draws) < p.caption_dropout
-        tokens = torch.where(dropped.to(device), empty, data.tokens[batch, wording])
+        tokens = torch.where(dropped.to(device), empty, data.tokens[data.captions[batch], wording])
         return denoising_loss(networks, data.latents[batch], tokens, abar, t.to(device), noise.to(device))
 
     def rate(step: int) -> float:
@@ -147,7 +149,8 @@ def validation_loss(networks: nn.ModuleDict, data: Captioned, abar: Tensor, batc
     total = 0.0
     for at in torch.arange(count).split(batch_size):
         row = rows[at] % len(data)
-        loss = denoising_loss(networks, data.latents[row], data.tokens[row, wording[at]], abar, t[at].to(device), noise[at].to(device))
+        tokens = data.tokens[data.captions[row], wording[at]]
+        loss = denoising_loss(networks, data.latents[row], tokens, abar, t[at].to(device), noise[at].to(device))
         total += loss.item() * len(at)
     return total / count
 

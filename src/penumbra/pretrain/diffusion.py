@@ -8,12 +8,14 @@ import torch
 
 from penumbra.artifacts.captions import concepts, read_captions
 from penumbra.artifacts.images import ImageWriter, read_table
+from penumbra.artifacts.rows import StoredRows
 from penumbra.models.latent import DDIMScheduler, LatentDiffusion
 from penumbra.noise import SampleNoise
-from penumbra.pretrain.autoencoder import INFERENCE_BATCH, train_autoencoder
+from penumbra.pretrain.autoencoder import train_autoencoder
 from penumbra.pretrain.captions import build_tokenizer
 from penumbra.pretrain.denoiser import Captioned, build_text_encoder, build_unet, train_denoiser
-from penumbra.pretrain.images import Images, read_images
+from penumbra.pretrain.images import read_images
+from penumbra.pretrain.latents import store_latents
 from penumbra.pretrain.output import write_model
 from penumbra.pretrain.pictures import draw, png
 from penumbra.runtime import inference_batch, setup
@@ -40,12 +42,11 @@ def build_scheduler(p: Params) -> DDIMScheduler:
     )
 
 
-def captioned(model: LatentDiffusion, images: Images, captions: Sequence[str], templates: Sequence[str]) -> Captioned:
+def captioned(model: LatentDiffusion, latents: StoredRows, captions: Sequence[str], templates: Sequence[str]) -> Captioned:
     """Latents of images with the tokens of their captions in every template."""
-    latents = torch.cat([model.encode(batch.float() / 255) for batch in images.split(INFERENCE_BATCH)])
     rows = {caption: index for index, caption in enumerate(dict.fromkeys(captions))}
     tokens = torch.stack([model.tokens([template.format(caption) for template in templates]) for caption in rows])
-    return Captioned(latents, tokens[[rows[caption] for caption in captions]])
+    return Captioned(latents, torch.tensor([rows[caption] for caption in captions]), tokens)
 
 
 def train(stage: Stage, device: torch.device) -> tuple[LatentDiffusion, History]:
@@ -56,13 +57,14 @@ def train(stage: Stage, device: torch.device) -> tuple[LatentDiffusion, History]
     captions = read_captions(train_file) + read_captions(world_file)
     vae = train_autoencoder(images, val, p, seed, stage.scratch, history)
     torch.manual_seed(seed)
-    tokenizer = build_tokenizer([template.format(caption) for caption in captions for template in p.templates], p.text_length)
+    tokenizer = build_tokenizer((template.format(caption) for caption in captions for template in p.templates), p.text_length)
     latent_size = images.shape[-1] // 2 ** (len(p.vae_channels) - 1)
     unet, text_encoder = build_unet(p, latent_size), build_text_encoder(p, tokenizer)
     model = LatentDiffusion(vae, unet, text_encoder, tokenizer, build_scheduler(p), "pretrain.diffusion").to(device)
     names = concepts(train_file)
     val_captions = [names[label] for label in read_table(val_file, ["label"])["label"].to_pylist()]
-    data = captioned(model, images, captions, p.templates), captioned(model, val, val_captions, p.templates)
+    latents, val_latents = (store_latents(stage.scratch / f"{name}.npy", model, x) for name, x in (("latents", images), ("val", val)))
+    data = captioned(model, latents, captions, p.templates), captioned(model, val_latents, val_captions, p.templates)
     train_denoiser(model, *data, p, seed, stage.scratch, history)
     return model, history
 

@@ -14,8 +14,8 @@ from penumbra.errors import PenumbraError
 from penumbra.models.inpainting import GREY, InpaintingDiffusion
 from penumbra.models.latent import LatentDiffusion
 from penumbra.noise import SampleNoise
-from penumbra.pretrain.autoencoder import INFERENCE_BATCH
 from penumbra.pretrain.images import Images, read_images
+from penumbra.pretrain.latents import store_latents
 from penumbra.pretrain.output import write_model
 from penumbra.pretrain.painter import Pictures, train_painter, untrained
 from penumbra.pretrain.pictures import draw, png
@@ -28,12 +28,11 @@ DRAWN = 2  # samples of each ID caption with everything masked
 SAMPLE_BATCH = 32
 
 
-def gather(model: InpaintingDiffusion, images: Images, captions: Sequence[str], templates: Sequence[str]) -> Pictures:
-    """Latents of images, and the conditions of their captions in every template."""
+def gather(model: InpaintingDiffusion, images: Images, captions: Sequence[str], templates: Sequence[str], path: Path) -> Pictures:
+    """Latents of images, stored at `path`, and the conditions of their captions in every template."""
     rows = {caption: index for index, caption in enumerate(dict.fromkeys(captions))}
-    latents = torch.cat([model.encode(batch.float() / 255) for batch in images.split(INFERENCE_BATCH)])
     conditions = torch.stack([model.embed([template.format(caption) for template in templates]) for caption in rows])
-    return Pictures(images, latents, torch.tensor([rows[caption] for caption in captions]), conditions)
+    return Pictures(images, store_latents(path, model, images), torch.tensor([rows[caption] for caption in captions]), conditions)
 
 
 def train(stage: Stage, device: torch.device) -> tuple[InpaintingDiffusion, History]:
@@ -55,8 +54,9 @@ def train(stage: Stage, device: torch.device) -> tuple[InpaintingDiffusion, Hist
     model = untrained(start)
     captions, names = read_captions(files["train"]) + read_captions(files["world"]), concepts(files["train"])
     val_captions = [names[label] for label in read_table(files["val"], ["label"])["label"].to_pylist()]
-    data = gather(model, images, captions, p.templates)
-    train_painter(model, data, gather(model, val, val_captions, p.templates), p, seed, stage.scratch, history)
+    data = gather(model, images, captions, p.templates, stage.scratch / "latents.npy")
+    val_data = gather(model, val, val_captions, p.templates, stage.scratch / "val.npy")
+    train_painter(model, data, val_data, p, seed, stage.scratch, history)
     return model, history
 
 

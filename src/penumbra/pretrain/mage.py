@@ -1,14 +1,17 @@
 """pretrain@mage: the tokenizer, then MAGE conditioned on the encoder's representation; or the import of published files."""
 
 import math
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from penumbra.artifacts.rows import StoredRows, store_rows
 from penumbra.models.mage import MAGE
 from penumbra.models.moco import MoCoEncoder
 from penumbra.models.published import check_encoder, load_strict, mage_state, vqgan_state
+from penumbra.models.vqgan import VQGAN
 from penumbra.noise import generator
 from penumbra.pretrain.images import Images, read_images
 from penumbra.pretrain.output import write_model
@@ -49,7 +52,13 @@ def masked_loss(mage: MAGE, ids: Tensor, z: Tensor, p: Params, smoothing: float,
 
 
 def train_epoch(
-    mage: MAGE, ids: Tensor, z: Tensor, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator
+    mage: MAGE,
+    ids: StoredRows | Tensor,
+    z: StoredRows | Tensor,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+    p: Params,
+    draws: torch.Generator,
 ) -> float:
     """One pass over tokens [N, T] and representations [N, D]; returns the mean loss."""
     mage.train()
@@ -72,30 +81,41 @@ def build(p: Params, representation: int) -> MAGE:
     return MAGE(**{key: p[key] for key in sizes}, representation=representation, vqgan=vqgan)
 
 
-def _resized(images: Images, size: int) -> Images | Tensor:
-    """uint8 images at the size that MAGE paints; all are in memory where that is another one."""
+def _resized(folder: Path, images: Images, size: int) -> Images | StoredRows:
+    """uint8 images [N, 3, S, S] at the size that MAGE paints; stored in `folder` where that is another one."""
     if images.shape[-1] == size:
         return images
-    resized = [F.interpolate(batch.float(), (size, size), mode="bicubic", antialias=True) for batch in images.split(512)]
-    return torch.cat(resized).round().clamp(0, 255).to(torch.uint8)
+    resized = (F.interpolate(batch.float(), (size, size), mode="bicubic", antialias=True) for batch in images.split(512))
+    batches = (batch.round().clamp(0, 255) for batch in resized)
+    return store_rows(folder / "resized.npy", len(images), batches, images.device, torch.uint8)
 
 
-def _represent(encoder: MoCoEncoder, images: Images) -> Tensor:
-    return torch.cat([encoder.represent(batch.float() / 255) for batch in images.split(512)])
+def _represented(folder: Path, encoder: MoCoEncoder, images: Images) -> StoredRows:
+    """Representations [N, D], stored in `folder`."""
+    batches = (encoder.represent(batch.float() / 255) for batch in images.split(512))
+    return store_rows(folder / "representations.npy", len(images), batches, images.device)
+
+
+def _tokenized(folder: Path, vqgan: VQGAN, images: Images | StoredRows) -> StoredRows:
+    """Tokens [N, T], stored in `folder`."""
+    batches = (vqgan.tokenize(batch.float() / 255) for batch in images.split(256))
+    return store_rows(folder / "tokens.npy", len(images), batches, images.device, torch.int64)
 
 
 def train(stage: Stage, mage: MAGE, encoder: MoCoEncoder, device: torch.device) -> History:
     """Train in place on ID train images and the world; the perplexity and error on ID validation images are only reported."""
     p, seed = stage.params.pretrain.mage, stage.params.common.seed
     images, val = read_images(stage, device, "images/train", "images/world"), read_images(stage, device, "images/val")
-    z, val_z = _represent(encoder, images), _represent(encoder, val)
-    images, val = _resized(images, p.image_size), _resized(val, p.image_size)
+    of_train, of_val = stage.scratch / "train", stage.scratch / "val"
+    z, val_z = _represented(of_train, encoder, images), _represented(of_val, encoder, val)
+    images, val = _resized(of_train, images, p.image_size), _resized(of_val, val, p.image_size)
     history = History()
     if p.vqgan_checkpoint:
         load_strict(mage.vqgan, vqgan_state(p.vqgan_checkpoint), p.vqgan_checkpoint)
     else:
         train_tokenizer(mage.vqgan, images, val, p, seed, stage.scratch, history)
-    ids, val_ids = (torch.cat([mage.vqgan.tokenize(batch.float() / 255) for batch in x.split(256)]) for x in (images, val))
+    ids, val_ids = _tokenized(of_train, mage.vqgan, images), _tokenized(of_val, mage.vqgan, val)
+    every = torch.arange(len(val))
     trained = [parameter for parameter in mage.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, p.learning_rate, betas=(0.9, 0.95), weight_decay=p.weight_decay, fused=True)
     stateful = {"mage": mage, "optimizer": optimizer, "history": history}
@@ -103,7 +123,7 @@ def train(stage: Stage, mage: MAGE, encoder: MoCoEncoder, device: torch.device) 
         loss = train_epoch(mage, ids, z, optimizer, epoch, p, generator(seed, NAME, epoch))
         mage.eval()
         with torch.no_grad():
-            val_loss = masked_loss(mage, val_ids, val_z, p, 0.0, generator(seed, NAME, "validation"))
+            val_loss = masked_loss(mage, val_ids[every], val_z[every], p, 0.0, generator(seed, NAME, "validation"))
         history.add(model="mage", epoch=epoch + 1, loss=loss, val_perplexity=val_loss.exp().item())
     return history
 

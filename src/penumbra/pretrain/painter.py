@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from penumbra.artifacts.rows import StoredRows
 from penumbra.guidance.diffusion import noise_error
 from penumbra.models.inpainting import InpaintingDiffusion
 from penumbra.models.latent import LatentDiffusion, UNet2DConditionModel
@@ -31,13 +32,13 @@ class Pictures:
 
     Attributes:
         images: uint8 [N, 3, S, S], on the disk.
-        latents: of the images, scaled [N, C, h, w].
+        latents: of the images, scaled [N, C, h, w], on the disk.
         captions: [N], row of `conditions` of each image.
         conditions: text conditions [K, V, L, D] of K captions in V wordings.
     """
 
     images: Images
-    latents: Tensor
+    latents: StoredRows
     captions: Tensor
     conditions: Tensor
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from penumbra.artifacts.rows import StoredRows
 from penumbra.models.vqgan import VQGAN
 from penumbra.noise import generator
 from penumbra.pretrain.images import Images
@@ -40,7 +41,7 @@ def revive(vqgan: VQGAN, used: Tensor, latents: Tensor, draws: torch.Generator) 
 
 
 def train_epoch(
-    vqgan: VQGAN, images: Images | Tensor, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator
+    vqgan: VQGAN, images: Images | StoredRows, optimizer: torch.optim.Optimizer, epoch: int, p: Params, draws: torch.Generator
 ) -> dict:
     """One pass over uint8 images [N, 3, S, S]; returns loss and share of the codes in use."""
     batches = torch.randperm(len(images), generator=draws).split(p.batch_size)
@@ -62,14 +63,14 @@ def train_epoch(
 
 
 @torch.no_grad()
-def reconstruction_error(vqgan: VQGAN, images: Images | Tensor) -> float:
+def reconstruction_error(vqgan: VQGAN, images: Images | StoredRows) -> float:
     """Mean absolute error (pixels in [0, 1]) of decoded tokens of uint8 images [N, 3, S, S]."""
     errors = [F.l1_loss(vqgan.decode(vqgan.tokenize(x)), x).item() * len(x) for x in (batch.float() / 255 for batch in images.split(256))]
     return sum(errors) / len(images)
 
 
 def train_tokenizer(
-    vqgan: VQGAN, images: Images | Tensor, val: Images | Tensor, p: Params, seed: int, scratch: Path, history: History
+    vqgan: VQGAN, images: Images | StoredRows, val: Images | StoredRows, p: Params, seed: int, scratch: Path, history: History
 ) -> None:
     """Train in place; `history` receives an epoch's loss, use of the codes and reconstruction error on `val`."""
     name = "pretrain/mage/vqgan"

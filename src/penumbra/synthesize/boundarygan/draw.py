@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from penumbra.artifacts.files import replace
-from penumbra.artifacts.images import encode, read_pixels, read_provenance, read_table
+from penumbra.artifacts.images import encode, read_provenance, read_table
+from penumbra.artifacts.pixels import store
 from penumbra.noise import SampleNoise
 from penumbra.runtime import setup
 from penumbra.stage import Stage
@@ -18,7 +19,7 @@ from penumbra.synthesize.tone import toned
 def trained(stage: Stage, device: torch.device) -> Players:
     """The three after their training; what lies finished in the scratch folder is not trained again."""
     p, seed, file = stage.params.synthesize[stage.item], stage.params.common.seed, stage.read("images/train")
-    pixels = torch.from_numpy(read_pixels(file)).to(device)
+    pixels = store(stage.scratch / "pixels.npy", (file, None))
     labels = torch.tensor(read_table(file, ["label"])["label"].to_pylist(), device=device)
     made, finished = players(p, len(read_provenance(file)["classes"]), pixels.shape[1], seed, device), stage.scratch / "players.safetensors"
     if not finished.exists():

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from penumbra.artifacts.pixels import StoredPixels
 from penumbra.augmentation import augment
 from penumbra.errors import PenumbraError
 from penumbra.models.classifier import Classifier
@@ -84,8 +85,8 @@ def play(made: Players, optimizers: dict[str, torch.optim.Optimizer], images: Te
         optimizers[name].step()
 
 
-def train(made: Players, pixels: Tensor, labels: Tensor, p: Params, seed: int, checkpoint: Path) -> None:
-    """Train all in place, on uint8 images [N, S, S, 3] and their labels [N]; they end in eval mode."""
+def train(made: Players, pixels: StoredPixels | Tensor, labels: Tensor, p: Params, seed: int, checkpoint: Path) -> None:
+    """Train all in place, on uint8 images [N, S, S, 3] and their labels [N], which are on the device; they end in eval mode."""
     for network in made.modules().values():
         network.train()
     optimizers = {name: torch.optim.Adam(each.parameters(), p.learning_rate, BETAS, fused=True) for name, each in made.modules().items()}
@@ -94,7 +95,7 @@ def train(made: Players, pixels: Tensor, labels: Tensor, p: Params, seed: int, c
         draws = generator(seed, NAME, epoch)
         order = torch.randperm(len(pixels), generator=draws)
         for rows in order[: max(len(order) // p.batch_size, 1) * p.batch_size].split(p.batch_size):
-            images = augment(pixels[rows], p.crop_padding, p.flip, draws)
+            images = augment(pixels[rows].to(labels.device), p.crop_padding, p.flip, draws)
             z = torch.randn(len(rows), p.latent, generator=draws)
             play(made, optimizers, images, labels[rows.to(labels.device)], z.to(images.device), p.beta)
     for network in made.modules().values():

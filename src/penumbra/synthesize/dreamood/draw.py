@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from penumbra.artifacts.captions import concepts
-from penumbra.artifacts.images import read_pixels, read_table
+from penumbra.artifacts.images import read_table
+from penumbra.artifacts.pixels import store
 from penumbra.errors import PenumbraError
 from penumbra.guidance.diffusion import classifier_free
 from penumbra.models.latent import LatentDiffusion
@@ -49,13 +50,13 @@ def dreams(stage: Stage, device: torch.device) -> Dreams:
     ids = model.tokens(prompts)
     own = own_tokens(ids, prompts)
     words = anchors(model, ids, own)
-    pixels = torch.from_numpy(read_pixels(train)).to(device)
+    pixels = store(stage.scratch / "pixels.npy", (train, None))
     labels = torch.tensor(read_table(train, ["label"])["label"].to_pylist(), device=device)
     fewest = int(labels.bincount(minlength=len(prompts)).min())
     for key in ("knn_k", "boundary"):
         if p[key] > fewest:
             raise PenumbraError(f"params.yaml: {stage.item}.{key} = {p[key]}: must be at most {fewest}, the images of the smallest class.")
-    seen = embeddings_of(trained(pixels, labels, words, p.embedding, seed, stage.scratch), pixels)
+    seen = embeddings_of(trained(pixels, labels, words, p.embedding, seed, stage.scratch), pixels, device)
     found = [outliers(seen[labels == label], p, (seed, NAME, label)) for label in range(len(prompts))]
     lengths = words.norm(dim=1)[:, None, None]
     return Dreams(model, ids, own, torch.stack([each for each, _ in found]) * lengths, torch.stack([far for _, far in found]))

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from penumbra.artifacts.pixels import StoredPixels
 from penumbra.augmentation import augment
 from penumbra.errors import PenumbraError
 from penumbra.guidance.boundary import around, boundary, farthest, scrambled
@@ -35,19 +36,19 @@ def alignment_loss(embeddings: Tensor, labels: Tensor, anchors: Tensor, tau: flo
     return F.cross_entropy(F.normalize(embeddings, dim=1) @ F.normalize(anchors, dim=1).T / tau, labels)
 
 
-def trained(pixels: Tensor, labels: Tensor, anchors: Tensor, p: Params, seed: int, scratch: Path) -> Classifier:
+def trained(pixels: StoredPixels, labels: Tensor, anchors: Tensor, p: Params, seed: int, scratch: Path) -> Classifier:
     """The network, in eval mode; what lies finished in the scratch folder is not trained again.
 
     Args:
         pixels: of ID training images, uint8 [N, H, W, 3].
-        labels: [N].
+        labels: [N], on the device.
         anchors: [C, D].
         p: synthesize.METHOD.embedding.
     """
     finished = scratch / "embedding"
     if not finished.exists():
         torch.manual_seed(derive(seed, NAME))
-        network = build(p, anchors.shape[1]).to(pixels.device).train()  # its logits are embeddings
+        network = build(p, anchors.shape[1]).to(labels.device).train()  # its logits are embeddings
         optimizer = torch.optim.SGD(network.parameters(), p.learning_rate, p.momentum, weight_decay=p.weight_decay)
         stateful = {"network": network, "optimizer": optimizer}
         for epoch in epochs(p.epochs, seed, NAME, scratch / "embedding.pt", stateful):
@@ -56,7 +57,8 @@ def trained(pixels: Tensor, labels: Tensor, anchors: Tensor, p: Params, seed: in
             batches = rows[: max(len(rows) // p.batch_size, 1) * p.batch_size].split(p.batch_size)
 
             def loss(batch: Tensor, draws: torch.Generator = draws) -> Tensor:
-                seen = network.forward_with_features(augment(pixels[batch], p.crop_padding, p.flip, draws))[0]
+                images = augment(pixels[batch].to(labels.device), p.crop_padding, p.flip, draws)
+                seen = network.forward_with_features(images)[0]
                 return alignment_loss(seen, labels[batch.to(labels.device)], anchors, p.temperature)
 
             def rate(step: int, epoch: int = epoch, steps: int = len(batches)) -> float:
@@ -64,18 +66,18 @@ def trained(pixels: Tensor, labels: Tensor, anchors: Tensor, p: Params, seed: in
 
             descend(batches, loss, optimizer, rate=rate)
         network.save_pretrained(finished)
-    return load(finished).to(pixels.device)
+    return load(finished).to(labels.device)
 
 
 @torch.no_grad()
-def embeddings_of(network: Classifier, pixels: Tensor) -> Tensor:
+def embeddings_of(network: Classifier, pixels: StoredPixels, device: torch.device) -> Tensor:
     """h(x) / |h(x)| [N, D] of uint8 pixels [N, H, W, 3].
 
     Raises:
         PenumbraError: one is not finite.
     """
-    parts = (network.forward_with_features(batch.permute(0, 3, 1, 2).float() / 255)[0] for batch in pixels.split(BATCH))
-    found = F.normalize(torch.cat(list(parts)), dim=1)
+    batches = (pixels[rows].to(device).permute(0, 3, 1, 2) for rows in torch.arange(len(pixels)).split(BATCH))
+    found = F.normalize(torch.cat([network.forward_with_features(batch.float() / 255)[0] for batch in batches]), dim=1)
     if not found.isfinite().all():
         raise PenumbraError(f"{NAME}: embeddings of ID images are NaN or infinite. Lower embedding.learning_rate.")
     return found

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from penumbra.artifacts.captions import concepts
 from penumbra.artifacts.files import replace
-from penumbra.artifacts.images import read_pixels, read_table
+from penumbra.artifacts.images import iter_pixels, read_table
+from penumbra.artifacts.rows import StoredRows, store_rows
 from penumbra.guidance.diffusion import noise_error
 from penumbra.models.latent import LatentDiffusion, UNet2DConditionModel
 from penumbra.noise import generator
@@ -35,7 +36,9 @@ def denoising_loss(model: LatentDiffusion, z0: Tensor, condition: Tensor, t: Ten
     return noise_error(lambda z_t: model.eps(z_t, t, condition), z0, model.scheduler.alphas_cumprod.to(z0.device)[t], noise)
 
 
-def train(model: LatentDiffusion, latents: Tensor, labels: Tensor, conditions: Tensor, p: Params, seed: int, scratch: Path) -> None:
+def train(
+    model: LatentDiffusion, latents: StoredRows | Tensor, labels: Tensor, conditions: Tensor, p: Params, seed: int, scratch: Path
+) -> None:
     """Train the UNet of `model` in place; what lies finished in the scratch folder is not trained again.
 
     Args:
@@ -69,8 +72,9 @@ def open_blocks(stage: Stage) -> Callable[[Sequence[Prompted]], Iterator[dict]]:
     model = untrained(LatentDiffusion.load(stage.read("models/diffusion"), setup()), seed)
     conditions = model.embed([p.prompt.format(name) for name in concepts(file)]).float()
     labels = torch.tensor(read_table(file, ["label"])["label"].to_pylist(), device=model.device)
-    images = resized(images_of(read_pixels(file), torch.device("cpu")), model.image_size)
-    latents = torch.cat([encoded(model, part.to(model.device), None) for part in images.split(BLOCK)]).float()
+    images = (resized(images_of(pixels, torch.device("cpu")), model.image_size) for pixels in iter_pixels(file, BLOCK))
+    batches = (encoded(model, part.to(model.device), None) for part in images)
+    latents = store_rows(stage.scratch / "latents.npy", len(labels), batches, model.device)
     train(model, latents, labels, conditions, p, seed, stage.scratch)
 
     def eps(part: Sequence[Prompted]) -> Eps:
