@@ -39,7 +39,9 @@ def test_snakemake_is_silent_only_where_the_jobs_write_to_the_same_terminal(prof
 def test_a_snakemake_that_something_else_has_ended_is_not_said_to_have_refused(profiles, monkeypatch):
     profiles("cores: 2\n")
     for status, told in ((0, "Snakemake ended by signal 9, and no job had failed. "), (1, "Snakemake refused to run:\nno such file")):
-        monkeypatch.setattr(execute.subprocess, "run", lambda *_, status=status, **options: CompletedProcess((), status, "", "no such file\n"))
+        monkeypatch.setattr(
+            execute.subprocess, "run", lambda *_, status=status, **options: CompletedProcess((), status, "", "no such file\n")
+        )
         assert execute._refusal(["all"], -9).startswith(told)
 
 
