@@ -21,11 +21,9 @@ DAY, HOURS = 24 * 3600, 4 * 3600
 
 
 @pytest.fixture
-def miniature(tmp_path, monkeypatch) -> Miniature:
+def miniature(built, tmp_path) -> Miniature:
     """A finished experiment, in which a parameter was changed."""
-    made = Miniature.create(tmp_path / "volume/dag", "sona")
-    made.reproduce(monkeypatch)
-    made.reset()
+    made = built("sona").copy(tmp_path / "volume/dag")
     made.change_param(*CHANGE)
     return made
 

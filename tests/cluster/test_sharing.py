@@ -48,12 +48,9 @@ def remote(cluster, tmp_path_factory) -> Iterator[Remote]:
 
 
 @pytest.fixture(scope="module")
-def published(remote, tmp_path_factory) -> Miniature:
+def published(built, remote, tmp_path_factory) -> Miniature:
     """A finished experiment in git and in the remote."""
-    made = Miniature.create(tmp_path_factory.mktemp("published") / "dag", "sona")
-    with pytest.MonkeyPatch.context() as patched:
-        made.reproduce(patched)
-    made.commit("finished")
+    made = built("sona").copy(tmp_path_factory.mktemp("published") / "dag")
     remote.name(made, by_ssh=False)
     made.dvc("push", "-q", "--run-cache")
     return made
@@ -90,7 +87,8 @@ def test_a_second_user_who_makes_the_same_change_needs_no_job_and_so_no_gpu(remo
     second.dvc("pull", "-q", "--run-cache")
     second.change_param(*CHANGE)
     configure(second, retries=0)
-    nowhere = {"PENUMBRA_PROFILE": "slurm", "SLURM_CONF": str(tmp_path / "nowhere")}  # no job can be submitted
+    (tmp_path / "nowhere").touch()  # no job can be submitted; for a file that is not there Slurm's commands wait a minute
+    nowhere = {"PENUMBRA_PROFILE": "slurm", "SLURM_CONF": str(tmp_path / "nowhere")}
     refused = second.penumbra("run", "train@sona-all", check=False, **nowhere)
     assert refused.returncode and not second.counters()
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from penumbra.errors import PenumbraError
-from penumbra.experiment.load import load, validate
+from penumbra.experiment.load import load, typed
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 CONTENT = load(PARAMS)
@@ -32,12 +32,10 @@ def changed(changes: dict[str, object], given: dict = CONTENT) -> dict:
     return content
 
 
-def refusal(folder: Path, content: dict) -> list[str]:
-    """The lines of the refusal; [] if the parameters are accepted."""
-    path = folder / "params.yaml"
-    path.write_text(json.dumps(content))  # JSON is YAML
+def refusal(content: dict) -> list[str]:
+    """The lines of the refusal; [] if the parameters are accepted. They are what JSON holds, as if they came from a file."""
     try:
-        validate(path)
+        typed(json.loads(json.dumps(content)), PARAMS.name)
     except PenumbraError as error:
         return str(error).splitlines()
     return []

@@ -7,6 +7,7 @@ import pytest
 from dvc.repo import Repo
 from dvc.utils.hydra import compose_and_dump
 from git import Repo as Git
+from params_content import CONTENT
 
 from penumbra.errors import PenumbraError
 from penumbra.experiment.load import load, validate
@@ -55,11 +56,11 @@ def test_every_experiment_has_a_test():
 
 
 def test_committed_params_are_the_digits_experiment(tmp_path):
-    assert composed(tmp_path, "experiment=digits") == load(ROOT / "params.yaml")
+    assert composed(tmp_path, "experiment=digits") == CONTENT
 
 
 def test_without_a_group_params_stay_as_they_lie_there(tmp_path):
-    assert composed(tmp_path) == load(ROOT / "params.yaml")
+    assert composed(tmp_path) == CONTENT
 
 
 @pytest.mark.parametrize("experiment", OFFLINE)
@@ -104,11 +105,17 @@ def test_a_table_is_valid_as_it_is_and_has_one_method(tmp_path, monkeypatch, exp
     assert named and all(path.startswith(("/openood/", "/penumbra_data/", "/penumbra_weights/")) for path in named)
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory) -> dict:
+    """The published models, all of them."""
+    return composed(tmp_path_factory.mktemp("published"), "pretrain=published")["pretrain"]
+
+
 @pytest.mark.parametrize("kind", ["encoder", "rdm", "mage", "classifier", "diffusion", "clip", "inpainting"])
-def test_a_published_model_is_the_same_alone_and_with_the_others(tmp_path, kind):
+def test_a_published_model_is_the_same_alone_and_with_the_others(tmp_path, published, kind):
     alone = composed(tmp_path, f"+pretrain/{kind}=published")["pretrain"]
-    assert alone[kind] == composed(tmp_path, "pretrain=published")["pretrain"][kind]
-    assert {other for other, presets in alone.items() if presets != load(ROOT / "params.yaml")["pretrain"][other]} == {kind}
+    assert alone[kind] == published[kind]
+    assert {other for other, presets in alone.items() if presets != CONTENT["pretrain"][other]} == {kind}
 
 
 def test_the_full_spectrum_adds_id_classes_from_elsewhere_and_nothing_else(tmp_path, monkeypatch):
@@ -134,11 +141,11 @@ def test_sizes_and_recipes_can_be_exchanged_on_top_of_params(tmp_path):
     validate(tmp_path / "params.yaml")
     assert content["pretrain"]["encoder"]["moco"]["width"] == 1024
     assert content["train"]["recipes"]["scratch"]["energy"]["epochs"] == 100
-    assert content["pretrain"].keys() == load(ROOT / "params.yaml")["pretrain"].keys()
+    assert content["pretrain"].keys() == CONTENT["pretrain"].keys()
     assert {name: list(section) for name, section in content["pretrain"].items()} == {
-        name: list(section) for name, section in load(ROOT / "params.yaml")["pretrain"].items()
+        name: list(section) for name, section in CONTENT["pretrain"].items()
     }
-    assert content["prepare"] == load(ROOT / "params.yaml")["prepare"]
+    assert content["prepare"] == CONTENT["prepare"]
 
 
 def test_a_misspelt_override_is_refused(tmp_path):

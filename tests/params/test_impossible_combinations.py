@@ -108,8 +108,8 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize(("changes", "line"), IMPOSSIBLE, ids=lambda value: next(iter(value)) if isinstance(value, dict) else "")
-def test_an_impossible_combination_is_refused(tmp_path, changes, line):
-    assert any(found.startswith(f"params.yaml: {line}") for found in refusal(tmp_path, changed(changes)))
+def test_an_impossible_combination_is_refused(changes, line):
+    assert any(found.startswith(f"params.yaml: {line}") for found in refusal(changed(changes)))
 
 
 @pytest.mark.parametrize(
@@ -136,5 +136,5 @@ def test_an_impossible_combination_is_refused(tmp_path, changes, line):
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_what_is_possible_is_accepted(tmp_path, changes):
-    assert refusal(tmp_path, changed(changes)) == []
+def test_what_is_possible_is_accepted(changes):
+    assert refusal(changed(changes)) == []

@@ -199,5 +199,5 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize(("changes", "line"), IMPOSSIBLE, ids=lambda value: next(iter(value)) if isinstance(value, dict) else "")
-def test_an_impossible_value_is_refused(tmp_path, changes, line):
-    assert any(found.startswith(f"params.yaml: {line}") for found in refusal(tmp_path, changed(changes)))
+def test_an_impossible_value_is_refused(changes, line):
+    assert any(found.startswith(f"params.yaml: {line}") for found in refusal(changed(changes)))

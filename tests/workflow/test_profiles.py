@@ -1,6 +1,7 @@
 """The profile of the machine: found by name or path, refused in one line where it cannot work."""
 
 import re
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -33,6 +34,15 @@ def test_snakemake_is_silent_only_where_the_jobs_write_to_the_same_terminal(prof
     profiles("executor: cluster\n")
     monkeypatch.setattr(execute, "find_spec", lambda name: name == "snakemake_executor_plugin_cluster")
     assert not {"all", "rules"} & set(execute.snakemake("--touch"))  # with `rules` it would not say why a job failed
+
+
+def test_a_snakemake_that_something_else_has_ended_is_not_said_to_have_refused(profiles, monkeypatch):
+    profiles("cores: 2\n")
+    for status, told in ((0, "Snakemake ended by signal 9, and no job had failed. "), (1, "Snakemake refused to run:\nno such file")):
+        monkeypatch.setattr(
+            execute.subprocess, "run", lambda *_, status=status, **options: CompletedProcess((), status, "", "no such file\n")
+        )
+        assert execute._refusal(["all"], -9).startswith(told)
 
 
 def test_trainings_of_networks_are_started_as_several_processes_where_the_profile_says_so(whole):

@@ -124,8 +124,8 @@ def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object
         shutil.rmtree(PARTS / entry.label, ignore_errors=True)  # a marker of a killed run must not pass for a finished part
     forced = ["--force", "--forcerun", *map(rule, entries), "--allowed-rules", *rules(entries)]
     arguments = [*options, *forced, "--", *(entry.outputs[0] for entry in entries)]
-    if _called(snakemake(*arguments), meanwhile):
-        raise PenumbraError(_failure(entries) or _refusal(arguments))
+    if status := _called(snakemake(*arguments), meanwhile):
+        raise PenumbraError(_failure(entries) or _refusal(arguments, status))
     if faults := [found for entry in entries if (found := receipt.fault(entry))]:
         raise PenumbraError("\n".join(faults))
 
@@ -206,11 +206,14 @@ def _failure(entries: Sequence[Entry]) -> str:
     return "\n".join([f"{', '.join(names)}: failed.", *lines]) if names else ""
 
 
-def _refusal(arguments: Sequence[str]) -> str:
-    """What Snakemake says of a call that it refuses: quiet as it is told to be, it says nothing."""
+def _refusal(arguments: Sequence[str], status: int) -> str:
+    """What Snakemake says of a call that it refuses, for quiet as it is told to be it says nothing; else how it ended."""
     command = snakemake("--dry-run", *arguments)
     del command[command.index("--quiet") : command.index("--dry-run")]
     said = subprocess.run(command, capture_output=True, text=True)
+    if not said.returncode:
+        how = f"by signal {-status}" if status < 0 else f"with status {status}"
+        return f"Snakemake ended {how}, and no job had failed. What is finished is kept: run again."
     return "\n".join(["Snakemake refused to run:", *(said.stderr or said.stdout).strip().splitlines()[-TAIL:]])
 
 

@@ -21,43 +21,42 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from penumbra import processes
 from training_files import train
-stage = pickle.loads(Path(sys.argv[2]).read_bytes())
-train(replace(stage, part=(0, 1)) if processes.rank() else stage)
+for stage in pickle.loads(Path(sys.argv[2]).read_bytes()):
+    train(replace(stage, part=(0, 1)) if processes.rank() else stage)
 """
+CASES = {  # loss: bands, and what else is given
+    "energy": (["mid"], {"batch_size": 7}),  # of eleven images, ID and outliers, one process has six and one five
+    "uniform": (["mid"], {"kit": ["reconstruction"], "information_weight": 0.1}),  # a module learns beside the network
+    "cider": (["all"], {"method": "none"}),  # every image of a batch is compared with every other
+}
 
 
-def by_two(stage, folder: Path) -> str:
-    """Train by two processes; what they print."""
-    (folder / "stage.pickle").write_bytes(pickle.dumps(stage))
+def by_two(stages, folder: Path) -> None:
+    """Train by two processes, which are started once for all stages: that takes longer than the trainings."""
+    (folder / "stages.pickle").write_bytes(pickle.dumps(stages))
     (folder / "program.py").write_text(PROGRAM)
     torchrun = Path(sys.executable).with_name("torchrun")
-    command = [torchrun, "--standalone", "--nproc-per-node=2", folder / "program.py", Path(__file__).parents[1], folder / "stage.pickle"]
+    command = [torchrun, "--standalone", "--nproc-per-node=2", folder / "program.py", Path(__file__).parents[1], folder / "stages.pickle"]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    return done.stderr
 
 
-@pytest.mark.parametrize(
-    ("loss", "bands", "given"),
-    [
-        ("energy", ["mid"], {"batch_size": 7}),  # of eleven images, ID and outliers, one process has six and one five
-        ("uniform", ["mid"], {"kit": ["reconstruction"], "information_weight": 0.1}),  # a module learns beside the network
-        ("cider", ["all"], {"method": "none"}),  # every image of a batch is compared with every other
-    ],
-    ids=["energy", "uniform", "cider"],
-)
-def test_two_processes_give_the_network_of_one(make_stage, tmp_path, loss, bands, given):
-    given = given | {"loss": loss, "learning_rate": 0.002}  # a higher rate makes much of a last bit, in batches so small
-    still = make_stage(bands, "still", **given | {"learning_rate": 0.0})
-    alone, together = (make_stage(bands, place, **given) for place in ("alone", "together"))
-    for stage in (still, alone):
-        train(stage)
-    by_two(together, tmp_path)
-    for seed in (1, 3):
-        start, one, two = (weights(stage, seed) for stage in (still, alone, together))
-        # where an activation is about 0, its last bit decides whether it has a gradient
-        assert (two - one).norm() < 0.03 * (one - start).norm()
-    pd.testing.assert_frame_equal(*(pd.read_csv(stage.write() / "history.csv") for stage in (alone, together)), rtol=1e-3)
+def test_two_processes_give_the_network_of_one(make_stage, tmp_path):
+    made = {}
+    for loss, (bands, given) in CASES.items():
+        given = given | {"loss": loss, "learning_rate": 0.002}  # a higher rate makes much of a last bit, in batches so small
+        still = make_stage(bands, f"{loss}/still", **given | {"learning_rate": 0.0})
+        alone, together = (make_stage(bands, f"{loss}/{place}", **given) for place in ("alone", "together"))
+        for stage in (still, alone):
+            train(stage)
+        made[loss] = still, alone, together
+    by_two([together for *_, together in made.values()], tmp_path)
+    for loss, stages in made.items():
+        for seed in (1, 3):
+            start, one, two = (weights(stage, seed) for stage in stages)
+            # where an activation is about 0, its last bit decides whether it has a gradient
+            assert (two - one).norm() < 0.03 * (one - start).norm(), loss
+        pd.testing.assert_frame_equal(*(pd.read_csv(stage.write() / "history.csv") for stage in stages[1:]), rtol=1e-3)
 
 
 def test_a_batch_norm_that_does_more_is_refused(monkeypatch):
