@@ -230,8 +230,8 @@ EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan"}
         ),
         (
             "train/losses/uniform/loss.py",
-            "torch.logsumexp(logits, 1)",
-            "torch.logsumexp(logits, -1)",
+            "logsumexp(logits, 1)",
+            "logsumexp(logits, -1)",
             {"train.losses.uniform.plan", "train.losses.mixoe.plan", "train.losses.udg.plan"},
         ),
         ("filter/bands.py", "WIDTH = 40", "WIDTH = 30", {"filter.step"}),
