@@ -32,7 +32,7 @@ EMPTY = ("world", "clip_world")
 ONCE = {"epochs": 1, "warmup_epochs": 0}  # an epoch holds what many hold
 PRETRAIN = {  # in an order in which a model comes before what reads it
     "clip": ONCE,
-    "mage": ONCE | {"vqgan_epochs": 1, "vqgan_learning_rate": 1e-5},  # it would diverge on images of noise
+    "mage": ONCE | {"vqgan_epochs": 1, "vqgan_learning_rate": 1e-5},
     "diffusion": ONCE | {"vae_epochs": 1},
     "inpainting": ONCE,
 }
@@ -40,14 +40,14 @@ ROOMS = ("boundarygan", "fakeit", "dreamood")
 
 
 def write_images(path: Path, count: int, side: int, classes: int = CLASSES) -> None:
-    """Random images that compress a little; some pictures over and over, since nobody looks at them."""
+    """Random images that compress a little; some pictures over and over, since nobody looks at them. None is black: a VQGAN has no gradient there."""
     import numpy as np
     import pyarrow as pa
 
     from penumbra.artifacts.images import ImageWriter, encode
 
     rng = np.random.default_rng(0)
-    pictures = [encode(rng.integers(0, 1 + 2 * row, (side, side, 3)).astype(np.uint8)) for row in range(100)]
+    pictures = [encode(rng.integers(0, 2 + 2 * row, (side, side, 3)).astype(np.uint8)) for row in range(100)]
     texts = ("sample_id", "source_id", "set", "group", "split", "class", "caption")
     columns = dict.fromkeys(texts, pa.string()) | {"label": pa.int64(), "strength": pa.int64()}
     path.parent.mkdir(parents=True, exist_ok=True)
