@@ -40,7 +40,10 @@ ROOMS = ("boundarygan", "fakeit", "dreamood")
 
 
 def write_images(path: Path, count: int, side: int, classes: int = CLASSES) -> None:
-    """Random images that compress a little; some pictures over and over, since nobody looks at them. None is black: a VQGAN has no gradient there."""
+    """Random images that compress a little; some pictures over and over, since nobody looks at them.
+
+    None is black: of a black one VQGAN's gradient is NaN.
+    """
     import numpy as np
     import pyarrow as pa
 
