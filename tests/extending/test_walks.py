@@ -44,27 +44,17 @@ class Workspace(Miniature):
 
 
 @pytest.fixture(scope="session")
-def begun(once):
-    """A checkout in which the smallest experiment has run."""
+def walked(once) -> Workspace:
+    """A checkout of the smallest experiment after three walks, which has run; `touched` has the files of each walk."""
 
     def build(folder):
         made = Workspace.create(folder / "checkout")
         shutil.copy(HERE / "walk.yaml", made.root / "conf/experiment/walk.yaml")
         made.run("penumbra", "configure", "experiment=walk")
-        made.penumbra("repro", "benchmark")
         made.commit("the smallest experiment")
-
-    return Workspace(once("extending", build) / "checkout")
-
-
-@pytest.fixture(scope="session")
-def walked(once, begun) -> Workspace:
-    """A checkout after three walks, with what they add; `touched` has the files of each."""
-
-    def build(folder):
-        made = begun.copy(folder / "checkout")
         write_json(folder / "touched.json", {name: made.walk(name) for name in ("synthesizer", "loss", "source")})
         made.penumbra("repro", "benchmark")
+        made.commit("results")
 
     folder = once("walked", build)
     made = Workspace(folder / "checkout")
@@ -92,8 +82,8 @@ def test_another_test_set_is_a_file_and_a_section(walked):
     assert read_json(walked.root / "reports/metrics.json")["detectors"]["none"]
 
 
-def test_another_score_is_a_file_and_a_section_and_no_network_runs(begun, tmp_path):
-    workspace = begun.copy(tmp_path / "checkout")
+def test_another_score_is_a_file_and_a_section_and_no_network_runs(walked, tmp_path):
+    workspace = walked.copy(tmp_path / "checkout")
     outputs = {path: path.read_bytes() for path in (workspace.root / "data/outputs").rglob("*.safetensors")}
     began = {path: path.stat().st_mtime_ns for path in outputs}
     assert workspace.walk("score") == ["params.yaml", "src/penumbra/scores/entropy.py"]
