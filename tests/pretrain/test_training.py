@@ -14,7 +14,7 @@ from penumbra.noise import generator
 from penumbra.pretrain import classifier
 from penumbra.pretrain.encoder import Pair, contrastive_loss, follow, momentum_at, neighbour_accuracy
 from penumbra.pretrain.mage import corrupt, masked_loss, train_epoch, truncated_normal
-from penumbra.pretrain.tokenizer import losses, revive
+from penumbra.pretrain.tokenizer import lifted, losses, revive
 from penumbra.pretrain.views import random_view
 from penumbra.stage import Params
 
@@ -142,6 +142,17 @@ def test_the_code_book_learns_from_latents_and_the_encoder_straight_through():
     torch.testing.assert_close(vqgan.codebook.grad, expected)
     bias = (through - 0.25 * 2 * gap / gap.numel()).sum((0, 2, 3))  # of the encoder's last layer: its gradient is that of the latents
     torch.testing.assert_close(vqgan.encoder.conv_out.bias.grad, bias)
+
+
+def test_the_tokenizer_learns_beside_black_pictures_whose_zeros_would_make_its_gradient_infinite():
+    torch.manual_seed(0)
+    vqgan, images = VQGAN(16, [1, 2, 2], 128, 16), torch.rand(3, 3, 16, 16)
+    assert lifted(images) is images
+    images[1] = 0
+    losses(vqgan, images, 0.25)[0].backward()
+    assert all(each.grad.isfinite().all() for each in vqgan.parameters())
+    made = lifted(images)
+    assert torch.equal(made[[0, 2]], images[[0, 2]]) and torch.equal(made[1], torch.full_like(images[1], 1 / 255))
 
 
 def test_only_unused_codes_are_revived_and_by_latents():

@@ -18,11 +18,22 @@ from penumbra.stage import Params
 from penumbra.training import History, descend, epochs, summed, warmup_cosine
 
 
+def lifted(images: Tensor) -> Tensor:
+    """Images [B, 3, S, S] in [0, 1], black ones by one level of grey.
+
+    Convolutions without bias make zeros of black, which have no variance. Then one group norm after another multiplies the gradient by
+    a thousand, until it is infinite.
+    """
+    black = ~images.flatten(1).any(1)
+    return torch.where(black[:, None, None, None], 1 / 255, images) if black.any() else images
+
+
 def losses(vqgan: VQGAN, images: Tensor, commitment: float) -> tuple[Tensor, Tensor, Tensor]:
     """Loss of images [B, 3, S, S] in [0, 1], their latents [B, C, h, w] and ids [B, h, w].
 
     Gradients pass the quantisation straight through (van den Oord et al. 2017, eq. 3).
     """
+    images = lifted(images)
     latents = vqgan.encoder(images)
     ids = vqgan.nearest(latents)
     codes = vqgan.lookup(ids)
