@@ -40,10 +40,7 @@ ROOMS = ("boundarygan", "fakeit", "dreamood")
 
 
 def write_images(path: Path, count: int, side: int, classes: int = CLASSES) -> None:
-    """Random images that compress a little; some pictures over and over, since nobody looks at them.
-
-    None is black: with a black one among them the VQGAN of pretrain.mage became NaN here, for a reason that was not found.
-    """
+    """Random images that compress a little; some pictures over and over, since nobody looks at them."""
     import numpy as np
     import pyarrow as pa
 
