@@ -2,9 +2,9 @@
 
 Each step works on tiny random images in a process of its own, once with few and once with many; everything else stays equal. A line for
 each: the peak of both, and what it would be with a million by the line through them. Of a method that trains networks of its own, the
-training alone is measured. Bytes beside the pixels: a step whose bytes for each
-image exceed those of its 8-bit pixels holds them, or something else that it need not hold. Peaks are of resident memory (ru_maxrss): what
-the process has allocated and what it has mapped; files that it reads are in the kernel's cache, which gives way, and do not count.
+training alone is measured. Bytes beside the pixels: a step whose bytes for each image exceed those of its 8-bit pixels holds them, or
+something else that it need not hold. A step that does not grow keeps its peak. Peaks are of resident memory (ru_maxrss): what the process
+has allocated and what it has mapped; files that it reads are in the kernel's cache, which gives way, and do not count.
 
 Peaks come again to within some 50 MiB. A line through few images says no more: where it falls, or hardly rises, nothing grows that could
 be seen. million_images.py has a million.
@@ -234,7 +234,7 @@ def main() -> None:
             each = (many - few) * 2**20 / (args.many - args.few)
             row = {"label": args.label, "step": step, "few": args.few, "many": args.many, "side": args.side}
             row |= {"few_mib": round(few), "many_mib": round(many), "bytes_each": round(each), "pixel_bytes": 3 * args.side**2}
-            rows.append(row | {"million_gib": round((few + (MILLION - args.few) * each / 2**20) / 1024, 2)})
+            rows.append(row | {"million_gib": round((few + (MILLION - args.few) * max(each, 0) / 2**20) / 1024, 2)})
             print(rows[-1], flush=True)
             with args.output.open("w", encoding="utf-8", newline="") as file:
                 table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")

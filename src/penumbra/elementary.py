@@ -29,7 +29,8 @@ def log(x: Tensor) -> Tensor:
 def logsumexp(x: Tensor, dim: int) -> Tensor:
     """log of the sum of exp(x) over one dimension, which is dropped; x finite, some 1e-16 of the largest |x| off at most.
 
-    Of float64 it is the largest x minus its log softmax, which is torch's own.
+    Of float64 it is the largest x minus its log softmax, which is torch's own; where the two largest differ by rounding alone, its gradient
+    may be off.
     """
     if x.dtype != torch.float64:
         return torch.logsumexp(x, dim)

@@ -12,8 +12,9 @@ from penumbra.models.resnet import ResNet
 from penumbra.models.vqgan import VQGAN
 from penumbra.noise import generator
 from penumbra.pretrain import classifier
-from penumbra.pretrain.encoder import Pair, contrastive_loss, follow, momentum_at, neighbour_accuracy
+from penumbra.pretrain.encoder import QUERIES, Pair, contrastive_loss, follow, momentum_at, neighbour_accuracy
 from penumbra.pretrain.mage import corrupt, masked_loss, train_epoch, truncated_normal
+from penumbra.pretrain.maker import made_by
 from penumbra.pretrain.tokenizer import lifted, losses, revive
 from penumbra.pretrain.views import random_view
 from penumbra.stage import Params
@@ -60,6 +61,8 @@ def test_views_are_images_and_follow_their_generator():
 def test_neighbours_vote():
     bank, labels = torch.eye(2).repeat_interleave(3, 0), torch.tensor([0, 0, 0, 1, 1, 1])
     assert neighbour_accuracy(bank, labels, torch.eye(2), torch.tensor([0, 0]), 3) == 0.5
+    many = torch.eye(2).repeat(QUERIES, 1)  # more than are compared at a time
+    assert neighbour_accuracy(bank, labels, many, torch.zeros(len(many), dtype=torch.long), 3) == 0.5
 
 
 def test_mask_ratio_follows_the_truncated_normal():
@@ -153,6 +156,18 @@ def test_the_tokenizer_learns_beside_black_pictures_whose_zeros_would_make_its_g
     assert all(each.grad.isfinite().all() for each in vqgan.parameters())
     made = lifted(images)
     assert torch.equal(made[[0, 2]], images[[0, 2]]) and torch.equal(made[1], torch.full_like(images[1], 1 / 255))
+
+
+def test_files_of_a_network_bear_its_weights_so_that_another_finds_none(tmp_path):
+    first, second = VQGAN(8, [1, 2], 6, 4), VQGAN(8, [1, 2], 6, 4)
+    file = made_by(tmp_path / "tokens.npy", first)
+    assert file.parent == tmp_path and file.name.startswith("tokens-") and file.suffix == ".npy"
+    assert made_by(tmp_path / "tokens.npy", second) != file
+    second.load_state_dict(first.state_dict())
+    assert made_by(tmp_path / "tokens.npy", second.to(memory_format=torch.channels_last)) == file
+    with torch.no_grad():
+        second.decoder.conv_out.bias[0] += 1e-7
+    assert made_by(tmp_path / "tokens.npy", second) != file
 
 
 def test_only_unused_codes_are_revived_and_by_latents():

@@ -16,6 +16,7 @@ from penumbra.artifacts.rows import store_rows
 from penumbra.models.latent import AutoencoderKL
 from penumbra.noise import generator
 from penumbra.pretrain.images import Images
+from penumbra.pretrain.maker import made_by
 from penumbra.stage import Params
 from penumbra.training import History, descend, epochs, summed, warmup_cosine
 
@@ -104,5 +105,5 @@ def train_autoencoder(images: Images, val: Images, p: Params, seed: int, scratch
     for epoch in epochs(p.vae_epochs, seed, NAME, scratch / "vae.pt", stateful):
         loss = train_epoch(vae, images, optimizer, epoch, p, generator(seed, NAME, epoch))
         history.add(model="vae", epoch=epoch + 1, loss=loss, val_error=reconstruction_error(vae.eval(), val))
-    vae.eval().register_to_config(scaling_factor=latent_scale(vae, images, scratch / "means.npy"))
+    vae.eval().register_to_config(scaling_factor=latent_scale(vae, images, made_by(scratch / "means.npy", vae)))
     return vae

@@ -16,6 +16,7 @@ from penumbra.pretrain.captions import build_tokenizer
 from penumbra.pretrain.denoiser import Captioned, build_text_encoder, build_unet, train_denoiser
 from penumbra.pretrain.images import read_images
 from penumbra.pretrain.latents import store_latents
+from penumbra.pretrain.maker import made_by
 from penumbra.pretrain.output import write_model
 from penumbra.pretrain.pictures import draw, png
 from penumbra.runtime import inference_batch, setup
@@ -63,7 +64,8 @@ def train(stage: Stage, device: torch.device) -> tuple[LatentDiffusion, History]
     model = LatentDiffusion(vae, unet, text_encoder, tokenizer, build_scheduler(p), "pretrain.diffusion").to(device)
     names = concepts(train_file)
     val_captions = [names[label] for label in read_table(val_file, ["label"])["label"].to_pylist()]
-    latents, val_latents = (store_latents(stage.scratch / f"{name}.npy", model, x) for name, x in (("latents", images), ("val", val)))
+    files = [made_by(stage.scratch / name, vae) for name in ("latents.npy", "val.npy")]
+    latents, val_latents = (store_latents(path, model, x) for path, x in zip(files, (images, val), strict=True))
     data = captioned(model, latents, captions, p.templates), captioned(model, val_latents, val_captions, p.templates)
     train_denoiser(model, *data, p, seed, stage.scratch, history)
     return model, history

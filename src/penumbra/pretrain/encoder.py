@@ -19,6 +19,7 @@ from penumbra.stage import Params, Stage
 from penumbra.training import History, descend, epochs, summed, warmup_cosine
 
 NAME = "pretrain/encoder"
+QUERIES = 4096  # validation images that are compared with all training images at a time
 
 
 def contrastive_loss(query: Tensor, key: Tensor, temperature: float) -> Tensor:
@@ -85,7 +86,8 @@ def represent_all(encoder: MoCoEncoder, images: Images, batch_size: int = 512) -
 
 def neighbour_accuracy(train: Tensor, labels: Tensor, test: Tensor, truth: Tensor, neighbours: int) -> float:
     """Share of test rows whose nearest training rows (cosine) vote for their class; ties go to the smaller label."""
-    nearest = (F.normalize(test, dim=1) @ F.normalize(train, dim=1).T).topk(neighbours, dim=1).indices
+    bank, queries = F.normalize(train, dim=1).T, F.normalize(test, dim=1).split(QUERIES)
+    nearest = torch.cat([(block @ bank).topk(neighbours, dim=1).indices for block in queries])
     votes = F.one_hot(labels[nearest], int(labels.max()) + 1).sum(1)
     return (votes.argmax(1) == truth).float().mean().item()
 

@@ -14,6 +14,7 @@ from penumbra.models.published import check_encoder, load_strict, mage_state, vq
 from penumbra.models.vqgan import VQGAN
 from penumbra.noise import generator
 from penumbra.pretrain.images import Images, read_images
+from penumbra.pretrain.maker import made_by
 from penumbra.pretrain.output import write_model
 from penumbra.pretrain.tokenizer import train_tokenizer
 from penumbra.runtime import setup
@@ -99,7 +100,7 @@ def _represented(folder: Path, encoder: MoCoEncoder, images: Images) -> StoredRo
 def _tokenized(folder: Path, vqgan: VQGAN, images: Images | StoredRows) -> StoredRows:
     """Tokens [N, T], stored in `folder`."""
     batches = (vqgan.tokenize(batch.float() / 255) for batch in images.split(256))
-    return store_rows(folder / "tokens.npy", len(images), batches, images.device, torch.int64)
+    return store_rows(made_by(folder / "tokens.npy", vqgan), len(images), batches, images.device, torch.int64)
 
 
 def train(stage: Stage, mage: MAGE, encoder: MoCoEncoder, device: torch.device) -> History:

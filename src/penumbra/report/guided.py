@@ -91,7 +91,7 @@ def strengths(plot: pd.DataFrame, label: str) -> style.Drawn:
             _filled(ax, cells[strength].value, cells[strength].density, colours[strength[0]])
             ax.set_yticks([])
             if not apart:
-                ax.set_title(f"rho = mu = {strength[0]:g}")
+                ax.set_title(_named(*strength))
                 ax.tick_params(axis="x", labelbottom=place + columns >= len(cells))
             elif row == 0:
                 ax.set_title(f"rho {strength[0]:g}")
@@ -100,6 +100,10 @@ def strengths(plot: pd.DataFrame, label: str) -> style.Drawn:
         axes[0].set_ylim(0, 1.05 * plot.density.max())  # of all of them
         figure.supxlabel(label, fontsize=8)
         return style.files(figure)
+
+
+def _named(rho: float, mu: float) -> str:
+    return f"rho = mu = {rho:g}" if rho == mu else f"rho {rho:g}, mu {mu:g}"
 
 
 def _filled(ax: Axes, values: pd.Series, density: pd.Series, colour: object, name: str | None = None) -> None:
