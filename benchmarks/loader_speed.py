@@ -13,13 +13,14 @@ A batch straight from Parquet would decompress as many row groups of 1,024 image
 """
 
 import argparse
-import csv
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from memory_growth import write_table
 
 CLASSES, BATCH = 6, 64
 READERS = ("memory", "stored", "stored, in turn", "encoded")
@@ -151,10 +152,7 @@ def main() -> None:
         rows += measured(count, side, args.rounds)
         for row in rows[-len(READERS) :]:
             print(*row.values(), sep="\t", flush=True)
-    with args.output.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    write_table(args.output, rows)
 
 
 if __name__ == "__main__":

@@ -209,6 +209,14 @@ def child(root: Path, step: str) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
+def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    """A CSV of these rows; the first has all columns."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
 def main() -> None:
     """Measure the steps, and write what they took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -236,10 +244,7 @@ def main() -> None:
             row |= {"few_mib": round(few), "many_mib": round(many), "bytes_each": round(each), "pixel_bytes": 3 * args.side**2}
             rows.append(row | {"million_gib": round((few + (MILLION - args.few) * max(each, 0) / 2**20) / 1024, 2)})
             print(rows[-1], flush=True)
-            with args.output.open("w", encoding="utf-8", newline="") as file:
-                table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-                table.writeheader()
-                table.writerows(rows)
+            write_table(args.output, rows)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ place of a frame. The table says how many of them differ. It takes 6 GB of the d
 """
 
 import argparse
-import csv
 import hashlib
 import json
 import os
@@ -149,10 +148,7 @@ def main() -> None:
             table.append({"images": use} | row | {"steps": STEPS} | measured(root, use))
             print(table[-1], flush=True)
             shutil.rmtree(root / "s")  # the decoded images
-            with args.output.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, table[0].keys(), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(table)
+            memory_growth.write_table(args.output, table)
 
 
 if __name__ == "__main__":

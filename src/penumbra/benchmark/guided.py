@@ -105,11 +105,11 @@ def strengths(method: str, outliers: pd.DataFrame, of: Known, k: int, bins: int)
     frames = []
     for guidance, part in outliers.groupby("guidance", sort=False):
         for measure, of_id in beside.items():
-            edges = _edges([part[measure], of_id], bins)
+            edges = edges_of([part[measure], of_id], bins)
             cells = [(np.nan, np.nan, of_id), *((*strength, cell[measure]) for strength, cell in part.groupby(["rho", "mu"]))]
             for rho, mu, values in cells:
                 key = {"method": method, "guidance": guidance, "rho": rho, "mu": mu, "measure": measure}
-                frames.append(_density(values, edges, key, "value"))
+                frames.append(density_of(values, edges, key, "value"))
     return joined(frames, STRENGTHS)[list(STRENGTHS)]
 
 
@@ -125,18 +125,19 @@ def gammas(variants: Frames, gamma: dict[str, dict[str, float]], of: Known, bins
     """
     rows = joined((frame.assign(gamma=frame.guidance.map(gamma[name])) for name, frame in variants.items()), GAMMAS)
     for guidance, part in rows.groupby("guidance", sort=False):
-        edges = _edges([of.energy, part.energy], bins)
+        edges = edges_of([of.energy, part.energy], bins)
         for value, energies in [(np.nan, of.energy), *part.groupby("gamma").energy]:
-            yield _density(energies, edges, {"guidance": guidance, "gamma": value}, "energy")[list(GAMMAS)]
+            yield density_of(energies, edges, {"guidance": guidance, "gamma": value}, "energy")[list(GAMMAS)]
 
 
-def _edges(groups: list, bins: int) -> NDArray[np.float64]:
+def edges_of(groups: list, bins: int) -> NDArray[np.float64]:
     """Equal bins that hold all but the outermost half a percent on each side."""
     low, high = np.quantile(np.concatenate(groups), [0.005, 0.995])
     return np.linspace(low, high if high > low else low + 1, bins + 1)
 
 
-def _density(values: NDArray, edges: NDArray[np.float64], key: dict, name: str) -> pd.DataFrame:
+def density_of(values: NDArray, edges: NDArray[np.float64], key: dict, name: str) -> pd.DataFrame:
+    """Rows of a histogram: the columns of `key`, the centre of each bin under `name`, and its density."""
     density = np.histogram(values, edges)[0] / (len(values) * np.diff(edges))
     return pd.DataFrame(key | {name: (edges[1:] + edges[:-1]) / 2, "density": density})
 

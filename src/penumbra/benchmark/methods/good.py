@@ -57,9 +57,7 @@ def strengths_density(method: str, outliers: pd.DataFrame, id_energy: np.ndarray
         Rows method, guidance, panel (rho | mu | balanced, or rho = mu | balanced where these do not vary apart), strength,
         energy (centre of a bin), density. Strength -1 are ID images, 0 in panel balanced are all.
     """
-    everything = outliers.energy if id_energy is None else np.concatenate([outliers.energy, id_energy])
-    low, high = np.quantile(everything, [0.005, 0.995])
-    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+    edges = guided.edges_of([outliers.energy] if id_energy is None else [outliers.energy, id_energy], bins)
     frames = []
     for guidance, of_guidance in outliers.groupby("guidance", sort=False):
         apart = len(of_guidance[["rho", "mu"]].drop_duplicates()) > max(of_guidance.rho.nunique(), of_guidance.mu.nunique())
@@ -69,9 +67,8 @@ def strengths_density(method: str, outliers: pd.DataFrame, id_energy: np.ndarray
             curves = [] if id_energy is None else [(-1.0, id_energy)]
             curves += [(strength, part.energy.to_numpy()) for strength, part in parts]
             for strength, values in curves:
-                density = np.histogram(values, edges)[0] / (len(values) * np.diff(edges))
                 key = {"method": method, "guidance": guidance, "panel": panel, "strength": strength}
-                frames.append(pd.DataFrame(key | {"energy": (edges[1:] + edges[:-1]) / 2, "density": density}))
+                frames.append(guided.density_of(values, edges, key, "energy"))
     return pd.concat(frames, ignore_index=True)
 
 
