@@ -3,56 +3,75 @@
     penumbra configure +ablations=choices && penumbra repro $(python benchmarks/choices.py --stages)
     python benchmarks/choices.py
 
-One row a detector of params.yaml that `infer` has asked: AUROC between calibration OOD and ID validation, of the energy or (CLIP) NegLabel,
-and accuracy on ID validation, mean and sample standard deviation over training seeds.
+One row a score of a detector of params.yaml that `infer` has asked: AUROC between calibration OOD and ID validation, and the detector's
+accuracy on ID validation, mean and sample standard deviation over training seeds. Prints the mean of each score over detectors, too.
 """
 
 import argparse
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.metrics import roc_auc_score
 
 from penumbra.artifacts.outputs import IMAGES, read_keys, read_pass, saved_passes
-from penumbra.labels import neglabel_share
-from penumbra.logits import energy
-from penumbra.scores.base import exact
+from penumbra.score.params import Score
+from penumbra.scores import scores_of
+from penumbra.scores.base import Bank, exact
 from penumbra.workflow import contract
 
 FILE = Path(__file__).with_name("choices.csv")
-SCORES = {"network": lambda outputs: energy(outputs.logits), "clip": lambda outputs: neglabel_share(outputs.log_odds)}
+RANKED_AS_ENERGY = "confidence"  # a monotone function of it
 
 
-def row(detector: str) -> dict:
-    """The row of a detector."""
-    aurocs, accuracies = [], []
+def rows(detector: str, parameters: Score) -> list[dict]:
+    """The rows of a detector.
+
+    Args:
+        parameters: the section `score` of params.yaml.
+    """
+    aurocs, accuracies = defaultdict(list), []
     for path in saved_passes(Path("data/outputs") / detector).values():
         made, keys = read_pass(path), read_keys(path.with_name(IMAGES))
-        inside, outside = (SCORES[made.kind](exact(made.outputs[name], made.kind)).numpy() for name in ("val", "calibration"))
-        is_ood = np.repeat([0, 1], [len(inside), len(outside)])
-        aurocs.append(roc_auc_score(is_ood, np.concatenate([inside, outside])))
-        accuracies.append((made.outputs["val"].logits.argmax(1).numpy() == keys["val"]["label"].to_numpy()).mean())
-    measured = {"calibration_auroc": aurocs, "val_accuracy": accuracies}
-    moments = {f"{name}_{moment}": f(values) for name, values in measured.items() for moment, f in (("mean", np.mean), ("std", spread))}
-    return {"detector": detector} | {name: round(float(value), 4) for name, value in moments.items()}
+        outputs = {file: exact(made.outputs[file], made.kind) for file in ("train", "val", "calibration")}
+        labels = {file: torch.from_numpy(keys[file]["label"].to_numpy().copy()) for file in ("train", "val")}
+        seen = outputs["train"], labels["train"], outputs["val"], labels["val"], outputs["calibration"]
+        bank = Bank(*seen, made.weight, made.bias, made.mcm_temperature)
+        for name, score in scores_of(parameters, made.kind).items():
+            if name != RANKED_AS_ENERGY:
+                score.fit(bank)
+                aurocs[name].append(auroc(score(outputs["val"]).numpy(), score(outputs["calibration"]).numpy()))
+        accuracies.append((outputs["val"].logits.argmax(1) == labels["val"]).double().mean().item())
+    accuracy = moments("val_accuracy", accuracies)
+    return [{"detector": detector, "score": name} | moments("calibration_auroc", values) | accuracy for name, values in aurocs.items()]
 
 
-def spread(values: list[float]) -> float:
-    """Sample standard deviation."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
+    """Of scores of ID and of OOD images."""
+    return roc_auc_score(np.repeat([0, 1], [len(inside), len(outside)]), np.concatenate([inside, outside]))
+
+
+def moments(name: str, values: list[float]) -> dict[str, float]:
+    """NAME_mean and NAME_std, the sample standard deviation."""
+    spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
+    return {f"{name}_mean": round(float(np.mean(values)), 4), f"{name}_std": round(float(spread), 4)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stages", action="store_true", help="print the stages whose outputs are read")
     options = parser.parse_args()
-    detectors = contract.load().experiment.train.detectors
+    experiment = contract.load().experiment
+    detectors = experiment.train.detectors
     if options.stages:
         return print(*(f"infer@{name}" for name in detectors))
-    table = pd.DataFrame([row(name) for name in detectors if (Path("data/outputs") / name).exists()])
+    asked = [name for name in detectors if (Path("data/outputs") / name).exists()]
+    table = pd.DataFrame([row for name in asked for row in rows(name, experiment.score)])
     table.to_csv(FILE, index=False, lineterminator="\n")
     print(table.to_string(index=False))
+    print(table.assign(clip=table.detector.str.startswith("clip")).groupby(["clip", "score"]).calibration_auroc_mean.agg(["mean", "min"]))
 
 
 if __name__ == "__main__":

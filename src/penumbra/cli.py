@@ -1,16 +1,14 @@
 """The command line: one sub-command for each step, and the commands that run, plan, check and record the DAG."""
 
 import argparse
-import errno
+import gc
 import importlib
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from penumbra.artifacts.files import FULL
 from penumbra.errors import PenumbraError
 from penumbra.predict.help import EXPORT, PREDICT
 from penumbra.terminal import reader_may_leave
@@ -57,6 +55,7 @@ def _part(text: str) -> tuple[int, int]:
     return int(index), int(count)
 
 
+COLLECT = 100_000  # new objects between looks for garbage; with Python's 700 these looks are a fifth of importing torch and diffusers
 Add = Callable[[str, str, str], argparse.ArgumentParser]  # of a command: its name, what it does, an example
 
 
@@ -146,27 +145,11 @@ def main(arguments: list[str] | None = None) -> None:
         except KeyboardInterrupt:
             sys.exit(130)
         except Exception as error:
-            if (line := _explained(error)) is None:
+            from penumbra.workflow.remedies import explained
+
+            if (line := explained(error)) is None:
                 raise
             sys.exit(f"penumbra: {line}")
-
-
-def _explained(error: Exception) -> str | None:
-    """One line on what no program can mend, with its remedy; None for what may be a fault of ours."""
-    if type(error).__module__.partition(".")[0] in ("dvc", "dvc_data", "dvc_objects"):
-        return " ".join(f"DVC: {error}".split())
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    where = getattr(error, "filename", None) or Path.cwd()
-    if full or shutil.disk_usage(".").free < FULL:  # libraries have errors of their own for it
-        return f"{where}: the disk is full. Free some space and run again; finished work is kept."
-    if not isinstance(error, OSError):
-        return None
-    remedies = {
-        errno.EROFS: "the file system is read-only. Work where it can be written, or mount it so.",
-        errno.EACCES: "permission is denied. Change its owner or mode (`ls -ld` shows them), and run again.",
-        errno.EPERM: "this is not permitted. Change its owner or mode (`ls -ld` shows them), and run again.",
-    }
-    return f"{where}: {remedies[error.errno]}" if error.errno in remedies else None
 
 
 def _end(number: int, frame: object) -> None:
@@ -278,6 +261,7 @@ def step(name: str, item: str | None, part: tuple[int, int] | None) -> None:
     from penumbra import kernels, processes
     from penumbra.workflow import code, contract, devices, execute, receipt
 
+    gc.set_threshold(COLLECT)
     dag = contract.load()
     entry = dag.of(name, item)
     if name == "code":
