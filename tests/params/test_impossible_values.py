@@ -158,6 +158,15 @@ IMPOSSIBLE = [
     ({"synthesize.sona.sona.method": "sona"}, "synthesize.sona.sona.method: unknown key"),
     ({"train.recipes.clip.synood.control": True}, "train.recipes.clip.synood.control = true: must be true under train.recipes.repainting"),
     (
+        {"train.recipes.repainting.more": CONTENT["train"]["recipes"]["clip"]["synood"]},
+        "train.recipes.repainting.more.control = false: must be true under train.recipes.repainting, and nowhere else",
+    ),
+    ({"train.recipes.clip.zero-shot.strategy": "joint"}, 'train.recipes.clip.zero-shot.strategy = "joint": must be separate where'),
+    (
+        {"train.recipes.clip.synood.project_learning_rate_end": 1.0},
+        "train.recipes.clip.synood.project_learning_rate_end = 1.0: must be at most 0.001 (train.recipes.clip.synood.project_",
+    ),
+    (
         {"train.recipes.scratch.plain": CONTENT["train"]["recipes"]["reconstruction"]["sona"]},
         "train.recipes.scratch.plain.reconstructed = true: must be false; a recipe that learns from round trips belongs under",
     ),
