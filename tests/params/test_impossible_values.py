@@ -183,7 +183,7 @@ IMPOSSIBLE = [
     ({"synthesize.sona.sona.stop": [1, 99]}, "synthesize.sona.sona.stop = [1, 99]: must lie in 0.."),
     ({"synthesize.sona.sona.stop": [3, 1]}, "synthesize.sona.sona.stop = [3, 1]: must be [fewest, most]"),
     ({"synthesize.sona.sona.share": 0.6}, "synthesize.sona.sona.share = 0.6: must be at most 0.5"),
-    ({"synthesize.sona.sona.words": "file"}, "synthesize.sona.sona.word_file = null: must name a file"),
+    ({"synthesize.sona.sona.words": "file"}, "synthesize.sona.sona.words = \"file\": must be 'random', 'close'"),
     (
         {"train.recipes.reconstruction.sona.loss": "hinge"},
         f'train.recipes.reconstruction.sona.loss = "hinge": must be one of {LOSSES}',
