@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from penumbra.errors import PenumbraError
+
 
 def counts(id_scores: np.ndarray, ood_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How many ID and how many OOD images have each of the T distinct scores, int64 [T] each, the lowest score first."""
@@ -21,12 +23,22 @@ def accepted(images: np.ndarray) -> np.ndarray:
 
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """P(positive > negative) + P(positive = negative) / 2, of scores [P] and [N]."""
+    """P(positive > negative) + P(positive = negative) / 2, of scores [P] and [N].
+
+    Raises:
+        PenumbraError: see `area`.
+    """
     lower, higher = counts(negative, positive)
     return area(accepted(higher[::-1]), accepted(lower[::-1]))
 
 
 def area(tp: np.ndarray, fp: np.ndarray) -> float:
-    """Area under the ROC curve through all operating points; accepted positives and negatives [T + 1], as from `accepted`."""
+    """Area under the ROC curve through all operating points; accepted positives and negatives [T + 1], as from `accepted`.
+
+    Raises:
+        PenumbraError: there is no positive, or no negative.
+    """
+    if not (tp[-1] and fp[-1]):
+        raise PenumbraError(f"an AUROC needs positive and negative images: there are {tp[-1]} and {fp[-1]}. Give the empty set some.")
     twice_area = np.sum(np.diff(fp) * (tp[1:] + tp[:-1]))
     return float(twice_area / (2 * tp[-1] * fp[-1]))

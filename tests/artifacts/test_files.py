@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from penumbra.artifacts.files import replace
+from penumbra.artifacts import files
+from penumbra.artifacts.files import replace, writer
 from penumbra.errors import PenumbraError
 
 
@@ -82,6 +83,26 @@ def test_killed_writer_leaves_the_old_file_and_the_next_one_succeeds(tmp_path: P
     with replace(target) as temporary:
         temporary.write_text("new")
     assert target.read_text() == "new"
+
+
+def test_writers_of_one_number_do_not_write_into_each_others_file(tmp_path: Path):
+    """As in two containers, where each is process 7, or on two machines of one name."""
+    with replace(tmp_path / "file") as first:
+        with replace(tmp_path / "file") as second:
+            first.write_text("first")
+            second.write_text("second")
+        assert first.read_text() == "first" and (tmp_path / "file").read_text() == "second"
+    assert (tmp_path / "file").read_text() == "first" and os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("name", ["file", "train.parquet", "good@all.12@b.0123abcd.tmp"])
+@pytest.mark.parametrize("host", ["node7", "train-3.gpu.example.org"])
+def test_a_temporary_path_says_who_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, host: str):
+    monkeypatch.setattr(files, "host", lambda: host)
+    with replace(tmp_path / name) as temporary:
+        temporary.touch()
+        assert writer(temporary) == (os.getpid(), host)
+        assert writer(tmp_path / "dvc.lock") is writer(tmp_path / ".dvc.lock.tmp") is None
 
 
 def test_a_reader_never_sees_a_mixture(tmp_path: Path):

@@ -1,5 +1,6 @@
 """Decoded images on the disk: what a tensor would give, whatever the row groups; memory stays flat; damage is named."""
 
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -100,6 +101,15 @@ def test_images_of_two_sizes_are_named(tmp_path):
     first, second = write(tmp_path / "x.parquet", 3, 4), write(tmp_path / "y.parquet", 3, 4, (5, 3))
     with pytest.raises(PenumbraError, match=r"y\.parquet: holds images of 5 x 3 pixels, beside others of 4 x 3"):
         store(tmp_path / "pixels.npy", (first, None), (second, None))
+
+
+@pytest.mark.parametrize("left", [0, 3, 60, 128, 150])
+def test_a_file_that_was_cut_before_it_is_opened_is_named(tmp_path, left):
+    """In its header, or behind it."""
+    store(tmp_path / "pixels.npy", (write(tmp_path / "x.parquet", 3, 4), None))
+    os.truncate(tmp_path / "pixels.npy", left)
+    with pytest.raises(PenumbraError, match=r"pixels\.npy: was cut\. Remove it and run again\."):
+        store(tmp_path / "pixels.npy", (tmp_path / "x.parquet", None))
 
 
 def test_a_file_that_was_cut_is_named(tmp_path):

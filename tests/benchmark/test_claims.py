@@ -74,6 +74,27 @@ def test_the_unified_claim_compares_the_headline_point_of_each_mode():
     assert [claim.source for claim in claims_by("unified")] == ["GOOD, Table 3", claims.NOT_CLAIMED]
 
 
+@pytest.mark.parametrize(("own", "expected"), [(0.6, "held"), (0.9, "contradicted")])
+def test_edits_as_a_test_set_are_compared_with_others_of_the_same_detector(own, expected):
+    """Of a lower AUROC, which is the harder set; far sets of the same name are others."""
+    table = pd.DataFrame(
+        {"detector": detector, "set": name, "group": group}
+        | {f"{metric}_mean": value for metric in METRICS}
+        | {f"{metric}_std": 0.01 for metric in METRICS}
+        for detector, name, group, value in [
+            ("sona-none", "sona-test", "near", own),
+            ("sona-none", "ssb_hard", "near", 0.8),
+            ("sona-none", "ssb_hard", "far", 0.1),
+            ("sona-all", "ninco", "near", 0.8),
+        ]
+    )
+    ssb, ninco = claims_by("sets")
+    found = {row["measure"]: row for row in claims.sets(ssb, measured(headline=table))}
+    assert found["AUROC"]["verdict"] == expected != found["FPR95"]["verdict"]
+    assert (found["AUROC"]["paper_better"], found["AUROC"]["paper_worse"]) == (0.678, 0.7983) and np.isnan(found["FPR95"]["paper_better"])
+    assert claims.sets(ninco, measured(headline=table)) == []
+
+
 POINTS = (("energy", 0.5), ("per-set", 0.9), ("id-only", 0.2), ("per-set", 0.1))
 
 

@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from penumbra.benchmark.metrics import METRICS, evaluate, roc
+from penumbra.errors import PenumbraError
 from penumbra.ranks import accepted, auroc, counts
 
 tied = arrays(np.float64, st.integers(1, 40), elements=st.integers(-4, 4).map(float))
@@ -127,6 +128,13 @@ def by_thresholds(inside: np.ndarray, outside: np.ndarray) -> dict[str, float]:
 def test_one_sort_gives_exactly_what_a_sort_for_each_metric_gives(inside, outside):
     assert evaluate(inside, outside) == by_thresholds(inside, outside)
     assert auroc(outside, inside) == evaluate(inside, outside)["auroc"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("positive", "negative"), [([], [1.0, 2.0]), ([1.0], []), ([], [])])
+def test_an_auroc_of_nothing_is_refused_and_not_warned_of(positive, negative):
+    with pytest.raises(PenumbraError, match=f"there are {len(positive)} and {len(negative)}"):
+        auroc(np.array(positive), np.array(negative))
 
 
 @given(tied, tied)

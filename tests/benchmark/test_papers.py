@@ -111,9 +111,15 @@ def test_every_row_beside_ours_is_printed(row):
     assert papers.printed(row.source, row.row)
 
 
-def test_a_row_that_no_paper_has_is_named():
-    with pytest.raises(PenumbraError, match=r"SONA, Table 4 has no row 'nothing'"):
-        papers.printed("SONA, Table 4", "nothing")
+def test_a_row_says_its_means_or_what_it_says_of_one_test_set():
+    assert papers.printed("SONA, Table 1", "SONA / NINCO") == {("AUROC", ""): 0.8976}
+    assert papers.printed("SONA, Table 10", "EBO / SONA's own") == {("AUROC", ""): 0.678}
+
+
+@pytest.mark.parametrize("row", ["nothing", "CE / nothing"])
+def test_a_row_that_no_paper_has_is_named(row):
+    with pytest.raises(PenumbraError, match=rf"SONA, Table 4 has no row '{row}'"):
+        papers.printed("SONA, Table 4", row)
 
 
 def test_means_of_several_id_data_sets_are_not_mixed():

@@ -25,3 +25,9 @@ def test_the_probe_is_half_where_round_trips_score_as_their_images_do():
 def test_round_trips_of_other_detectors_are_not_probed():
     frame = scores(np.random.default_rng(0))
     assert probe.probe_by_seed("reconstruction", round_trips(frame), {"other": frame}).empty
+
+
+def test_a_seed_whose_scores_are_not_there_is_not_probed():
+    frame = scores(np.random.default_rng(0))
+    found = probe.probe_by_seed("reconstruction", round_trips(frame), {"none": frame[frame.seed != 0]})
+    assert set(found.seed) == set(frame.seed) - {0} and found.auroc.notna().all()

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from scipy.special import expit
 
+from data_columns import rows, typed
 from penumbra.artifacts.images import IMAGE, ImageWriter, encode, read_pixels, read_provenance, read_table
 from penumbra.artifacts.tables import write_json
 from penumbra.calibrators import CALIBRATORS, Calibrator
@@ -21,6 +23,7 @@ from penumbra.models.resnet import Detector
 from penumbra.stage import Params, Stage
 
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
+MEMBERS = ("low", "mid", "high", "upper", "third", "kept", "random")
 CALIBRATION = {
     "accepts": -1.2,
     "judges": "first",
@@ -49,7 +52,7 @@ def stage(tmp_path):
     write_json(tmp_path / "calibration/badood-all.json", CALIBRATION)
     reads = {"outliers/badood": tmp_path / "outliers/badood.parquet", "detectors/badood-all": tmp_path / "detectors/badood-all"}
     reads["calibration/badood-all"] = tmp_path / "calibration/badood-all.json"
-    names = ["badood", *(f"badood/{band}" for band in ("low", "mid", "high", "upper", "third", "kept", "random"))]
+    names = ["badood", *(f"badood/{band}" for band in MEMBERS)]
     writes = {f"selections/{name}": tmp_path / f"selections/{name}.parquet" for name in names}
     params = Params({"filter": {"badood": Filter(judge="badood-all", mid=[0.3, 0.5], upper=[0.5, 0.7])}})
     return Stage("filter", "badood", params, {}, reads, writes, tmp_path / "scratch")
@@ -85,21 +88,19 @@ def test_candidates_are_judged_by_the_first_seed_and_the_chosen_calibrator(stage
         probability = Calibrator.from_json(name, CALIBRATION["calibrators"][name]).probability(table.score)
         np.testing.assert_array_equal(table[f"confidence_{name}"], probability)
     assert table.band.tolist() == bands(table.confidence.to_numpy(), [0.3, 0.5]).tolist()
-    assert list(table.columns) == [
-        "sample_id",
-        "score",
-        "confidence",
-        *(f"confidence_{name}" for name in CALIBRATORS),
-        "band",
-        "band_0",
-        "upper",
-        "third",
-        "accepted",
-        "class_kept",
-    ]
     assert table.accepted.tolist() == (table.score <= -1.2).tolist()
     assert table.class_kept.tolist() == (logits.argmax(1) == torch.arange(30) % 3).tolist() and table.class_kept.nunique() == 2
     assert read_provenance(stage.write("selections/badood"))["stage"] == "filter@badood"
+
+
+def test_its_files_have_the_columns_of_the_page(stage):
+    """data/README.md; the selection of all candidates is of synthesize."""
+    step.main(stage)
+    said = rows("tests/filter/test_filter.py")
+    for file, written in {"METHOD": ["badood"], "bands": [f"badood/{band}" for band in MEMBERS]}.items():
+        for name in written:
+            assert typed(pq.read_schema(stage.write(f"selections/{name}"))) == {column: kind for column, kind, cell in said if file in cell}
+    assert [column for column, _, cell in said if "all" in cell] == ["sample_id"]
 
 
 def test_the_mean_of_all_seeds_judges_where_the_calibration_says_so(stage):

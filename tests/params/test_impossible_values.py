@@ -158,6 +158,15 @@ IMPOSSIBLE = [
     ({"synthesize.sona.sona.method": "sona"}, "synthesize.sona.sona.method: unknown key"),
     ({"train.recipes.clip.synood.control": True}, "train.recipes.clip.synood.control = true: must be true under train.recipes.repainting"),
     (
+        {"train.recipes.repainting.more": CONTENT["train"]["recipes"]["clip"]["synood"]},
+        "train.recipes.repainting.more.control = false: must be true under train.recipes.repainting, and nowhere else",
+    ),
+    ({"train.recipes.clip.zero-shot.strategy": "joint"}, 'train.recipes.clip.zero-shot.strategy = "joint": must be separate where'),
+    (
+        {"train.recipes.clip.synood.project_learning_rate_end": 1.0},
+        "train.recipes.clip.synood.project_learning_rate_end = 1.0: must be at most 0.001 (train.recipes.clip.synood.project_",
+    ),
+    (
         {"train.recipes.scratch.plain": CONTENT["train"]["recipes"]["reconstruction"]["sona"]},
         "train.recipes.scratch.plain.reconstructed = true: must be false; a recipe that learns from round trips belongs under",
     ),
@@ -174,7 +183,7 @@ IMPOSSIBLE = [
     ({"synthesize.sona.sona.stop": [1, 99]}, "synthesize.sona.sona.stop = [1, 99]: must lie in 0.."),
     ({"synthesize.sona.sona.stop": [3, 1]}, "synthesize.sona.sona.stop = [3, 1]: must be [fewest, most]"),
     ({"synthesize.sona.sona.share": 0.6}, "synthesize.sona.sona.share = 0.6: must be at most 0.5"),
-    ({"synthesize.sona.sona.words": "file"}, "synthesize.sona.sona.word_file = null: must name a file"),
+    ({"synthesize.sona.sona.words": "file"}, "synthesize.sona.sona.words = \"file\": must be 'random', 'close'"),
     (
         {"train.recipes.reconstruction.sona.loss": "hinge"},
         f'train.recipes.reconstruction.sona.loss = "hinge": must be one of {LOSSES}',

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from penumbra import training
+from killed_training import killed
 from penumbra.artifacts.images import ImageWriter, encode, read_pixels
 from penumbra.errors import PenumbraError
 from penumbra.models.clip import Clip
@@ -195,23 +195,12 @@ def test_the_temperature_is_never_below_a_hundredth(make_stage):
 
 
 def test_a_killed_training_resumes_to_the_same_bytes(make_stage, trained, monkeypatch):
-    killed = make_stage("killed")
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    calls, train_epoch = [], clip.train_epoch
-
-    def dying(*args):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return train_epoch(*args)
-
-    monkeypatch.setattr(clip, "train_epoch", dying)
-    with pytest.raises(KeyboardInterrupt):
-        clip.main(killed)
-    assert not killed.write().exists()
-    clip.main(killed)
+    resumed = make_stage("killed")
+    calls = killed(monkeypatch, clip, "train_epoch", 2, lambda: clip.main(resumed))
+    assert not resumed.write().exists()
+    clip.main(resumed)
     assert len(calls) == 3  # nothing but the interrupted epoch was begun twice
-    assert contents(killed.write()) == contents(trained)
+    assert contents(resumed.write()) == contents(trained)
 
 
 def test_all_wordings_are_used_and_images_are_shifted(make_stage, monkeypatch):

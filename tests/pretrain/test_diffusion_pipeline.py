@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from killed_training import killed
 from penumbra import training
 from penumbra.artifacts.images import ImageWriter, encode, read_pixels, read_provenance, read_table
 from penumbra.errors import PenumbraError
@@ -151,23 +152,12 @@ def test_drawing_asks_for_the_caption_by_classifier_free_guidance_as_diffusers_d
 
 @pytest.mark.parametrize(("loop", "epoch"), [(autoencoder, 2), (denoiser, 2)])
 def test_a_killed_training_resumes_to_the_same_bytes(make_stage, trained, monkeypatch, loop, epoch):
-    killed = make_stage("killed")
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    calls, train_epoch = [], loop.train_epoch
-
-    def dying(*args):
-        calls.append(1)
-        if len(calls) == epoch:
-            raise KeyboardInterrupt
-        return train_epoch(*args)
-
-    monkeypatch.setattr(loop, "train_epoch", dying)
-    with pytest.raises(KeyboardInterrupt):
-        diffusion.main(killed)
-    assert not killed.write().exists()
-    diffusion.main(killed)
+    resumed = make_stage("killed")
+    calls = killed(monkeypatch, loop, "train_epoch", epoch, lambda: diffusion.main(resumed))
+    assert not resumed.write().exists()
+    diffusion.main(resumed)
     assert len(calls) == 3  # nothing but the interrupted epoch was begun twice
-    assert contents(killed.write()) == contents(trained)
+    assert contents(resumed.write()) == contents(trained)
 
 
 class Scripted:
@@ -199,13 +189,13 @@ def test_training_stops_after_its_patience_and_keeps_the_best_averages(make_stag
 def test_early_stopping_itself_survives_a_kill(make_stage, monkeypatch):
     losses = [5.0, 3.0, 4.0, 3.5, 9.0]
     kept = []
-    for killed in (False, True):
-        stage = make_stage(f"killed-{killed}", epochs=5, patience=2, vae_epochs=1)
+    for once in (False, True):
+        stage = make_stage(f"killed-{once}", epochs=5, patience=2, vae_epochs=1)
         scripted = Scripted(losses)
         with monkeypatch.context() as patch:
             patch.setattr(denoiser, "validation_loss", scripted)
             patch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-            if killed:
+            if once:
                 train_epoch = denoiser.train_epoch
 
                 def dying(*args, train_epoch=train_epoch, scripted=scripted):

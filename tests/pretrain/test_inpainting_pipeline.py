@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penumbra import training
+from killed_training import killed
 from penumbra.artifacts.images import ImageWriter, encode, iter_pixels, read_pixels, read_provenance, read_table
 from penumbra.errors import PenumbraError
 from penumbra.models.inpainting import InpaintingDiffusion
@@ -162,18 +162,7 @@ def test_samples_are_of_each_class_as_it_is_masked_repainted_and_drawn(reads, tr
 
 def test_a_killed_training_resumes_to_the_same_bytes(reads, trained, tmp_path, monkeypatch):
     stage = make_stage(reads, tmp_path)
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    calls, train_epoch = [], painter.train_epoch
-
-    def dying(*args):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return train_epoch(*args)
-
-    monkeypatch.setattr(painter, "train_epoch", dying)
-    with pytest.raises(KeyboardInterrupt):
-        inpainting.main(stage)
+    calls = killed(monkeypatch, painter, "train_epoch", 2, lambda: inpainting.main(stage))
     assert not stage.write().exists()
     inpainting.main(stage)
     assert len(calls) == 4  # nothing but the interrupted epoch was begun twice

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from penumbra import training
+from killed_training import killed
 from penumbra.artifacts.images import ImageWriter, encode
 from penumbra.errors import PenumbraError
 from penumbra.models.mage import MAGE
@@ -60,24 +60,13 @@ def contents(stage: Stage) -> dict[str, bytes]:
 )
 def test_a_killed_training_resumes_to_the_same_bytes(make_stage, monkeypatch, model, where, epoch):
     step, loop = (importlib.import_module(f"penumbra.pretrain.{name}") for name in (model, where))
-    whole, killed = make_stage(model, "whole"), make_stage(model, "killed")
+    whole, resumed = make_stage(model, "whole"), make_stage(model, "killed")
     step.main(whole)
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    calls, train_epoch = [], loop.train_epoch
-
-    def dying(*args):
-        calls.append(1)
-        if len(calls) == epoch:
-            raise KeyboardInterrupt
-        return train_epoch(*args)
-
-    monkeypatch.setattr(loop, "train_epoch", dying)
-    with pytest.raises(KeyboardInterrupt):
-        step.main(killed)
-    step.main(killed)
+    calls = killed(monkeypatch, loop, "train_epoch", epoch, lambda: step.main(resumed))
+    step.main(resumed)
     epochs = whole.params.pretrain[model]["vqgan_epochs" if where == "tokenizer" else "epochs"]
     assert len(calls) == epochs + 1  # nothing but the interrupted epoch was begun twice
-    assert contents(killed) == contents(whole)
+    assert contents(resumed) == contents(whole)
 
 
 def test_a_published_mage_is_imported_with_the_encoder_that_belongs_to_it_only(make_stage, tmp_path):

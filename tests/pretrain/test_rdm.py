@@ -11,12 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from penumbra import training
+from killed_training import killed
 from penumbra.artifacts.images import ImageWriter, encode
 from penumbra.errors import PenumbraError
 from penumbra.models.moco import MoCoEncoder
 from penumbra.models.published import check_encoder
 from penumbra.models.rdm import RDM, MovingAverage, SimpleMLP, load_published, rdm_state, shadow_name, timestep_embedding
+from penumbra.pretrain import rdm
 from penumbra.pretrain.rdm import build, main
 from penumbra.schedules import linear_betas
 from penumbra.stage import Params, Stage
@@ -262,23 +263,9 @@ class Constant(MovingAverage):
 
 
 def test_a_killed_training_resumes_to_the_same_bytes(stage, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
     main(stage)
     expected = {path.name: path.read_bytes() for path in stage.write().iterdir()}
-    from penumbra.pretrain import rdm
-
-    calls, whole = [], rdm.train_epoch
-
-    def killed(*args):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return whole(*args)
-
-    monkeypatch.setattr(rdm, "train_epoch", killed)
-    with pytest.raises(KeyboardInterrupt):
-        main(stage)
-    monkeypatch.setattr(rdm, "train_epoch", whole)
+    killed(monkeypatch, rdm, "train_epoch", 2, lambda: main(stage))
     assert (stage.scratch / "training.pt").exists()
     main(stage)
     assert {path.name: path.read_bytes() for path in stage.write().iterdir()} == expected

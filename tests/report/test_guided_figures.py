@@ -37,6 +37,11 @@ def test_rho_goes_to_the_right_and_mu_down(drawn):
     assert [heights(ax) for ax in axes] == [[0.7, rho] for rho in (1, 2, 5, 1, 2, 5)]
 
 
+def test_strengths_of_one_rho_stand_below_one_another(drawn):
+    guided.strengths(histograms([(0.0, mu) for mu in (0.1, 4.0)]), "energy")
+    assert [(ax.get_title(), ax.get_ylabel()) for ax in drawn["axes"]] == [("rho 0", "mu 0.1"), ("", "mu 4")]
+
+
 def test_strengths_that_go_together_stand_one_after_another(drawn):
     guided.strengths(histograms([(rho, rho) for rho in (0.2, 0.4, 1.0, 1.5, 2.0)]), "distance")
     shown = [ax for ax in drawn["axes"] if ax.axison]
@@ -96,6 +101,20 @@ def test_densities_of_several_variants_are_not_mixed(drawn):
     assert [len(ax.lines) for ax in drawn["axes"]] == [3, 2, 3, 2]
     good.densities(plot[plot.method == "single"])
     assert [ax.get_title() for ax in drawn["axes"]] == ["image guidance: rho", "image guidance: all"]
+
+
+def test_strengths_that_no_grid_shows_are_in_numbers_and_of_several_variants_named():
+    measured = {"count": 5, "energy_mean": 1.0, "energy_std": 0.1, "knn_mean": 1.0, "knn_std": 0.1}
+    grid = [("good", "image", rho, mu) for rho in (0.1, 5.0) for mu in (0.1, 5.0)]
+    line = [("good", "fixed", 0.0, mu) for mu in (0.1, 5.0)]
+    rows = [("good", ID, np.nan, np.nan), *grid, *line, *(("good", "feature", rho, rho) for rho in (0.2, 4.0))]
+    table = pd.DataFrame(rows, columns=["method", "guidance", "rho", "mu"]).assign(**measured)
+    assert list(good.gridded(table).itertuples(index=False, name=None)) == [(*row, *measured.values()) for row in grid + line]
+    (block,) = good._numbers(table)
+    assert [row[0] for row in block.table.rows] == [ID, "feature", "feature"]
+    more = table[table.guidance == "feature"].assign(method="more", guidance="image")
+    (block,) = good._numbers(pd.concat([table, more], ignore_index=True))
+    assert [row[0] for row in block.table.rows] == [f"good, {ID}", *["good, feature"] * 2, *["more, image"] * 2]
 
 
 def test_samples_of_one_strength_are_shown_once(monkeypatch):

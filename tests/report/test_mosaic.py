@@ -49,7 +49,13 @@ def test_the_first_copy_of_each_class_stands_for_a_strength(samples):
     first = good.first_copies(samples)
     assert len(first) == len(samples) / COPIES == 6 * sum(len(cells) for cells in STRENGTHS.values())
     assert not set(first.sample_id) & set(samples.sample_id[1::COPIES])
-    assert good.is_grid(samples[samples.guidance == "image"]) and not good.is_grid(samples[samples.guidance == "feature"])
+
+
+def test_samples_of_one_rho_stand_side_by_side_a_class_in_each_panel(samples, results_data, drawn):
+    fixed = samples[(samples.guidance == "image") & (samples.rho == 0.1)]
+    good.strengths(fixed, results_data / "outliers/good.parquet")
+    assert [[tick.get_text() for tick in ax.get_xticklabels()] for ax in drawn["axes"]] == [["0.1", "1", "5"]] * good.GRIDS
+    assert [[tick.get_text() for tick in ax.get_yticklabels()] for ax in drawn["axes"]] == [["0.1"]] * good.GRIDS
 
 
 def test_a_method_without_an_autoencoders_path_has_no_picture_of_it(results_data, tmp_path):

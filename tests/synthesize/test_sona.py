@@ -240,9 +240,20 @@ def test_close_and_far_words_are_drawn_from_different_quarters(inputs, tmp_path)
 
 def test_words_of_a_file_need_no_world(inputs, tmp_path):
     (tmp_path / "words").write_text("yak\n\na zero\n")
-    stage = make_stage(inputs, tmp_path, world=False, words="file", word_file=str(tmp_path / "words"))
+    stage = make_stage(inputs, tmp_path, world=False, word_file=str(tmp_path / "words"))
     sona.main(stage)
     assert set(rows_of(stage)["word"]) == {"yak"}
+
+
+@pytest.mark.parametrize("choice", ["close", "far"])
+def test_close_and_far_words_of_a_file_are_those_that_captions_of_a_world_give(inputs, tmp_path, choice):
+    of_world, _ = run(inputs, tmp_path / "world", words=choice)
+    (tmp_path / "words").write_text("\n".join(reversed(WORDS)))
+    of_file, _ = run(inputs, tmp_path / "file", world=False, words=choice, word_file=str(tmp_path / "words"))
+    assert of_file["word"].tolist() == of_world["word"].tolist()
+    (tmp_path / "words").write_text("yak")
+    of_file, _ = run(inputs, tmp_path / "yak", words=choice, word_file=str(tmp_path / "words"))
+    assert set(of_file["word"]) == {"yak"}
 
 
 def test_words_without_a_world_are_an_error_that_names_it(inputs, tmp_path):
@@ -253,7 +264,7 @@ def test_words_without_a_world_are_an_error_that_names_it(inputs, tmp_path):
 def test_a_prompt_that_is_too_long_is_known_before_any_work(inputs, tmp_path, monkeypatch):
     monkeypatch.setattr(draw, "edit_batch", lambda *_: pytest.fail("work has begun"))
     (tmp_path / "words").write_text("a" * 40)
-    stage = make_stage(inputs, tmp_path, words="file", word_file=str(tmp_path / "words"))
+    stage = make_stage(inputs, tmp_path, word_file=str(tmp_path / "words"))
     with pytest.raises(PenumbraError, match="tokens"):
         sona.main(stage)
 

@@ -17,7 +17,6 @@ def test_close_and_far_are_the_nearest_and_the_farthest_quarter():
     assert sorted(pool(distance, "close").tolist()) == [1, 5]
     assert sorted(pool(distance, "far").tolist()) == [2, 6]
     assert pool(distance, "random").tolist() == list(range(8))
-    assert pool(distance, "file").tolist() == list(range(8))
 
 
 @given(st.integers(1, 40), st.sampled_from(["close", "far", "random"]), st.floats(0, 1, exclude_max=True))

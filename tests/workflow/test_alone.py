@@ -13,6 +13,7 @@ import pytest
 
 from miniature_commands import BLOCKS
 from penumbra import cli
+from penumbra.artifacts.files import host
 from penumbra.errors import PenumbraError
 from penumbra.workflow import alone
 
@@ -55,11 +56,15 @@ def test_it_takes_away_what_killed_processes_were_writing_and_nothing_else(tmp_p
     monkeypatch.chdir(tmp_path)
     ended = subprocess.Popen(["true"])
     ended.wait()
-    old, live, other = Path(f".dvc.lock.{ended.pid}.tmp"), Path(f".dvc.lock.{os.getpid()}.tmp"), Path(".dvc.lock.tmp")
-    for path in (old, live, other):
+    old, live, elsewhere = (
+        Path(f".dvc.lock.{process}@{machine}.0123abcd.tmp")
+        for process, machine in ((ended.pid, host()), (os.getpid(), host()), (ended.pid, f"{host()}-2"))
+    )
+    other = Path(".dvc.lock.tmp")
+    for path in (old, live, elsewhere, other):
         path.touch()
     with alone.alone():
-        assert not old.exists() and live.exists() and other.exists()
+        assert not old.exists() and live.exists() and elsewhere.exists() and other.exists()
 
 
 def test_sigterm_ends_a_run_with_its_jobs_and_what_was_finished_is_kept(miniature):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from penumbra.artifacts.files import host
 from penumbra.errors import PenumbraError
 from penumbra.workflow import commit, contract, doctor, lockfiles, plan, receipt
 from penumbra.workflow.repository import opened
@@ -46,12 +47,27 @@ def test_what_a_killed_process_was_writing_is_removed_if_it_is_old(toy):
     ended = subprocess.Popen(["true"])
     ended.wait()
     Path("data").mkdir()
-    old, new = Path(f"data/.train.parquet.{ended.pid}.tmp"), Path(f"data/.val.parquet.{ended.pid}.tmp")
+    old, new = (Path(f"data/.{name}.parquet.{ended.pid}@{host()}.0123abcd.tmp") for name in ("train", "val"))
     for path in (old, new):
         path.mkdir()
     os.utime(old, (1, 1))
     doctor.doctor(verify=False, mend=False)
     assert not old.exists() and new.exists()
+
+
+def test_what_a_process_of_another_host_writes_is_told_if_it_is_old_and_never_removed(toy, capsys):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    Path("data").mkdir()
+    old, new = (Path(f"data/.{name}.parquet.{ended.pid}@{host()}-2.0123abcd.tmp") for name in ("train", "val"))
+    for path in (old, new):
+        path.mkdir()
+    os.utime(old, (1, 1))
+    with pytest.raises(PenumbraError, match="one thing is left"):
+        doctor.doctor(verify=False, mend=False)
+    told = f"to do: {old} is half written, by process {ended.pid} of {host()}-2. If nothing runs there any more: rm -r {old}"
+    assert capsys.readouterr().out.strip() == told
+    assert old.exists() and new.exists()
 
 
 def test_a_cut_lock_is_told_and_mended_when_asked_for(toy, capsys):

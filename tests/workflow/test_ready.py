@@ -81,7 +81,7 @@ def test_names_that_are_numbers_do_not_go_into_prompts_of_published_models(tmp_p
 def test_words_without_a_world_are_told():
     found = faults(prepare__world={})
     assert [line.partition(": takes")[0] for line in found] == [
-        "synthesize.sona.sona.words = random",
+        "synthesize.sona.sona.word_file = null",
         "extract.contexts.tags.vocabulary = world",
     ]
     assert len(faults(prepare__world={}, prepare__clip_world={})) == 3

@@ -4,29 +4,39 @@ import errno
 import functools
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from penumbra.errors import PenumbraError
 
 FULL = 2**20  # bytes of free space below which a disk counts as full
+TEMPORARY = re.compile(r"\..+\.(\d+)@([^@]+)\.[0-9a-f]{8}\.tmp")
+
+
+class Writer(NamedTuple):
+    """A process, by its number, and the host that counts so."""
+
+    process: int
+    host: str
 
 
 @contextmanager
 def replace(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success rename it into place, on failure remove it.
 
-    What the caller creates there may be a file or a directory.
+    What the caller creates there may be a file or a directory. Its name says who writes it (`writer`). No two are equal, whichever hosts
+    share the file system: processes in containers have the same few numbers, and machines may have the same name.
 
     Raises:
         PenumbraError: the disk is full; nothing at `path` has changed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    _remove(temporary)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}@{host()}.{os.urandom(4).hex()}.tmp")
     try:
         yield temporary
         for file in [temporary] if temporary.is_file() else sorted(temporary.rglob("*")):
@@ -41,6 +51,17 @@ def replace(path: str | os.PathLike) -> Iterator[Path]:
         raise
     finally:
         _remove(temporary)
+
+
+def host() -> str:
+    """The name of this machine, or of this container: whose processes can be asked for by their numbers."""
+    return os.uname().nodename
+
+
+def writer(path: str | os.PathLike) -> Writer | None:
+    """Who writes a temporary path of `replace`, or wrote it and was killed; None for any other path."""
+    match = TEMPORARY.fullmatch(Path(path).name)
+    return Writer(int(match[1]), match[2]) if match else None
 
 
 def hash_of(path: str | bytes | os.PathLike, algorithm: str) -> str:

@@ -35,10 +35,16 @@ class StoredPixels:
 
     Attributes:
         shape: (N, H, W, 3).
+
+    Raises:
+        PenumbraError: the file was cut.
     """
 
     def __init__(self, path: str | os.PathLike):
-        header = np.load(path, mmap_mode="r")
+        try:
+            header = np.load(path, mmap_mode="r")
+        except (ValueError, EOFError) as error:
+            raise PenumbraError(f"{path}: was cut. Remove it and run again.") from error
         self.path, self.shape, self._offset = path, header.shape, header.offset
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (as long as this object)
         self._rows: Tensor | None = None

@@ -8,7 +8,7 @@ The claims are data, claims.csv, and so are the numbers that the papers print (`
 - source: a paper and a table of it, or NOT_CLAIMED.
 - measure: the comparison, a name in COMPARISONS or in those of a method's module.
 - of: the detector or method that it is about; better, worse: the two things.
-- paper_better, paper_worse: the rows of the source's table that print them, where it does.
+- paper_better, paper_worse: the rows of the source's table that print them, where it does; "ROW / SET" is what a row says of one test set.
 
 The rule for one run was fixed before the first run. Let d be how much better the one claimed better is, and s the pooled spread
 sqrt((std_better^2 + std_worse^2) / 2). The claim held if d > s, is contradicted if d < -s, and is undecided in between.
@@ -123,6 +123,18 @@ def unified(claim: Claim, measured: Measured) -> list[dict]:
     return _groups(claim, *(chosen[chosen["mode"] == mode] for mode in (claim.better, claim.worse)))
 
 
+def sets(claim: Claim, measured: Measured) -> list[dict]:
+    """Two near test sets of one detector, by its headline score: the better one is the harder one."""
+    near = measured.headline[(measured.headline.detector == claim.of) & (measured.headline.group == "near")].set_index("set")
+    if not {claim.better, claim.worse} <= set(near.index):
+        return []
+    rows = []
+    for metric, (column, sign) in METRICS.items():
+        pair = [(near[f"{column}_mean"][name], near[f"{column}_std"][name]) for name in (claim.better, claim.worse)]
+        rows.append({"measure": metric, "spread": "seeds"} | claim.printed(metric) | compare(*pair, sign=-sign))
+    return rows
+
+
 def distance(claim: Claim, measured: Measured) -> list[dict]:
     """Two bands of a method's candidates, by L2 on the random draw; spread = standard error of the mean."""
     table = measured.tables["distances"]
@@ -158,6 +170,7 @@ COMPARISONS: Mapping[str, Comparison] = {
     "detectors": detectors,
     "scores": scores,
     "unified": unified,
+    "sets": sets,
     "distance": distance,
     "calibration": calibration,
     "shift": shift,

@@ -92,6 +92,15 @@ def spaced(count: int, most: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
+def apart(cells: pd.DataFrame) -> bool:
+    """Whether rho and mu vary apart: one of them has several values beside the same value of the other.
+
+    Args:
+        cells: columns rho and mu of candidates, or of the strengths of a table, of one guidance.
+    """
+    return len(cells[["rho", "mu"]].drop_duplicates()) > min(cells.rho.nunique(), cells.mu.nunique())
+
+
 def strengths(method: str, outliers: pd.DataFrame, of: Known, k: int, bins: int) -> pd.DataFrame:
     """Densities of energy and of the distance to the k-th neighbour at each strength of each guidance, and of ID images (Fig. 7).
 

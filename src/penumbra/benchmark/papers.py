@@ -45,21 +45,24 @@ def share(metric: str, value: str) -> float:
 def printed(source: str, row: str) -> Numbers:
     """The means that a paper prints in a row of a table, and its numbers that are of no OOD set.
 
+    Of a row "ROW / SET" the numbers of that OOD set instead, as those of none.
+
     Raises:
         PenumbraError: the paper has no such row, or prints a mean of it for several ID data sets.
     """
     table = read("papers")
-    paper, name = place(source)
-    found = table[(table.paper == paper) & (table.table == name) & (table.row == row)]
+    (paper, name), (heading, _, one) = place(source), row.partition(" / ")
+    found = table[(table.paper == paper) & (table.table == name) & (table.row == heading)]
     numbers: dict[tuple[str, str], float] = {}
     for each in found.itertuples():
         group = each.data_set.partition(" / ")[2]
-        if group and group not in MEANS:
+        if group not in ((one,) if one else ("", *MEANS)):
             continue
-        if (each.metric, group) in numbers:
+        key = each.metric, "" if one else group
+        if key in numbers:
             raise PenumbraError(f"papers.csv: {source}, row {row} has several values of {each.metric} {group}.")
-        numbers[each.metric, group] = share(each.metric, each.value)
-    if found.empty:
+        numbers[key] = share(each.metric, each.value)
+    if found.empty or (one and not numbers):
         raise PenumbraError(f"papers.csv: {source} has no row {row!r}.")
     return numbers
 

@@ -29,11 +29,11 @@ def probe_by_seed(control: str, probe: pd.DataFrame, scores: Mapping[str, pd.Dat
         scores: rows of data/scores/DETECTOR.parquet by detector.
 
     Returns:
-        Rows *COLUMNS; count is that of the round trips, accuracy that of their classes.
+        Rows *COLUMNS, for the seeds that both have; count is that of the round trips, accuracy that of their classes.
     """
     rows = []
     for (detector, seed), made in probe.groupby(["detector", "seed"], sort=False):
-        if detector not in scores:
+        if detector not in scores or seed not in set(scores[detector].seed):
             continue
         of_seed = scores[detector][scores[detector].seed == seed]
         real = of_seed[of_seed.group == "id"]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 
-from penumbra.benchmark.guided import ID
+from penumbra.benchmark.guided import ID, apart
 from penumbra.report import style
 from penumbra.report.content import Block, Frames, Results, drawn
 from penumbra.stage import Params
@@ -73,11 +73,11 @@ def strengths(plot: pd.DataFrame, label: str) -> style.Drawn:
         plot: plots/guided-strengths.csv, of one method, guidance and measure.
         label: of the measure.
     """
-    of_id, cells = plot[plot.rho.isna()], dict(list(plot.dropna(subset="rho").groupby(["rho", "mu"])))
+    of_id, guided = plot[plot.rho.isna()], plot.dropna(subset="rho")
+    cells, two_ways = dict(list(guided.groupby(["rho", "mu"]))), apart(guided)
     rhos, mus = (sorted({pair[place] for pair in cells}) for place in (0, 1))
-    apart, pairs = len(cells) > max(len(rhos), len(mus)), list(cells)
-    grid = [[(rho, mu) for rho in rhos] for mu in mus]
-    grid = grid if apart else [pairs[start : start + ACROSS] for start in range(0, len(pairs), ACROSS)]
+    grid, pairs = [[(rho, mu) for rho in rhos] for mu in mus], list(cells)
+    grid = grid if two_ways else [pairs[start : start + ACROSS] for start in range(0, len(pairs), ACROSS)]
     columns = max(map(len, grid))
     colours = dict(zip(rhos, style.ramp(len(rhos)), strict=True))
     with style.figure(len(grid), columns, 0.45 + LANE * len(grid), sharex=True, sharey=True) as (figure, axes):
@@ -90,12 +90,12 @@ def strengths(plot: pd.DataFrame, label: str) -> style.Drawn:
             _filled(ax, of_id.value, of_id.density, style.GROUPS["id"])
             _filled(ax, cells[strength].value, cells[strength].density, colours[strength[0]])
             ax.set_yticks([])
-            if not apart:
+            if not two_ways:
                 ax.set_title(_named(*strength))
                 ax.tick_params(axis="x", labelbottom=place + columns >= len(cells))
             elif row == 0:
                 ax.set_title(f"rho {strength[0]:g}")
-            if apart and column == 0:
+            if two_ways and column == 0:
                 ax.set_ylabel(f"mu {strength[1]:g}")
         axes[0].set_ylim(0, 1.05 * plot.density.max())  # of all of them
         figure.supxlabel(label, fontsize=8)

@@ -2,16 +2,15 @@
 
 import fcntl
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from penumbra.artifacts.files import host, writer
 from penumbra.errors import PenumbraError
 
 LOCK = Path(".penumbra/repro.lock")
-TEMPORARY = re.compile(r"^\..*\.(\d+)\.tmp$")  # the name of a file that is being written, with the number of the process
 
 
 @contextmanager
@@ -42,8 +41,8 @@ def alone() -> Iterator[None]:
 
 
 def stray(paths: Iterable[Path]) -> list[Path]:
-    """Those of the paths that a process was writing which is no more."""
-    return [path for path in paths if (match := TEMPORARY.match(path.name)) and not _runs(int(match[1]))]
+    """Those of the paths that a process of this host was writing which is no more; of other hosts' processes nothing is known."""
+    return [path for path in paths if (by := writer(path)) and by.host == host() and not _runs(by.process)]
 
 
 def remove(paths: Iterable[Path]) -> None:

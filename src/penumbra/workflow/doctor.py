@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from penumbra.artifacts.files import host, writer
 from penumbra.errors import PenumbraError
 from penumbra.workflow import contract, lockfiles, receipt
 from penumbra.workflow.alone import remove, stray
 
 KEPT = Path(".penumbra")
 WRITTEN = (Path("data"), Path("reports"), KEPT, Path("logs"), Path(".dvc/cache"))
-STALE = 600.0  # seconds without a change: a process of that number may live on another machine that writes here
+STALE = 600.0  # seconds without a change: a process of that number may live on another machine of this name that writes here
 SPACE = 2**30  # bytes of free space that a run needs at the least
 
 
@@ -29,9 +30,10 @@ def doctor(verify: bool, mend: bool, files: bool = False) -> None:
         PenumbraError: something is left for a person to do.
     """
     left = 0
-    for line in (*damaged(), *temporary()):
+    places = halves()
+    for line in (*damaged(), *temporary(places)):
         print(f"mended: {line}")
-    found = [*lock(mend), *folders()]
+    found = [*lock(mend), *folders(), *elsewhere(places)]
     if verify and not found:
         from penumbra.workflow.verify import verify as hashed
 
@@ -82,15 +84,31 @@ def damaged() -> Iterator[str]:
                 yield f"{file} was damaged and is removed; it will be made again."
 
 
-def temporary() -> Iterator[str]:
-    """Remove what killed processes were writing."""
-    places = list(Path(".").glob(".*.tmp"))
-    for folder in WRITTEN[:-1]:
-        places += folder.rglob(".*.tmp")
+def halves() -> list[Path]:
+    """What is half written and has not changed for a while."""
+    places = [*Path(".").glob(".*.tmp"), *(path for folder in WRITTEN[:-1] for path in folder.rglob(".*.tmp"))]
+    return [path for path in places if writer(path) and _unchanged(path)]
+
+
+def temporary(places: list[Path]) -> Iterator[str]:
+    """Remove those of the half-written paths that killed processes of this host left."""
     for path in stray(places):
-        if time.time() - path.stat().st_mtime > STALE:
-            remove([path])
-            yield f"{path}, half written by a process that has ended, is removed."
+        remove([path])
+        yield f"{path}, half written by a process that has ended, is removed."
+
+
+def elsewhere(places: list[Path]) -> Iterator[str]:
+    """Tell those of the half-written paths that are of other hosts, whose processes cannot be asked for from here."""
+    for path in places:
+        if (by := writer(path)) and by.host != host():
+            yield f"{path} is half written, by process {by.process} of {by.host}. If nothing runs there any more: rm -r {path}"
+
+
+def _unchanged(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > STALE
+    except FileNotFoundError:  # its writer has just put it into place
+        return False
 
 
 def lock(mend: bool) -> Iterator[str]:

@@ -147,8 +147,8 @@ def _words(contract: Contract, names: set[str], classes: list[str]) -> Iterator[
     experiment = contract.experiment
     world = "the captions of prepare.world, which is empty"
     for name, sona in experiment.synthesize.sona.items():
-        if f"synthesize-sona@{name}" in names and sona.words != "file" and sona.add and not experiment.prepare.world:
-            yield f"synthesize.sona.{name}.words = {sona.words}: takes {world}. Set it to file and name a word_file, or fill prepare.world."
+        if f"synthesize-sona@{name}" in names and not sona.word_file and sona.add and not experiment.prepare.world:
+            yield f"synthesize.sona.{name}.word_file = null: takes {world}. Name a file of words, or fill prepare.world."
     for name, contexts in experiment.extract.contexts.items():
         if (
             f"extract-contexts@{name}" in names

@@ -45,6 +45,21 @@ def test_each_strength_has_its_histogram_beside_that_of_id(candidates, of):
     assert set(plot.guidance) == {"image", "feature"} and set(plot.measure) == {"energy", "knn"}
 
 
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ([(1, 1)], False),
+        ([(1, 1), (2, 2), (2, 2)], False),
+        ([(1, 3), (2, 1)], False),
+        ([(1, 1), (1, 2), (2, 1)], True),
+        ([(0, 1), (0, 2)], True),
+        ([(1, 0), (2, 0)], True),
+    ],
+)
+def test_rho_and_mu_vary_apart_where_one_has_several_values_beside_one_of_the_other(cells, expected):
+    assert guided.apart(pd.DataFrame(cells, columns=["rho", "mu"])) is expected
+
+
 def test_an_id_image_is_no_neighbour_of_itself(of):
     for k in (1, 5):
         expected = []

@@ -47,6 +47,11 @@ def test_densities_by_strength_are_of_their_candidates(candidates):
     assert (known.density * width).sum() == pytest.approx(1, abs=0.4)
 
 
+def test_a_guidance_whose_rho_is_fixed_has_panels_of_both(candidates):
+    plot = good.strengths_density("good", candidates[candidates.rho == 0.1], None, 20)
+    assert plot.groupby("panel").strength.unique().map(sorted).to_dict() == {"balanced": [0], "mu": [0.1, 5.0], "rho": [0.1]}
+
+
 def test_energy_of_saved_features_is_that_of_their_logits(results_data):
     from safetensors.numpy import load_file
 

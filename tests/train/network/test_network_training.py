@@ -8,6 +8,7 @@ import pytest
 import torch
 from training_files import ENERGY, SIZES, contents, train, write_images
 
+from killed_training import killed
 from penumbra import training
 from penumbra.artifacts.detectors import saved_seeds
 from penumbra.artifacts.images import read_pixels, read_table
@@ -48,22 +49,11 @@ def test_whole_in_parts_and_resumed_it_gives_the_same_bytes(make_stage, monkeypa
     assert not parts.write().exists()
     train(parts)
 
-    killed = make_stage(["mid"], "killed")
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    real, calls = loop.accuracy, []
-
-    def die_in_the_last_epoch_of_the_second_seed(*args):
-        calls.append(1)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(loop, "accuracy", die_in_the_last_epoch_of_the_second_seed)
-    with pytest.raises(KeyboardInterrupt):
-        train(killed)
-    train(killed)
+    resumed = make_stage(["mid"], "killed")
+    calls = killed(monkeypatch, loop, "accuracy", 4, lambda: train(resumed))  # in the last epoch of the second seed
+    train(resumed)
     assert len(calls) == 5
-    assert contents(whole.write()) == contents(parts.write()) == contents(killed.write())
+    assert contents(whole.write()) == contents(parts.write()) == contents(resumed.write())
 
 
 def test_the_selected_candidates_are_trained_on_whatever_the_order_of_the_selection(make_stage, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from training_files import CANDIDATES, TRAIN, UNIFORM, contents, train, write_images
 
-from penumbra import training
+from killed_training import killed
 from penumbra.artifacts.images import read_pixels, read_table
 from penumbra.errors import PenumbraError
 from penumbra.models.classifiers.detector import load_detector
@@ -181,21 +181,10 @@ def test_whole_in_parts_and_resumed_sona_gives_the_same_bytes(make_stage, monkey
         train(replace(parts, part=(index, 2)))
     train(parts)
 
-    killed = make_stage(["all"], "killed", kit=SONA, loss="uniform")
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    real, calls = loop.accuracy, []
-
-    def die_in_the_last_epoch(*arguments):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*arguments)
-
-    monkeypatch.setattr(loop, "accuracy", die_in_the_last_epoch)
-    with pytest.raises(KeyboardInterrupt):
-        train(killed)
-    train(killed)
-    assert contents(whole.write()) == contents(parts.write()) == contents(killed.write())
+    resumed = make_stage(["all"], "killed", kit=SONA, loss="uniform")
+    killed(monkeypatch, loop, "accuracy", 2, lambda: train(resumed))  # in the last epoch
+    train(resumed)
+    assert contents(whole.write()) == contents(parts.write()) == contents(resumed.write())
 
 
 def test_reconstructions_that_the_recipe_leaves_out_do_not_reach_training(make_stage, monkeypatch):

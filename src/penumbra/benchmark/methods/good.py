@@ -60,8 +60,8 @@ def strengths_density(method: str, outliers: pd.DataFrame, id_energy: np.ndarray
     edges = guided.edges_of([outliers.energy] if id_energy is None else [outliers.energy, id_energy], bins)
     frames = []
     for guidance, of_guidance in outliers.groupby("guidance", sort=False):
-        apart = len(of_guidance[["rho", "mu"]].drop_duplicates()) > max(of_guidance.rho.nunique(), of_guidance.mu.nunique())
-        panels = {name: of_guidance.groupby(name) for name in ("rho", "mu")} if apart else {"rho = mu": of_guidance.groupby("rho")}
+        names = ("rho", "mu") if guided.apart(of_guidance) else ("rho",)
+        panels = {name if len(names) > 1 else "rho = mu": of_guidance.groupby(name) for name in names}
         panels["balanced"] = [(0.0, of_guidance)]
         for panel, parts in panels.items():
             curves = [] if id_energy is None else [(-1.0, id_energy)]

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow.dataset as ds
 from PIL import Image
 
+from penumbra.benchmark.guided import apart
 from penumbra.report import guided, style
 from penumbra.report.content import Block, Frames, Results, drawn
 from penumbra.report.format import Table, count, plain
@@ -64,13 +65,13 @@ def _images(results: Results, method: str) -> list[Block]:
 
 def _numbers(table: pd.DataFrame) -> list[Block]:
     """The strengths that are in no grid, in numbers."""
-    grids = [name for name, part in table.dropna(subset="rho").groupby("guidance") if part.rho.nunique() < len(part)]
-    diagonal = table[~table.guidance.isin(grids)]
+    diagonal = table.drop(index=gridded(table).index)
     if diagonal.empty:
         return []
+    several = diagonal.method.nunique() > 1
     rows = [
         [
-            row.guidance,
+            f"{row.method}, {row.guidance}" if several else row.guidance,
             *("" if pd.isna(value) else f"{value:g}" for value in (row.rho, row.mu)),
             count(row.images),
             plain(row.energy_mean, row.energy_std, 2),
@@ -145,11 +146,7 @@ def varied(plot: pd.DataFrame) -> pd.DataFrame:
 
 def gridded(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of tables/strengths.csv of guidances whose rho and mu vary apart."""
-    strengths = table.dropna(subset="rho")
-    apart = strengths.groupby(["method", "guidance"]).rho.transform("nunique") < strengths.groupby(["method", "guidance"]).rho.transform(
-        "size"
-    )
-    return strengths[apart]
+    return table.dropna(subset="rho").groupby(["method", "guidance"], sort=False).filter(apart)
 
 
 def strength_grid(table: pd.DataFrame) -> style.Drawn:
@@ -180,11 +177,6 @@ def first_copies(candidates: pd.DataFrame) -> pd.DataFrame:
     return candidates.drop_duplicates(["guidance", "rho", "mu", "label"])
 
 
-def is_grid(candidates: pd.DataFrame) -> bool:
-    """Whether rho and mu vary apart."""
-    return len(candidates[["rho", "mu"]].drop_duplicates()) > max(candidates.rho.nunique(), candidates.mu.nunique())
-
-
 def strengths(candidates: pd.DataFrame, path: Path) -> style.Drawn:
     """Samples of equal noise by strength (GOOD, Fig. 3), a panel for each guidance.
 
@@ -198,7 +190,7 @@ def strengths(candidates: pd.DataFrame, path: Path) -> style.Drawn:
     chosen = first_copies(candidates)
     panels = []
     for guidance, part in chosen.groupby("guidance", sort=False):
-        if is_grid(part):
+        if apart(part):
             labels = part.label.unique()
             for place in np.unique(np.linspace(0, len(labels) - 1, GRIDS).round().astype(int)):
                 cells = part[part.label == labels[place]].pivot(index="rho", columns="mu", values="sample_id")

@@ -167,17 +167,17 @@ def _texts(stage: Stage, model: LatentDiffusion, p: Params) -> Texts:
     names = concepts(stage.read("images/train"))
     if p.stop[1] == 0:
         return Texts(names, [], [])
-    if p.words == "file":
+    if p.word_file:
         listed, origin = lines(p.word_file, f"synthesize.{stage.item}.word_file"), p.word_file
     else:
         listed, origin = captions(stage.read("images/world")), str(stage.read("images/world"))
     found = vocabulary(listed, names, origin)
     prompts = [[p.prompt.format(text) for text in texts] for texts in (names, found)]
     model.tokens(prompts[0] + prompts[1])  # a prompt that is too long is known before the work begins
-    if p.words in ("close", "far"):
-        distance = words.text_distance(*(model.embed_pooled(texts).cpu() for texts in prompts))
-    else:
+    if p.words == "random":
         distance = torch.zeros(len(names), len(found))
+    else:
+        distance = words.text_distance(*(model.embed_pooled(texts).cpu() for texts in prompts))
     return Texts(names, found, [words.pool(row, p.words) for row in distance])
 
 

@@ -16,7 +16,7 @@ class Sona(Section):
     method: ClassVar[str] = "sona"
     edit: Literal["sona", "sega", "sdedit", "diffedit"]
     prompt: Template
-    words: Literal["random", "close", "far", "file"]
+    words: Literal["random", "close", "far"]
     word_file: Text | None
     steps: Count
     stop: Annotated[list[Natural], AfterValidator(ordered)]
@@ -42,8 +42,6 @@ def faults(experiment: "Experiment") -> Iterator[Fault]:
         key = f"synthesize.sona.{name}"
         if method.stop[1] > method.steps:
             yield f"{key}.stop", f"must lie in 0..{method.steps} ({key}.steps)"
-        if (method.words == "file") != (method.word_file is not None):
-            yield f"{key}.word_file", "must name a file where words is file, and be null elsewhere"
         if method.edit == "diffedit" and not method.text_guidance:
             yield f"{key}.text_guidance", "must be above 0 where edit is diffedit, which has no other guidance"
         if method.edit == "diffedit" and method.sampler != "ddim":

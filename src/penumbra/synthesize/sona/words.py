@@ -19,7 +19,7 @@ def pool(distance: Tensor, choice: str) -> Tensor:
 
     Args:
         distance: [N], of the class's name from each word.
-        choice: close | far | anything else, which takes all.
+        choice: random, which takes all | close | far.
     """
     count = math.ceil(POOL * len(distance))
     order = torch.argsort(distance, stable=True)

@@ -56,11 +56,9 @@ class NetworkRecipe(ResNetRecipe):
 
 
 def faults(experiment: "Experiment") -> Iterator[Fault]:
-    for kind in ("scratch", "classifier", "reconstruction"):
-        for name, recipe in experiment.train.recipes[kind].items():
-            key = f"train.recipes.{kind}.{name}"
-            for size in SIZES:
-                if (recipe[size] is not None) != recipe.of_resnet:
-                    yield f"{key}.{size}", "must have a value where architecture is a ResNet, and be null elsewhere"
-            if not recipe.trains and kind != "classifier":
-                yield f"{key}.epochs", "must be at least 1; what trains nothing is a classifier, under train.recipes.classifier"
+    for name, (key, recipe) in experiment.recipes_of(NetworkRecipe).items():
+        for size in SIZES:
+            if (recipe[size] is not None) != recipe.of_resnet:
+                yield f"{key}.{size}", "must have a value where architecture is a ResNet, and be null elsewhere"
+        if not recipe.trains and name not in experiment.train.recipes.classifier:
+            yield f"{key}.epochs", "must be at least 1; what trains nothing is a classifier, under train.recipes.classifier"

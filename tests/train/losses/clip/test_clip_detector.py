@@ -22,7 +22,7 @@ from clip_features import (
     made_features,
     write_made,
 )
-from penumbra import training
+from killed_training import killed
 from penumbra.artifacts.images import read_pixels
 from penumbra.artifacts.tables import write_parquet
 from penumbra.models.clip_detector import ClipDetector
@@ -63,22 +63,11 @@ def test_whole_in_parts_and_resumed_it_gives_the_same_bytes_of_clip(make_stage, 
     assert not parts.write().exists()
     plan.main(parts)
 
-    killed = make_stage("killed", **recipe)
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    real, epochs = loop.train_epoch, []
-
-    def die_before_the_last_epoch_of_the_second_seed(*args):
-        epochs.append(1)
-        if len(epochs) == 10:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(loop, "train_epoch", die_before_the_last_epoch_of_the_second_seed)
-    with pytest.raises(KeyboardInterrupt):
-        plan.main(killed)
-    plan.main(killed)
+    resumed = make_stage("killed", **recipe)
+    epochs = killed(monkeypatch, loop, "train_epoch", 10, lambda: plan.main(resumed))  # before the last epoch of the second seed
+    plan.main(resumed)
     assert len(epochs) == 10 + 2  # the last of the layer again, which is saved between epochs alone, and the one that is missing
-    assert contents(whole.write()) == contents(parts.write()) == contents(killed.write())
+    assert contents(whole.write()) == contents(parts.write()) == contents(resumed.write())
 
 
 def test_tuned_rows_map_back_to_their_words_after_reload_and_all_else_is_as_it_was(make_stage):

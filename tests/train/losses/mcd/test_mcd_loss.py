@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from scipy.stats import entropy as scipy_entropy
 from training_files import MCD, SIZES, contents, train
 
-from penumbra import training
+from killed_training import killed
 from penumbra.models.classifiers.detector import load_detector
 from penumbra.models.heads import SecondHead
 from penumbra.models.resnet import Detector
@@ -100,22 +100,11 @@ def test_the_second_head_lies_beside_the_network_and_two_runs_are_equal(make_sta
 
 
 def test_a_killed_training_goes_on_and_ends_as_an_uninterrupted_one(make_stage, monkeypatch):
-    whole, killed = make_stage(["all"], loss="mcd", epochs=4), make_stage(["all"], place="two", loss="mcd", epochs=4)
+    whole, resumed = make_stage(["all"], loss="mcd", epochs=4), make_stage(["all"], place="two", loss="mcd", epochs=4)
     train(whole)
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    real, seen = loop.train_epoch, []
-
-    def stopping(*arguments):
-        seen.append(arguments[-1])
-        if len(seen) == 7:  # in the third epoch of the second seed
-            raise KeyboardInterrupt
-        return real(*arguments)
-
-    monkeypatch.setattr(loop, "train_epoch", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        train(killed)
-    assert not killed.write().exists()
-    assert [path.name for path in killed.scratch.iterdir() if path.is_dir() and path.name != "pixels"] == ["seed-3"]
-    train(killed)
-    assert [key[-1] for key in seen] == [0, 1, 2, 3, 0, 1, 2, 2, 3]
-    assert contents(killed.write()) == contents(whole.write())
+    calls = killed(monkeypatch, loop, "train_epoch", 7, lambda: train(resumed))  # in the third epoch of the second seed
+    assert not resumed.write().exists()
+    assert [path.name for path in resumed.scratch.iterdir() if path.is_dir() and path.name != "pixels"] == ["seed-3"]
+    train(resumed)
+    assert [key[-1] for *_, key in calls] == [0, 1, 2, 3, 0, 1, 2, 2, 3]
+    assert contents(resumed.write()) == contents(whole.write())

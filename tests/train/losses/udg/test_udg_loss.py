@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from training_files import SIZES, UDG, contents, train
 
-from penumbra import training
+from killed_training import killed
 from penumbra.models.resnet import Detector
 from penumbra.train.losses.udg.loss import UdgLoss
 from penumbra.train.losses.udg.params import Recipe
@@ -100,23 +100,12 @@ def test_the_auxiliary_head_learns_its_groups():
 
 
 def test_two_runs_are_equal_and_a_killed_one_ends_as_an_uninterrupted_one(make_stage, monkeypatch):
-    whole, killed = (make_stage(["all"], place=place, loss="udg", epochs=3) for place in ("one", "two"))
+    whole, resumed = (make_stage(["all"], place=place, loss="udg", epochs=3) for place in ("one", "two"))
     train(whole)
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    real, seen = loop.train_epoch, []
-
-    def stopping(*arguments):
-        seen.append(arguments[-1])
-        if len(seen) == 5:  # in the second epoch of the second seed
-            raise KeyboardInterrupt
-        return real(*arguments)
-
-    monkeypatch.setattr(loop, "train_epoch", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        train(killed)
-    train(killed)
-    assert [key[-1] for key in seen] == [0, 1, 2, 0, 1, 1, 2]
-    assert contents(killed.write()) == contents(whole.write())
+    calls = killed(monkeypatch, loop, "train_epoch", 5, lambda: train(resumed))  # in the second epoch of the second seed
+    train(resumed)
+    assert [key[-1] for *_, key in calls] == [0, 1, 2, 0, 1, 1, 2]
+    assert contents(resumed.write()) == contents(whole.write())
     history = pd.read_csv(whole.write() / "history.csv")
     parts = ["loss", "cross_entropy", "uniformity", "auxiliary", "filtered"]
     assert list(history.columns) == ["seed", "epoch", *parts, "val_accuracy", "steps"]

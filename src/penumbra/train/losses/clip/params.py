@@ -49,18 +49,15 @@ class Recipe(Section):
 
 
 def faults(experiment: "Experiment") -> Iterator[Fault]:
-    for kind in ("clip", "repainting"):
-        for name, recipe in experiment.train.recipes[kind].items():
-            if not isinstance(recipe, Recipe):
-                continue
-            key = f"train.recipes.{kind}.{name}"
-            if recipe.strategy != "separate" and not (recipe.project and recipe.tune):
-                yield f"{key}.strategy", "must be separate where the recipe does not both project and tune"
-            if recipe.control != (kind == "repainting"):
-                yield f"{key}.control", "must be true under train.recipes.repainting, and nowhere else"
-            if recipe.project_learning_rate_end > recipe.project_learning_rate:
-                yield f"{key}.project_learning_rate_end", f"must be at most {recipe.project_learning_rate:g} ({key}.project_learning_rate)"
+    own = experiment.recipes_of(Recipe)
+    for name, (key, recipe) in own.items():
+        if recipe.strategy != "separate" and not (recipe.project and recipe.tune):
+            yield f"{key}.strategy", "must be separate where the recipe does not both project and tune"
+        if recipe.control != (name in experiment.train.recipes.repainting):
+            yield f"{key}.control", "must be true under train.recipes.repainting, and nowhere else"
+        if recipe.project_learning_rate_end > recipe.project_learning_rate:
+            yield f"{key}.project_learning_rate_end", f"must be at most {recipe.project_learning_rate:g} ({key}.project_learning_rate)"
+    matching = {name for name, (_, recipe) in own.items() if recipe.tune or (recipe.project and recipe.classes == "matched")}
     for name, detector in experiment.train.detectors.items():
-        recipe = experiment.recipes.get(detector.recipe)
-        if detector.method == "none" and isinstance(recipe, Recipe) and recipe.trains and (recipe.tune or recipe.classes == "matched"):
+        if detector.method == "none" and detector.recipe in matching:
             yield f"train.detectors.{name}.method", f"must not be none: recipe {detector.recipe} learns from labels that outliers match"
