@@ -37,9 +37,9 @@ def controlled(folder: Path) -> str:
     for place, (claim, part) in enumerate(table.groupby("claim", sort=False)):
         found = part.set_index("measure").loc[list(study.MEASURES)]
         cells = [f"{100 * row.difference:.1f} ± {100 * row.pooled_std:.1f}" for row in found.itertuples()]
-        best |= {(place, 2 + column) for column, verdict in enumerate(found.verdict) if verdict != UNDECIDED}
+        best |= {(place, 3 + column) for column, verdict in enumerate(found.verdict) if verdict != UNDECIDED}
         rows.append([*sides()[claim], *cells])
-    return markdown(Table(["trained on", "against", *study.MEASURES], rows, best))
+    return markdown(Table(["trained on", "against", "score", *study.MEASURES], rows, best))
 
 
 def replaced(readme: str, name: str, text: str) -> str:

@@ -70,12 +70,12 @@ PARAMS = {  # what is not as in params.yaml
 }
 TABLES = ("detectors", "scores", "bands", "calibrators", "distances", "shift", "claims", "unified", "strengths", "edits", "probe")
 TABLES += ("types", "diversity", "ablations", "agreement", "pairs", "seeds")
-FIGURES = ("bands", "roc", "energy", "reliability", "confidence", "distances", "shift", "dag")
+FIGURES = ("bands", "roc", "headline", "reliability", "confidence", "distances", "shift", "dag")
 FIGURES += ("strengths", "strength-grid", "edits", "unified", "scores", "good-strengths", "good-cams", "sona-edits")
 FIGURES += ("synood-pairs", "energies", "types", "types-candidates", "convergence", "study")
 FIGURES += ("ablation-weight", "ablation-stop", "ablation-amount")
 FIGURES += tuple(f"{method}-gallery" for method in SELECTED)
-PLOTS = ("roc", "energy", "reliability", "confidence", "shift", "unified", "strengths")
+PLOTS = ("roc", "headline", "reliability", "confidence", "shift", "unified", "strengths")
 
 
 def write_inputs(data: Path) -> None:
@@ -135,6 +135,7 @@ def scores(rng: np.random.Generator, gain: float = 1.0, images: int = 40, clip: 
                         "knn": 0.5 + 0.1 * energy + rng.normal(0, 0.1, images),
                         "confidence": 1 / (1 + np.exp(-energy + 1.5)),
                         **{f"knn_{k}": 0.5 + 0.1 * energy + rng.normal(0, 0.1, images) for k in KNN_MORE},
+                        "vim": 2 * energy,  # which ranks alike
                         **({"mcm": -1 / (1 + np.exp(energy + rng.normal(0, 2, images)))} if clip else {}),
                         **({"neglabel": -1 / (1 + np.exp(2 * energy + rng.normal(0, 0.1, images)))} if clip else {}),
                     }

@@ -69,7 +69,9 @@ def test_a_score_that_is_asked_for_is_measured_beside_the_others(clip):
     more = {"vim": {"score": "vim", "share": 0.5}, "ash-s": {"score": "ash", "variant": "s", "pruned": 0.9}}
     asked = experiment({"score.more": more})
     frame = scores(np.random.default_rng(0), clip=clip)
-    before = ablations.measured("none", frame, clip, experiment({}).score, asked.benchmark.unified)
+    before = ablations.measured(
+        "none", frame, clip, experiment({"score.more": {}, "benchmark.score": "energy"}).score, asked.benchmark.unified
+    )
     found = ablations.measured("none", frame.assign(vim=2 * frame.energy), clip, asked.score, asked.benchmark.unified)
     assert list(found) == [*before, "vim"] and found["vim"] == pytest.approx(found["energy"])
     assert {name: found[name] for name in before} == before

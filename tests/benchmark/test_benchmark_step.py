@@ -69,7 +69,7 @@ def test_a_shift_and_a_test_set_of_the_same_name_stay_apart(reports):
 
 
 def test_every_score_detector_and_set_is_in_the_long_table(reports):
-    assert len(table(reports, "tables/scores")) == (len(DETECTORS) * 5 + len(CLIP) * 2) * (len(SETS) + 2)
+    assert len(table(reports, "tables/scores")) == (len(DETECTORS) * 6 + len(CLIP) * 2) * (len(SETS) + 2)
     assert set(table(reports, "tables/scores").set) == {*SETS, "near", "far"}
 
 
@@ -212,7 +212,7 @@ def test_every_detector_is_judged_by_the_headline_score_of_its_kind(reports, res
     """Also where the other kind of detectors has a score of that name."""
     metrics = json.loads((reports / "metrics.json").read_text())["detectors"]
     assert {name: result["score"] for name, result in metrics.items()} == {
-        name: "neglabel" if name in CLIP else "energy" for name in DETECTORS
+        name: "neglabel" if name in CLIP else "vim" for name in DETECTORS
     }
     scores = pd.read_parquet(results_data / "scores/clip.parquet")
     both = scores[(scores.group == "id") | (scores.set == "mnist-6-9")]
@@ -220,7 +220,7 @@ def test_every_detector_is_judged_by_the_headline_score_of_its_kind(reports, res
     assert metrics["clip"]["near"]["auroc"]["mean"] == pytest.approx(np.mean(areas), abs=1e-6)
     detectors = table(reports, "tables/detectors").set_index("detector")
     assert detectors.near_auroc_mean["clip"] == pytest.approx(np.mean(areas), rel=1e-5)
-    assert detectors.score["clip"] == "neglabel" and detectors.score["none"] == "energy"
+    assert detectors.score["clip"] == "neglabel" and detectors.score["none"] == "vim"
     roc = table(reports, "plots/roc")
     curve = roc[(roc.detector == "clip") & (roc.group == "near")]
     assert np.trapezoid(curve.tpr, curve.fpr) == pytest.approx(np.mean(areas), abs=0.01)
@@ -230,10 +230,10 @@ def test_every_detector_is_judged_by_the_headline_score_of_its_kind(reports, res
 
 
 def test_histograms_of_two_headline_scores_do_not_share_an_axis(reports):
-    plot = table(reports, "plots/energy")
+    plot = table(reports, "plots/headline")
     clip = plot.detector.isin(CLIP)
-    assert plot[clip].energy.isna().all() and plot[~clip].neglabel.isna().all()
-    assert plot[clip].neglabel.between(-1, 0).all() and plot[~clip].energy.notna().all()
+    assert plot[clip].vim.isna().all() and plot[~clip].neglabel.isna().all()
+    assert plot[clip].neglabel.between(-1, 0).all() and plot[~clip].vim.notna().all()
 
 
 def test_claims_about_training_are_told_from_the_others(reports):

@@ -21,10 +21,10 @@ def claims_by(measure):
     return [claim for claim in claims.read() if claim.measure == measure]
 
 
-def measured(tables=None, headline=None, outliers=None):
+def measured(tables=None, outliers=None):
     frames = {} if outliers is None else {"synood": pd.DataFrame({"loss": list(outliers)})}
     found = Found({}, frames, {}, dict.fromkeys(frames, "synood"), {}, {})
-    return Measured(pd.DataFrame() if headline is None else headline, tables or {}, found)
+    return Measured(tables or {}, found)
 
 
 def rows(of, **value_of_score):
@@ -42,16 +42,21 @@ def test_a_claim_holds_where_fpr_is_lower_or_auroc_is_higher(fpr95, auroc):
     low, high = (0.3, 0.4), (0.8, 0.9)
     of_fpr = (low[0], high[0]) if fpr95 == "held" else (high[0], low[0])
     of_auroc = (high[1], low[1]) if auroc == "held" else (low[1], high[1])
-    headline = [
-        {"detector": detector, "set": group}
-        | {f"{COLUMNS['FPR95']}_mean": of_fpr[i], f"{COLUMNS['AUROC']}_mean": of_auroc[i]}
+    scores = [
+        {"detector": detector, "set": group, "score": score}
+        | {f"{COLUMNS['FPR95']}_mean": of_fpr[i if paper else 0], f"{COLUMNS['AUROC']}_mean": of_auroc[i if paper else 0]}
         | {f"{column}_std": 0.01 for column in COLUMNS.values()}
         for i, detector in enumerate(("badood-mid", "badood-all"))
         for group in ("near", "far")
+        for score, paper in {"energy": True, "vim": False}.items()
     ]
-    compared = claims.detectors(claims_by("detectors")[0], measured(headline=pd.DataFrame(headline)))
+    by_energy, by_vim = ([claim for claim in claims_by("detectors") if claim.of == score] for score in ("energy", "vim"))
+    compared = claims.detectors(by_energy[0], measured({"scores": pd.DataFrame(scores)}))
     found = {row["measure"]: row["verdict"] for row in compared}
     assert found == {"FPR95 near": fpr95, "FPR95 far": fpr95, "AUROC near": auroc, "AUROC far": auroc}
+    assert (by_energy[0].better, by_energy[0].worse) == (by_vim[0].better, by_vim[0].worse)
+    compared = claims.detectors(by_vim[0], measured({"scores": pd.DataFrame(scores)}))
+    assert {row["verdict"] for row in compared} == {"undecided"}  # by the other score they are equal
 
 
 def test_negative_labels_are_compared_with_none():
@@ -78,7 +83,7 @@ def test_the_unified_claim_compares_the_headline_point_of_each_mode():
 def test_edits_as_a_test_set_are_compared_with_others_of_the_same_detector(own, expected):
     """Of a lower AUROC, which is the harder set; far sets of the same name are others."""
     table = pd.DataFrame(
-        {"detector": detector, "set": name, "group": group}
+        {"detector": detector, "set": name, "group": group, "score": "energy"}
         | {f"{metric}_mean": value for metric in METRICS}
         | {f"{metric}_std": 0.01 for metric in METRICS}
         for detector, name, group, value in [
@@ -89,10 +94,10 @@ def test_edits_as_a_test_set_are_compared_with_others_of_the_same_detector(own, 
         ]
     )
     ssb, ninco = claims_by("sets")
-    found = {row["measure"]: row for row in claims.sets(ssb, measured(headline=table))}
+    found = {row["measure"]: row for row in claims.sets(ssb, measured({"scores": table}))}
     assert found["AUROC"]["verdict"] == expected != found["FPR95"]["verdict"]
     assert (found["AUROC"]["paper_better"], found["AUROC"]["paper_worse"]) == (0.678, 0.7983) and np.isnan(found["FPR95"]["paper_better"])
-    assert claims.sets(ninco, measured(headline=table)) == []
+    assert claims.sets(ninco, measured({"scores": table})) == []
 
 
 POINTS = (("energy", 0.5), ("per-set", 0.9), ("id-only", 0.2), ("per-set", 0.1))
@@ -126,7 +131,7 @@ def test_claims_of_methods_that_the_experiment_lacks_are_left_out():
         columns=["detector", "score", "mode", "set", "group", "method", "drawn", "distance", "band", "count", "calibrator", "kind"]
     )
     tables = dict.fromkeys(("scores", "unified", "distances", "calibrators", "shift"), empty)
-    found = claims.claims_table(measured(tables, headline=empty, outliers=np.array([[2.0, 1.0]])), {})
+    found = claims.claims_table(measured(tables, outliers=np.array([[2.0, 1.0]])), {})
     assert found.empty
-    found = claims.claims_table(measured(tables, headline=empty, outliers=np.array([[2.0, 1.0]])), synood.COMPARISONS)
+    found = claims.claims_table(measured(tables, outliers=np.array([[2.0, 1.0]])), synood.COMPARISONS)
     assert found.source.tolist() == ["SynOOD, 3.3"]

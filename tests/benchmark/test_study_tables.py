@@ -24,7 +24,7 @@ def by_seed():
 @pytest.fixture(scope="module")
 def rows(by_seed):
     table = pd.DataFrame([{"claim": "an aggregate", "about": "other", "source": "A, Table 1", "measure": "NLL", "difference": 0.25}])
-    return seeds_table(*by_seed, CHOSEN), pairs_table(table, by_seed[0], CHOSEN)
+    return seeds_table(*by_seed, CHOSEN), pairs_table(table, by_seed[0])
 
 
 def run(seed):

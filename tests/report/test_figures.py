@@ -24,7 +24,7 @@ def test_a_panel_is_of_the_score_that_its_detector_is_judged_by(drawn):
             pd.DataFrame(shared | {"detector": "clip", "neglabel": [0.1, 0.9]}),
         ]
     )
-    figures.energy(plot)
+    figures.headline(plot)
     assert [ax.get_xlabel().split(",")[0] for ax in drawn["axes"]] == ["energy", "neglabel"]
     assert drawn["axes"][1].get_xlim()[1] < 2 and drawn["axes"][0].get_xlim()[1] < 0
 

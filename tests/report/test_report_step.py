@@ -221,8 +221,8 @@ def test_the_first_screen_says_what_was_compared_and_what_was_learnt(page, stage
 
 def test_every_detector_stands_beside_its_headline_score(page):
     rows = dict(re.findall(r'<tr><th scope="row">([a-z-]+)</th><td>(\w+)</td>', page[: page.index("<section")]))
-    assert rows == {name: "neglabel" if name in CLIP else "energy" for name in DETECTORS}
-    assert "energy score (clip, clip-synood: neglabel)" in page
+    assert rows == {name: "neglabel" if name in CLIP else "vim" for name in DETECTORS}
+    assert "vim score (clip, clip-synood: neglabel)" in page
 
 
 def test_claims_about_training_are_counted_apart(page, results):

@@ -7,7 +7,8 @@ The claims are data, claims.csv, and so are the numbers that the papers print (`
   hold or fail whatever a detector learns from them).
 - source: a paper and a table of it, or NOT_CLAIMED.
 - measure: the comparison, a name in COMPARISONS or in those of a method's module.
-- of: the detector or method that it is about; better, worse: the two things.
+- of: the detector or method that it is about, or the score by which two detectors are compared; better, worse: the two things. Papers
+  compare detectors by the energy, SynOOD by NegLabel's score; ViM, the headline of the embedded experiment, is asked beside them.
 - paper_better, paper_worse: the rows of the source's table that print them, where it does; "ROW / SET" is what a row says of one test set.
 
 The rule for one run was fixed before the first run. Let d be how much better the one claimed better is, and s the pooled spread
@@ -57,12 +58,10 @@ class Measured:
     """Our side of all claims.
 
     Attributes:
-        headline: spread over seeds of each detector's headline score, rows near and far.
         tables: of reports/tables.
         found: what the experiment has made.
     """
 
-    headline: pd.DataFrame
     tables: Frames
     found: Found
 
@@ -105,9 +104,9 @@ def _groups(claim: Claim, better: pd.DataFrame, worse: pd.DataFrame) -> list[dic
 
 
 def detectors(claim: Claim, measured: Measured) -> list[dict]:
-    """Two detectors, each by its headline score."""
-    headline = measured.headline
-    return _groups(claim, *(headline[headline.detector == detector] for detector in (claim.better, claim.worse)))
+    """Two detectors, by the score that the claim says."""
+    table = measured.tables["scores"]
+    return _groups(claim, *(table[(table.detector == detector) & (table.score == claim.of)] for detector in (claim.better, claim.worse)))
 
 
 def scores(claim: Claim, measured: Measured) -> list[dict]:
@@ -124,8 +123,9 @@ def unified(claim: Claim, measured: Measured) -> list[dict]:
 
 
 def sets(claim: Claim, measured: Measured) -> list[dict]:
-    """Two near test sets of one detector, by its headline score: the better one is the harder one."""
-    near = measured.headline[(measured.headline.detector == claim.of) & (measured.headline.group == "near")].set_index("set")
+    """Two near test sets of one detector, by its energy (EBO): the better one is the harder one."""
+    table = measured.tables["scores"]
+    near = table[(table.detector == claim.of) & (table.score == "energy") & (table.group == "near")].set_index("set")
     if not {claim.better, claim.worse} <= set(near.index):
         return []
     rows = []

@@ -10,13 +10,12 @@ TABLE = ("claim", "about", "source", "measure", "seed", "difference")
 GROUPS = ("near", "far")
 
 
-def pairs_table(claims: pd.DataFrame, metrics: pd.DataFrame, chosen: Mapping[str, str]) -> pd.DataFrame:
+def pairs_table(claims: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     """Paired differences, oriented so that more is better for the one claimed better.
 
     Args:
         claims: the claims table of this run.
         metrics: rows of `evaluation.evaluate_detector` of all detectors.
-        chosen: the headline score of each detector.
 
     Returns:
         Rows claim, about, source, measure, seed, difference: one for each training seed where two detectors, or two scores of one, are
@@ -25,7 +24,7 @@ def pairs_table(claims: pd.DataFrame, metrics: pd.DataFrame, chosen: Mapping[str
     sides = {}
     for claim in read():
         if claim.measure == "detectors":
-            sides[claim.text] = claim, [(name, chosen.get(name)) for name in (claim.better, claim.worse)]
+            sides[claim.text] = claim, [(name, claim.of) for name in (claim.better, claim.worse)]
         elif claim.measure == "scores":
             sides[claim.text] = claim, [(claim.of, score) for score in (claim.better, claim.worse)]
     rows = [row for claim, pair in sides.values() for row in _by_seed(claim, *(_of(metrics, *side) for side in pair))]
@@ -33,7 +32,7 @@ def pairs_table(claims: pd.DataFrame, metrics: pd.DataFrame, chosen: Mapping[str
     return pd.concat([pd.DataFrame(rows, columns=list(TABLE)), whole[list(TABLE)]], ignore_index=True)
 
 
-def _of(metrics: pd.DataFrame, detector: str, score: str | None) -> pd.DataFrame:
+def _of(metrics: pd.DataFrame, detector: str, score: str) -> pd.DataFrame:
     found = metrics[(metrics.detector == detector) & (metrics.score == score) & metrics.set.isin(GROUPS)]
     return found.set_index(["set", "seed"])
 
@@ -54,7 +53,8 @@ def seeds_table(metrics: pd.DataFrame, accuracy: pd.DataFrame, chosen: Mapping[s
     """The headline numbers by training seed: rows detector, score, seed, GROUP_METRIC for near and far, id_acc.
 
     Args:
-        metrics, chosen: as of `pairs_table`.
+        metrics: as of `pairs_table`.
+        chosen: the headline score of each detector.
         accuracy: rows detector, seed, id_acc.
     """
     first = metrics[(metrics.score == metrics.detector.map(chosen)) & metrics.set.isin(GROUPS)]

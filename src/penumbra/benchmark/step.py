@@ -58,8 +58,8 @@ def main(stage: Stage) -> None:
             results = module.tables(stage, found, tables)
             tables |= results[0]
             plots |= results[1]
-    tables["claims"] = claims.claims_table(claims.Measured(first, tables, found), comparisons)
-    tables |= {"pairs": pairs.pairs_table(tables["claims"], metrics, chosen), "seeds": pairs.seeds_table(metrics, by_seed, chosen)}
+    tables["claims"] = claims.claims_table(claims.Measured(tables, found), comparisons)
+    tables |= {"pairs": pairs.pairs_table(tables["claims"], metrics), "seeds": pairs.seeds_table(metrics, by_seed, chosen)}
     tables |= _spectrum(stage, found, chosen, more) | grid.tables(stage)
     if more and len(swept := sweeps.table(stage)):
         tables["sweeps"] = swept
@@ -87,7 +87,7 @@ def _curves(stage: Stage, found: Found, chosen: dict[str, str]) -> Results:
     roc = joined(curves.roc_curve(name, frame, chosen[name]) for name, frame in found.scores.items())
     return {}, {
         "roc": roc,
-        "energy": joined(curves.score_histogram(name, frame, chosen[name], bins) for name, frame in found.scores.items()),
+        "headline": joined(curves.score_histogram(name, frame, chosen[name], bins) for name, frame in found.scores.items()),
     }
 
 

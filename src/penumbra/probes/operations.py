@@ -149,6 +149,16 @@ def numpy_solutions() -> Arrays:
     yield torch.linalg.solve(torch.from_numpy(square), torch.from_numpy(x.T.copy()))
 
 
+def eigenvectors() -> Arrays:
+    """What ViM takes of the features of a network: directions, whose last bits reach every score."""
+    for width in (12, 128, 512):
+        features = uniform("features", 3 * width, width).double() @ uniform("mixed", width, width).double()
+        origin = torch.linalg.pinv(uniform("weight", 6, width).double()) @ uniform("bias", 6).double()
+        moved = features - origin
+        values, directions = torch.linalg.eigh(moved.T @ moved / len(moved))
+        yield from (values, directions, (moved @ directions[:, : width // 2]).norm(dim=1))
+
+
 def scipy_functions() -> Arrays:
     """What calibration and the tables take from scipy."""
     from scipy.optimize import isotonic_regression
@@ -212,6 +222,7 @@ OPERATIONS: dict[str, Callable[[], Arrays]] = {
         sampling,
         numpy_functions,
         numpy_solutions,
+        eigenvectors,
         scipy_functions,
         scalars,
         pictures,

@@ -58,11 +58,11 @@ def roc(plot: pd.DataFrame) -> style.Drawn:
         return _finished(axes)
 
 
-def energy(plot: pd.DataFrame) -> style.Drawn:
+def headline(plot: pd.DataFrame) -> style.Drawn:
     """Histograms of the headline score of ID, near and far test images, one panel for each detector; spikes of one group are cut off.
 
     Args:
-        plot: reports/plots/energy.csv; each score has a column, empty for detectors whose headline is another.
+        plot: reports/plots/headline.csv; each score has a column, empty for detectors whose headline is another.
     """
     scores = [name for name in plot if name not in ("detector", "group", "density")]
     detectors = list(plot.detector.unique())

@@ -14,6 +14,8 @@ from penumbra.report.format import number
 from penumbra.report.words import sides
 
 NAMED = 6  # pairs of detectors that a sentence names at most
+COMPARED = ["better", "worse", "score"]
+PAPERS = ("energy", "neglabel")
 SIGNIFICANT = 0.05  # p after Holm's correction below which a verdict stands
 
 
@@ -70,10 +72,10 @@ def of_run(tables: Frames, seeds: int) -> list[str]:
 
 
 def _about_training(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of claims about training, with columns better and worse: the detectors that they compare."""
+    """The rows of claims about training, with columns better and worse, the detectors that they compare, and score, by which."""
     compared = sides()
     table = table[(table.about == study.TRAINING) & table.claim.isin(compared)]
-    return table.assign(better=[compared[text][0] for text in table.claim], worse=[compared[text][1] for text in table.claim])
+    return table.assign(**{name: [compared[text][place] for text in table.claim] for place, name in enumerate(COMPARED)})
 
 
 def _number(table: pd.DataFrame, verdict: str, nothing: str = "none") -> str:
@@ -87,10 +89,15 @@ def _effects(table: pd.DataFrame, verdict: str, before: str) -> str:
     """What the rows of a verdict say, after `before`; nothing where there are none."""
     rows = table[table.verdict == verdict]
     said = []
-    for (better, worse), part in rows.groupby(["better", "worse"], sort=False):
+    for (better, worse, score), part in rows.groupby(COMPARED, sort=False):
         first, *others = [f"{_verb(row)} {_effect(row)}" for row in part.itertuples()]
-        said.append(f"`{better}` {_listed([first.format(f'of `{worse}` '), *(other.format('') for other in others)])}")
+        said.append(f"`{better}`{_by(score)} {_listed([first.format(f'of `{worse}` '), *(other.format('') for other in others)])}")
     return before + _listed(said, "; ") if said else ""
+
+
+def _by(score: str) -> str:
+    """By which score detectors are compared, where it is not the one that papers compare them by."""
+    return "" if score in PAPERS else f" (by {score})"
 
 
 def _verb(row: tuple) -> str:
@@ -113,8 +120,9 @@ def _short(value: float) -> str:
 
 def _nothing(table: pd.DataFrame) -> str:
     """The pairs of detectors between which nothing is decided."""
-    pairs = [pair for pair, part in table.groupby(["better", "worse"], sort=False) if (part.verdict == UNDECIDED).all()]
-    return f": nothing is decided {_listed([f'between `{better}` and `{worse}`' for better, worse in pairs])}" if pairs else ""
+    undecided = [pair for pair, part in table.groupby(COMPARED, sort=False) if (part.verdict == UNDECIDED).all()]
+    said = [f"between `{better}` and `{worse}`{_by(score)}" for better, worse, score in undecided]
+    return f": nothing is decided {_listed(said)}" if said else ""
 
 
 def _blunt(table: pd.DataFrame) -> str:
@@ -132,7 +140,7 @@ def _corrected(decided: pd.DataFrame) -> str:
     """What stands when all comparisons of a paper count."""
     stand = decided[decided.p_holm < SIGNIFICANT]
     lead = f"After Holm's correction for all comparisons of the same paper, {len(stand) or 'none'} of these {len(decided)} verdicts "
-    said = [f"`{row.better}` {_verb(row).format(f'of `{row.worse}` ').removesuffix(' by')}" for row in stand.itertuples()]
+    said = [f"`{row.better}`{_by(row.score)} {_verb(row).format(f'of `{row.worse}` ').removesuffix(' by')}" for row in stand.itertuples()]
     return f"{lead}{'stand' if len(stand) > 1 else 'stands'}{': ' if said else ''}{_listed(said, '; ')}."
 
 

@@ -99,7 +99,7 @@ def _figures(stage: Stage, tables: Frames, plots: Frames, galleries: dict[str, g
     drawn = {
         "bands": figures.bands(tables["detectors"]),
         "roc": figures.roc(plots["roc"]),
-        "energy": figures.energy(plots["energy"]),
+        "headline": figures.headline(plots["headline"]),
         "shift": figures.shift(plots["shift"]),
         "dag": Drawn(stage.read("docs/dag").read_bytes()),
     }

@@ -34,7 +34,7 @@ def read(stage: Stage, tested: pd.DataFrame) -> Frames:
         return {}
     names = set(stage.params.train.detectors)
     about = {text: compared for text, compared in sides().items() if compared[0] in names}
-    shown = names.union(*about.values())  # with the controls of what the experiment has
+    shown = names.union(*(compared[:2] for compared in about.values()))  # with the controls of what the experiment has
     table, rows = tables["claims"], tables["detectors"]
     table = table[table.claim.isin([*about, *tested.claim])]
     return tables | {"claims": table, "detectors": rows[rows.detector.isin(shown)]} if (table.about == TRAINING).any() else {}
@@ -71,13 +71,13 @@ def effects(table: pd.DataFrame) -> Table:
     cells = table.set_index(["claim", "measure"])
     rows, best = [], set()
     for text in table.claim.unique():
-        rows.append([*compared.get(text, (text, MISSING))])
+        rows.append([*compared.get(text, (text, MISSING, MISSING))])
         for measure in MEASURES:
             found = cells.loc[(text, measure)] if (text, measure) in cells.index else None
             rows[-1].append(MISSING if found is None else _points(found))
             if found is not None and found.verdict != UNDECIDED:
                 best.add((len(rows) - 1, len(rows[-1]) - 1))
-    return Table(["trained on", "against", *MEASURES], rows, best)
+    return Table(["trained on", "against", "score", *MEASURES], rows, best)
 
 
 def _points(row: pd.Series) -> str:
@@ -96,7 +96,7 @@ def figure(table: pd.DataFrame) -> style.Drawn:
         table: claims.csv of the study.
     """
     table = table[table.about == TRAINING]
-    labels = {text: f"{better}\nover {worse}" for text, (better, worse) in sides().items()}
+    labels = {text: f"{better}\nover {worse}, {score}" for text, (better, worse, score) in sides().items()}
     rows = list(table.claim.unique())
     with style.figure(1, 2, 0.9 + 0.42 * len(rows), sharey=True) as (drawn, axes):
         for ax, metric in zip(axes, ("FPR95", "AUROC"), strict=True):

@@ -4,9 +4,9 @@ from penumbra.benchmark import claims
 from penumbra.report.content import Results
 
 
-def sides() -> dict[str, tuple[str, str]]:
-    """The two detectors that a claim about training compares, the one claimed better first, by the claim's text."""
-    return {claim.text: (claim.better, claim.worse) for claim in claims.read() if claim.measure == "detectors"}
+def sides() -> dict[str, tuple[str, str, str]]:
+    """The two detectors that a claim about training compares, the one claimed better first, and by which score; by the claim's text."""
+    return {claim.text: (claim.better, claim.worse, claim.of) for claim in claims.read() if claim.measure == "detectors"}
 
 
 def headline_score(results: Results) -> str:

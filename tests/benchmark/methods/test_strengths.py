@@ -12,7 +12,7 @@ from penumbra.benchmark.methods import good, sona
 def compared(table):
     """The rows of the claim about strengths."""
     (claim,) = (claim for claim in claims.read() if claim.measure == "strength")
-    return good.strength(claim, claims.Measured(pd.DataFrame(), {"strengths": table}, None))
+    return good.strength(claim, claims.Measured({"strengths": table}, None))
 
 
 @pytest.fixture
@@ -90,11 +90,11 @@ def test_variants_are_compared_by_their_candidates(candidates):
     claim = next(claim for claim in claims.read() if claim.measure == "candidates")
     variants = {claim.better: candidates, claim.worse: candidates.assign(energy=candidates.energy - 1, knn=candidates.knn + 1)}
     tables = [good.strengths_table(name, frame, np.array([99.0, 98.0])) for name, frame in variants.items()]
-    energy, knn = good.of_candidates(claim, claims.Measured(pd.DataFrame(), {"strengths": pd.concat(tables)}, None))
+    energy, knn = good.of_candidates(claim, claims.Measured({"strengths": pd.concat(tables)}, None))
     assert (energy["measure"], energy["verdict"], knn["measure"], knn["verdict"]) == ("energy", "held", "k-NN distance", "contradicted")
     assert energy["better"] == pytest.approx(candidates.energy.mean()) and energy["difference"] == pytest.approx(1)
     assert energy["better_std"] == pytest.approx(candidates.energy.std() / np.sqrt(len(candidates)))
-    assert good.of_candidates(claim, claims.Measured(pd.DataFrame(), {"strengths": tables[0]}, None)) == []
+    assert good.of_candidates(claim, claims.Measured({"strengths": tables[0]}, None)) == []
 
 
 def test_edits_by_stop_step():

@@ -118,7 +118,7 @@ def claims(table: pd.DataFrame, detectors: pd.DataFrame) -> Table:
                 row["source"],
                 row["measure"],
                 " / ".join(digits) if pd.notna(row["paper_better"]) else MISSING,
-                " / ".join(count(sizes.get(name)) for name in compared[row["claim"]]) if row["claim"] in compared else MISSING,
+                " / ".join(count(sizes.get(name)) for name in compared[row["claim"]][:2]) if row["claim"] in compared else MISSING,
                 *ours,
                 row["verdict"],
             ]

@@ -29,7 +29,7 @@ def section(results: Results) -> Section:
         "confidence is P(OOD) by each detector's own calibration."
     )
     blocks = [
-        Block(caption, figure="energy"),
+        Block(caption, figure="headline"),
         Block(aurocs, table=Table(header, rows)),
         *asked(table[table.score.isin(more)]),
         *sweeps(results.tables.get("sweeps")),
