@@ -101,12 +101,11 @@ class MoCoEncoder(Saved, nn.Module):
 
     @torch.no_grad()
     def represent(self, images: Tensor) -> Tensor:
-        """Standardised representation [B, projection] of images [B, 3, H, W] in [0, 1], as RCG makes it.
+        """Standardised representation [B, projection] of images [B, 3, H, W] in [0, 1], as RCG makes it; in eval mode."""
+        return self.standardised(normalise(images))
 
-        First normalise, then bicubic without antialiasing to `image_size`, then head and per-sample standardisation.
-        The encoder must be in eval mode.
-        """
-        x = normalise(images)
+    def standardised(self, x: Tensor) -> Tensor:
+        """The same of normalised images: bicubic without antialiasing to `image_size`, head, per-sample standardisation."""
         if x.shape[-2:] != (self.image_size, self.image_size):
             x = F.interpolate(x, (self.image_size, self.image_size), mode="bicubic", align_corners=False, antialias=False)
         return standardise(self(x))
