@@ -35,7 +35,7 @@ def test_the_overlay_adds_two_detectors_that_differ_in_their_outliers_and_change
     }
     assert changed({LATENT: ..., **{f"train.detectors.{name}": ... for name in added}, "benchmark.ablations": {}}, CONTENT) == plain
     assert found.recipes["latent"].caption == (
-        "2 hidden layers of width 128 on the encoder's representation, 20 epochs, batches of 64, cross-entropy + 0.2 × energy uncertainty"
+        "1 hidden layer of width 128 on the encoder's representation, 14 epochs, batches of 64, cross-entropy + 0.2 × energy uncertainty"
     )
 
 
@@ -73,7 +73,7 @@ def test_what_a_method_declares_is_what_its_candidates_have():
             'train.detectors.badood-latent.method = "sona": must be one of none, badood, badood-gaussian: recipe latent learns from '
             "representations, which candidates of sona are not made of",
         ),
-        ({f"{LATENT}.warmup_epochs": 21}, f"{LATENT}.warmup_epochs = 21: must be in 0..20 ({LATENT}.epochs)"),
+        ({f"{LATENT}.warmup_epochs": 15}, f"{LATENT}.warmup_epochs = 15: must be in 0..14 ({LATENT}.epochs)"),
         ({f"{LATENT}.depth": 0}, f"{LATENT}.depth = 0: must be at least 1"),
         ({f"{LATENT}.widht": 3}, f"{LATENT}.widht: unknown key; did you mean width?"),
         ({f"{LATENT}.loss": "energy"}, f"{LATENT}.loss = \"energy\": must be 'latent'"),
@@ -97,7 +97,7 @@ def test_variants_and_moved_candidates_are_accepted():
         "train.detectors.badood-latent.bands": ["mid"],
     }
     found = typed(changed(changes, CONTENT), "params.yaml")
-    assert (found.recipes["wide"].width, found.recipes["wide"].depth) == (512, 2)
+    assert (found.recipes["wide"].width, found.recipes["wide"].depth) == (512, 1)
 
 
 def test_it_is_trained_by_its_loss_and_asked_as_every_network_is():

@@ -21,7 +21,6 @@ RECIPE = {
     "loss": "latent",
     "width": 10,
     "depth": 2,
-    "standardise": True,
     "epochs": 3,
     "batch_size": 8,
     "outliers_per_id": 0.5,

@@ -90,7 +90,7 @@ class MoCoEncoder(Saved, nn.Module):
     def forward_features(self, x: Tensor) -> Tensor:
         """Class token [B, width] after the final norm, of normalised images [B, 3, image_size, image_size]."""
         tokens = self.patch_embed(x)
-        tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens], dim=1) + self.pos_embed
+        tokens = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), tokens], dim=1) + self.pos_embed
         for block in self.blocks:
             tokens = block(tokens)
         return self.norm(tokens)[:, 0]

@@ -14,7 +14,6 @@ class Recipe(Optimised):
 
     Attributes:
         width, depth: of the hidden layers, and their number.
-        standardise: outliers enter as images do, with mean 0 and deviation 1; else as guidance has left them.
     """
 
     learns_from: ClassVar[str] = "representations"
@@ -23,7 +22,6 @@ class Recipe(Optimised):
     loss: Literal["latent"]
     width: Width
     depth: Layers
-    standardise: bool
     outliers_per_id: Positive
     beta: NotNegative
     phi_hidden: Width

@@ -9,7 +9,7 @@ from penumbra.artifacts.features import read_features
 from penumbra.artifacts.images import iter_pixels, read_provenance, read_table
 from penumbra.errors import PenumbraError
 from penumbra.models.classifiers.representation import RepresentationDetector
-from penumbra.models.moco import MoCoEncoder, standardise
+from penumbra.models.moco import MoCoEncoder
 from penumbra.noise import generator
 from penumbra.runtime import inference_batch, setup
 from penumbra.stage import Stage
@@ -59,16 +59,15 @@ def watched(stage: Stage, encoder: MoCoEncoder, device: torch.device) -> Feature
 
 
 def candidates(stage: Stage, width: int) -> Tensor:
-    """Representations [N, D] of all candidates of the method before they are decoded, as the recipe takes them; on the CPU.
+    """Representations [N, D] of all candidates of the method before they are decoded, on the CPU.
 
     Raises:
         PenumbraError: they are not of the recipe's encoder.
     """
     check_trainable(stage)
-    detector, p = chosen(stage)
-    path = stage.read(f"outliers/{detector.method}")
+    path = stage.read(f"outliers/{chosen(stage)[0].method}")
     column = read_table(path, ["representation"])["representation"].combine_chunks()
     found = torch.from_numpy(column.flatten().to_numpy().copy()).reshape(len(column), -1)
     if found.shape[1] != width:
         raise PenumbraError(f"{path}: its representations have {found.shape[1]} numbers, those of the encoder {width}. Run `dvc repro`.")
-    return standardise(found) if p.standardise else found
+    return found
