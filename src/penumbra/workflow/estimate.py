@@ -84,7 +84,7 @@ def _bytes(entry: Entry, units: Work, its: Images) -> float:
         p = units.e.recipes[units.e.train.detectors[item].recipe]
         if p.detector == "clip":
             return seeds * its.scored * its.classes * FLOAT
-        features, weights = _sizes_of(p, units)
+        features, weights = _sizes_of(p, units, its)
         if entry.step == "train":
             return seeds * weights * FLOAT
         of_layers = 2 * features * DOUBLE * (1 + units.e.infer.powers) if units.e.unsaid("infer", item) else 0  # a layer is half the next
@@ -99,11 +99,13 @@ def _bytes(entry: Entry, units: Work, its: Images) -> float:
     return seeds * its.scored * ANSWERS * FLOAT if entry.step == "score" else 0.0
 
 
-def _sizes_of(p: Any, units: Work) -> tuple[float, float]:
+def _sizes_of(p: Any, units: Work, its: Images) -> tuple[float, float]:
     """Features of an image, and weights, of the network of a recipe."""
     if p.learns_from == "representations":
-        encoder = units.model["encoder"]
-        return p.width, 12 * encoder.depth * encoder.width**2 + encoder.projection_hidden**2 + p.depth * p.width**2
+        e = units.model["encoder"]
+        projector = e.projection_hidden * (e.width + e.projection_hidden + e.projection)
+        perceptron = p.width * (e.projection + p.depth * p.width + its.classes)
+        return p.width, 13 * e.depth * e.width**2 + 3 * e.width * e.patch_size**2 + projector + perceptron  # 13: with biases and norms
     width = 8 * (p.width or 64)
     features = width * (4 if p.architecture in ("resnet50", "resnet101") else 1)
     return features, WEIGHTS.get(p.architecture, max(WEIGHTS.values())) * width**2
