@@ -1,6 +1,6 @@
 detectors, recipes = dag.experiment.train.detectors, dag.experiment.recipes
 for stage in dag.of_step("train"):
-    shared = recipes[detectors[stage.item].recipe].detector == "network"
+    shared = recipes[detectors[stage.item].recipe].learns_from == "images"
     many = int(config.get("processes", 1)) if shared else 1
     job(
         stage,

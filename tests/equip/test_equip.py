@@ -9,18 +9,21 @@ from penumbra.artifacts.recipes import contents, read_recipe
 from penumbra.artifacts.tables import read_json, write_json
 from penumbra.equip import step
 from penumbra.errors import PenumbraError
-from penumbra.experiment.load import validate
+from penumbra.experiment.load import typed as typed_params
 from penumbra.stage import Params, Stage
 from penumbra.train.losses import typed
+from penumbra.workflow.composition import compose
 
-RECIPES = validate(Path(__file__).parents[2] / "params.yaml").recipes
+CONF = Path(__file__).parents[2] / "conf"
+RECIPES = typed_params(compose(CONF, ["experiment=digits", "+ablations=badood-latent"]), "params.yaml").recipes
 CLIP = {"models/clip": ["config.json", "deep/model.safetensors"], "features/clip.safetensors": None, "features/negatives.safetensors": None}
-KINDS = {  # of recipes: one of params.yaml, and what the stages of its kind read
+KINDS = {  # of recipes: one of them, and what the stages of its kind read
     "scratch": ("energy", {}),
     "classifier": ("good", {"models/classifier": ["config.json", "model.safetensors"]}),
     "reconstruction": ("sona", {"controls/reconstruction.parquet": None}),
     "clip": ("synood", CLIP),
     "repainting": ("synood", CLIP | {"controls/repainting.parquet": None}),
+    "encoder": ("latent", {"models/encoder": ["config.json", "model.safetensors"], "features/encoder.safetensors": None}),
 }
 
 

@@ -22,7 +22,9 @@ from penumbra.calibrators import CALIBRATORS, fit
 from penumbra.errors import PenumbraError
 from penumbra.models.classifiers.detector import ClassifierDetector
 from penumbra.models.classifiers.library import LibraryClassifier
+from penumbra.models.classifiers.representation import Perceptron, RepresentationDetector
 from penumbra.models.clip import Clip, CLIPImageProcessor
+from penumbra.models.moco import MoCoEncoder
 from penumbra.predict import export, program
 from penumbra.predict.asked import scaled
 from penumbra.predict.detector import TrainedDetector, opened
@@ -151,13 +153,23 @@ def test_preprocessing_that_no_graph_does_is_refused():
         Shown(Seen(size={"shortest_edge": 48}, resample=1), 32)
 
 
-def test_another_classifier_becomes_a_graph_too(root, tmp_path, files):
+def of_a_library() -> ClassifierDetector:
     """One of torchvision's, which resizes its images itself."""
+    return ClassifierDetector.of(LibraryClassifier.create("torchvision/resnet18", len(CLASSES), 40), phi_hidden=None)
+
+
+def of_an_encoder() -> RepresentationDetector:
+    """It resizes its images in another way."""
+    encoder = MoCoEncoder(image_size=8, patch_size=4, width=16, depth=1, heads=2, projection_hidden=16, projection=6)
+    return RepresentationDetector.of(encoder, Perceptron(6, 10, 2, len(CLASSES), phi_hidden=4, phi_monotone=True))
+
+
+@pytest.mark.parametrize("network", [of_a_library, of_an_encoder])
+def test_another_network_becomes_a_graph_too(root, tmp_path, network):
     made_of = opened(root / "data/detectors/none")
     for seed in made_of.networks:
         torch.manual_seed(seed)
-        classifier = LibraryClassifier.create("torchvision/resnet18", len(CLASSES), 40)
-        ClassifierDetector.of(classifier, phi_hidden=None).save_pretrained(tmp_path / f"seed-{seed}")
+        network().save_pretrained(tmp_path / f"seed-{seed}")
         made_of.networks[seed] = tmp_path / f"seed-{seed}"
     detector = TrainedDetector(made_of, torch.device("cpu"))
     assert program.write_onnx(tmp_path / "a.onnx", detector, program.program(detector)) < EXACT

@@ -2,11 +2,15 @@
 
 import csv
 import dataclasses
+import inspect
 from pathlib import Path
 
 import pytest
+import torch
 
 from penumbra.experiment.load import typed
+from penumbra.models.classifiers.representation import Perceptron, RepresentationDetector
+from penumbra.models.moco import MoCoEncoder
 from penumbra.workflow import contract, estimate, work
 from penumbra.workflow.composition import compose
 
@@ -68,7 +72,7 @@ def stage(name):
 @pytest.fixture(scope="module")
 def unmeasured():
     """An experiment with what no measured run has."""
-    return typed(compose(ROOT / "conf", ["experiment=digits", "+ablations=[baselines,grid]"]), "params.yaml")
+    return typed(compose(ROOT / "conf", ["experiment=digits", "+ablations=[baselines,grid,badood-latent]"]), "params.yaml")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +80,7 @@ def unmeasured():
     [
         *(f"synthesize-images@{method}" for method in ("real", "cutpaste", "hardaug", "boundary-gan")),
         *(f"synthesize-diffusion@{method}" for method in ("dream-ood", "fake-it")),
-        *("rerun@godin", "grid-morphs@noise", "grid-scores@badood-mid"),
+        *("rerun@godin", "grid-morphs@noise", "grid-scores@badood-mid", "train@badood-latent", "infer@badood-latent"),
     ],
 )
 def test_what_no_measured_run_had_is_counted_as_what_computes_alike(counted, unmeasured, name):
@@ -101,6 +105,18 @@ def test_a_sweep_reruns_the_network_for_each_value(counted, unmeasured):
     ((_, before),) = work.Work(changed, counted).of(stage("rerun@godin")).items()
     changed.rerun.__dict__.update(scores={"godin-h": once.model_copy(update={"noise": [0, 0.1, 0.2]})})
     assert work.Work(changed, counted).of(stage("rerun@godin")) == {"infer-network": pytest.approx(3 * before)}
+
+
+def test_a_detector_of_representations_keeps_its_encoder_and_no_network_trains_on_images(counted, unmeasured):
+    units = work.Work(unmeasured, counted)
+    assert units.of(stage("train@badood-latent")).keys() == {"train-clip"} and units.networks("badood-latent") == 3 * units.encoder()
+    found = {step: estimate._bytes(stage(f"{step}@badood-latent"), units, counted) for step in ("train", "infer")}
+    with torch.device("meta"):
+        encoder = MoCoEncoder(**{name: units.model["encoder"][name] for name in inspect.signature(MoCoEncoder).parameters})
+        weights = sum(
+            tensor.numel() for tensor in RepresentationDetector.of(encoder, Perceptron(64, 128, 1, 6, 16, True)).state_dict().values()
+        )
+    assert 3 * weights * 4 < found["train"] < 1.1 * 3 * weights * 4 and found["infer"] == 3 * counted.scored * (128 + 6) * 4
 
 
 def test_a_room_that_says_nothing_has_unknown_hours_and_a_candidate_for_each_image(counted, unmeasured, monkeypatch):

@@ -59,6 +59,7 @@ NEEDS = {  # what must be in an experiment that has an entry in a section, for t
     "train.recipes.reconstruction": ("synthesize.control.reconstruction",),
     "train.recipes.clip": ("pretrain.clip", "extract.negatives"),
     "train.recipes.repainting": ("pretrain.clip", "extract.negatives", "synthesize.control.repainting"),
+    "train.recipes.encoder": ("pretrain.encoder",),
 }
 
 

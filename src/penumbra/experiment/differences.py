@@ -5,7 +5,7 @@ from typing import Any
 
 PLACES = (
     *(("synthesize", method) for method in ("badood", "good", "sona", "synood", "negatives", "images", "diffusion")),
-    *(("train", "recipes", kind) for kind in ("scratch", "classifier", "reconstruction", "clip", "repainting")),
+    *(("train", "recipes", kind) for kind in ("scratch", "classifier", "reconstruction", "clip", "repainting", "encoder")),
     ("score", "more"),
     ("rerun", "scores"),
 )  # the sections whose entries may be like one another

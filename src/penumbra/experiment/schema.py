@@ -26,7 +26,7 @@ from penumbra.synthesize.good.params import Good
 from penumbra.synthesize.moved.params import Variant
 from penumbra.synthesize.sona.params import Sona
 from penumbra.synthesize.synood.params import SynOod, SynOodNegatives
-from penumbra.train.params import Clip, Network, Train
+from penumbra.train.params import Clip, Latent, Network, Train
 from penumbra.values import Item, Natural, Pixels, Section
 
 
@@ -79,7 +79,7 @@ class Experiment(Section):
         return {name: variant for kind in kinds for name, variant in self.synthesize[kind].items()}
 
     @property
-    def recipes(self) -> dict[str, Network | Clip]:
+    def recipes(self) -> dict[str, Network | Clip | Latent]:
         """Every recipe by its name."""
         kinds = self.train.recipes
         return {name: recipe for kind in type(kinds).model_fields for name, recipe in kinds[kind].items()}

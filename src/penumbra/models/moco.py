@@ -90,7 +90,7 @@ class MoCoEncoder(Saved, nn.Module):
     def forward_features(self, x: Tensor) -> Tensor:
         """Class token [B, width] after the final norm, of normalised images [B, 3, image_size, image_size]."""
         tokens = self.patch_embed(x)
-        tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens], dim=1) + self.pos_embed
+        tokens = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), tokens], dim=1) + self.pos_embed
         for block in self.blocks:
             tokens = block(tokens)
         return self.norm(tokens)[:, 0]
@@ -101,12 +101,11 @@ class MoCoEncoder(Saved, nn.Module):
 
     @torch.no_grad()
     def represent(self, images: Tensor) -> Tensor:
-        """Standardised representation [B, projection] of images [B, 3, H, W] in [0, 1], as RCG makes it.
+        """Standardised representation [B, projection] of images [B, 3, H, W] in [0, 1], as RCG makes it; in eval mode."""
+        return self.standardised(normalise(images))
 
-        First normalise, then bicubic without antialiasing to `image_size`, then head and per-sample standardisation.
-        The encoder must be in eval mode.
-        """
-        x = normalise(images)
+    def standardised(self, x: Tensor) -> Tensor:
+        """The same of normalised images: bicubic without antialiasing to `image_size`, head, per-sample standardisation."""
         if x.shape[-2:] != (self.image_size, self.image_size):
             x = F.interpolate(x, (self.image_size, self.image_size), mode="bicubic", align_corners=False, antialias=False)
         return standardise(self(x))

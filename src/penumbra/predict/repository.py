@@ -55,7 +55,7 @@ def gather(place: Place) -> Contents:
     config = {
         "name": place.name,
         "kind": kind,
-        "architecture": read_json(clip / "config.json")["model_type"] if clip else _architecture(first["config"]),
+        "architecture": read_json(clip / "config.json")["model_type"] if clip else _architecture(first),
         "seeds": list(seeds),
         "classes": list(images["classes"]),
         "image_size": images["params"]["common"]["image_size"],
@@ -108,10 +108,11 @@ def _clip(place: Place) -> Path:
     return place.data(f"recipes/{place.experiment.train.detectors[place.name].recipe}/models/clip")
 
 
-def _architecture(config: dict[str, Any]) -> str:
-    """Of one of our ResNets, or of another classifier."""
+def _architecture(saved: dict[str, Any]) -> str:
+    """Of one of our ResNets, of another classifier, or the name of a network that has neither."""
+    config = saved["config"]
     inner = config.get("arguments", config)
-    return inner.get("architecture", config.get("kind"))
+    return inner.get("architecture", config.get("kind", saved["architecture"]))
 
 
 def _calibrator(scorer: Scorer) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from penumbra.train import losses
 from penumbra.values import Bands, Item, Natural, Section, distinct
 
 if TYPE_CHECKING:
-    Network = Clip = Any
+    Network = Clip = Latent = Any
 else:
-    Network, Clip = losses.recipes("network"), losses.recipes("clip")
+    Network, Clip, Latent = (losses.recipes(each) for each in ("images", "features", "representations"))
 
 
 class RecipeKinds(Section):
@@ -22,6 +22,7 @@ class RecipeKinds(Section):
     reconstruction: dict[Item, Network]
     clip: dict[Item, Clip]
     repainting: dict[Item, Clip]
+    encoder: dict[Item, Latent]
 
 
 class Detector(Section):

@@ -7,11 +7,11 @@ if TYPE_CHECKING:
 
 
 def units(work: "Work", entry: "Entry") -> "Units":
-    """Images times millions of multiplications; of CLIP detectors, whose features are there already, steps."""
+    """Images times millions of multiplications; of detectors that learn from what a frozen model has seen, steps."""
     detector, seeds, kinds = work.e.train.detectors[entry.item], len(work.e.train.seeds), work.e.train.recipes
     p = work.e.recipes[detector.recipe]
-    if p.detector == "clip":
-        epochs = p.project * p.project_epochs + p.tune * p.tune_epochs
+    if p.learns_from != "images":
+        epochs = p.project * p.project_epochs + p.tune * p.tune_epochs if p.detector == "clip" else p.epochs
         return {"train-clip": float(seeds * work.n.train * epochs / p.batch_size)}
     kind = next(each for each in type(kinds).model_fields if detector.recipe in kinds[each])
     outliers = 0.0 if detector.method == "none" else getattr(p, "outliers_per_id", 1.0)

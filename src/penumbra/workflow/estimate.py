@@ -4,6 +4,7 @@ import csv
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from penumbra.errors import PenumbraError
 from penumbra.grid import work as grid
@@ -17,7 +18,8 @@ FLOAT, DOUBLE = 4, 8  # bytes
 ANSWERS = 40  # columns of the scores of an image
 NOTE = """\
 CPU hours of one core of the machine that benchmarks/cost.csv was measured on; no GPU was measured. Training that stops early takes less.
-What no measured run had (images and diffusion of synthesize, rerun, grid) is counted as stages that compute alike: roughly.
+What no measured run had (images and diffusion of synthesize, recipes of the encoder, rerun, grid) is counted as stages that compute
+alike: roughly.
 Disk is an upper bound, without DVC's second copy of each result (cache.type), and without models that are trained here. While it trains on
 images, a stage keeps 3 bytes for each of their pixels in .penumbra/scratch, too."""
 WEIGHTS = {"resnet18": 43, "resnet34": 82, "resnet50": 98, "resnet101": 170}  # of a ResNet, in squares of 8 x its width
@@ -82,9 +84,7 @@ def _bytes(entry: Entry, units: Work, its: Images) -> float:
         p = units.e.recipes[units.e.train.detectors[item].recipe]
         if p.detector == "clip":
             return seeds * its.scored * its.classes * FLOAT
-        width = 8 * (p.width or 64)
-        features = width * (4 if p.architecture in ("resnet50", "resnet101") else 1)
-        weights = WEIGHTS.get(p.architecture, max(WEIGHTS.values())) * width**2
+        features, weights = _sizes_of(p, units, its)
         if entry.step == "train":
             return seeds * weights * FLOAT
         of_layers = 2 * features * DOUBLE * (1 + units.e.infer.powers) if units.e.unsaid("infer", item) else 0  # a layer is half the next
@@ -97,6 +97,18 @@ def _bytes(entry: Entry, units: Work, its: Images) -> float:
     if entry.step == "extract" and item == "encoder":
         return its.train * units.model["encoder"].projection * FLOAT
     return seeds * its.scored * ANSWERS * FLOAT if entry.step == "score" else 0.0
+
+
+def _sizes_of(p: Any, units: Work, its: Images) -> tuple[float, float]:
+    """Features of an image, and weights, of the network of a recipe."""
+    if p.learns_from == "representations":
+        e = units.model["encoder"]
+        projector = e.projection_hidden * (e.width + e.projection_hidden + e.projection)
+        perceptron = p.width * (e.projection + p.depth * p.width + its.classes)
+        return p.width, 13 * e.depth * e.width**2 + 3 * e.width * e.patch_size**2 + projector + perceptron  # 13: with biases and norms
+    width = 8 * (p.width or 64)
+    features = width * (4 if p.architecture in ("resnet50", "resnet101") else 1)
+    return features, WEIGHTS.get(p.architecture, max(WEIGHTS.values())) * width**2
 
 
 def _sizes(path: str) -> Iterator[int]:

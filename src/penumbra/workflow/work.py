@@ -120,6 +120,8 @@ class Work:
     def networks(self, detector: str) -> float:
         """Of the networks of a detector for an image; a CLIP detector computes next to nothing of features."""
         p = self.e.recipes[self.e.train.detectors[detector].recipe]
+        if p.learns_from == "representations":
+            return len(self.e.train.seeds) * self.encoder()
         return len(self.e.train.seeds) * (1.0 if p.detector == "clip" else self.classifier(p))
 
     def classifier(self, p: Any, size: int | None = None) -> float:

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from latent_files import RECIPE as LATENT
 from pydantic import TypeAdapter, ValidationError
 from training_files import CIDER, ENERGY, GODIN, MCD, MIXOE, NPOS, RECIPES, UDG, UNIFORM, VOS, train
 
 from clip_features import RECIPE, ZERO_SHOT
 from penumbra.train import losses
 
-ALL = RECIPES | {"clip": RECIPE}
+ALL = RECIPES | {"clip": RECIPE, "latent": LATENT}
 OWN = {
     "__init__.py": "",
     "params.py": """
@@ -82,11 +83,12 @@ def test_a_recipe_says_which_loss_it_is_of(name):
     assert recipe.detector == ("clip" if name == "clip" else "network") and recipe.trains
 
 
-def test_each_kind_of_detector_has_its_losses():
+def test_what_is_learnt_from_has_its_losses():
     with pytest.raises(ValidationError, match="'cider', 'energy', 'godin', 'mcd', 'mixoe', 'npos', 'udg', 'uniform', 'vos'"):
-        TypeAdapter(losses.recipes("network")).validate_python(RECIPE)
-    with pytest.raises(ValidationError):
-        TypeAdapter(losses.recipes("clip")).validate_python(ENERGY)
+        TypeAdapter(losses.recipes("images")).validate_python(RECIPE)
+    for learns_from, of_another in (("features", ENERGY), ("representations", RECIPE)):
+        with pytest.raises(ValidationError):
+            TypeAdapter(losses.recipes(learns_from)).validate_python(of_another)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +120,14 @@ def test_each_kind_of_detector_has_its_losses():
             "resnet18 of width 8, 2 epochs, batches of 8, cross-entropy + 0.5 × what no pure group holds to uniform + 0.1 × 5 groups",
         ),
         (GODIN, "resnet18 of width 8, 2 epochs, batches of 8, cross-entropy of h(x) / g(x), h cosine"),
+        (
+            LATENT,
+            "2 hidden layers of width 10 on the encoder's representation, 3 epochs, batches of 8, cross-entropy + 0.5 × energy uncertainty",
+        ),
+        (
+            LATENT | {"depth": 1},
+            "1 hidden layer of width 10 on the encoder's representation, 3 epochs, batches of 8, cross-entropy + 0.5 × energy uncertainty",
+        ),
         (ZERO_SHOT, f"frozen CLIP, trained: nothing, negative labels in {ZERO_SHOT['groups']} groups"),
     ],
 )
@@ -126,7 +136,7 @@ def test_the_report_calls_a_recipe_what_its_loss_says(recipe, caption):
 
 
 def test_a_new_room_is_a_loss(own_loss, make_stage):
-    recipe = TypeAdapter(losses.recipes("network")).validate_python(MARGIN)
+    recipe = TypeAdapter(losses.recipes("images")).validate_python(MARGIN)
     assert recipe.caption.endswith("cross-entropy + 2 × hinge at 0.5")
     assert ("train.recipes.scratch.own.margin", "must be dear") in list(losses._rooms()["margin"].faults(None))
     stage = make_stage(["all"])

@@ -1,4 +1,4 @@
-"""A network as an OOD detector: one of our ResNets, or any other classifier with the head phi beside it."""
+"""A network as an OOD detector: one of our ResNets, any other classifier with the head phi beside it, or a frozen encoder with a head."""
 
 import os
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from penumbra.artifacts.tables import read_json
 from penumbra.models.classifier import Classifier
 from penumbra.models.classifiers.load import KINDS
+from penumbra.models.classifiers.representation import RepresentationDetector
 from penumbra.models.resnet import Detector, Phi
 
 
@@ -50,7 +51,8 @@ class ClassifierDetector(Classifier, nn.Module):
         return self.classifier.forward_with_features(images)
 
 
-AnyDetector = Detector | ClassifierDetector
+AnyDetector = Detector | ClassifierDetector | RepresentationDetector
+DETECTORS = {kind.__name__: kind for kind in (Detector, ClassifierDetector, RepresentationDetector)}
 
 
 def load_detector(directory: str | os.PathLike) -> AnyDetector:
@@ -60,5 +62,5 @@ def load_detector(directory: str | os.PathLike) -> AnyDetector:
         PenumbraError: the directory is not that of a detector.
     """
     config = Path(directory) / "config.json"
-    other = config.exists() and read_json(config).get("architecture") == ClassifierDetector.__name__
-    return (ClassifierDetector if other else Detector).from_pretrained(directory)
+    name = read_json(config).get("architecture") if config.exists() else None
+    return DETECTORS.get(name, Detector).from_pretrained(directory)

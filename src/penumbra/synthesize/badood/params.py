@@ -21,6 +21,7 @@ class BadOod(Section):
     """
 
     method: ClassVar[str] = "badood"
+    represented: ClassVar[bool] = True  # candidates are representations of the encoder before they are images: column representation
     guidance: Literal["minority", "gaussian", "none"]
     per_image: Count
     scales: Annotated[list[NotNegative], MinLen(1), AfterValidator(distinct)]

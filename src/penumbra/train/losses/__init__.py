@@ -2,7 +2,8 @@
 
 A recipe names its loss in params.yaml, `loss: NAME`. The room train/losses/NAME holds
 
-    params  the type of its recipes: their keys, the kind of detector, the words for the report; and `faults`, impossible combinations
+    params  the type of its recipes: their keys, what they learn from, the kind of detector, the words for the report; and `faults`,
+            impossible combinations
     loss    the equations, and for a network a class derived from `train.network.loss.Loss`
     plan    its program
 
@@ -31,13 +32,13 @@ def _rooms() -> dict[str, ModuleType]:
     return {name: load(losses, name, "params" if name in rooms(losses) else "") for name in names(losses)}
 
 
-def recipes(detector: str | None = None) -> Any:
+def recipes(learns_from: str | None = None) -> Any:
     """The type of a recipe: one of those of all losses, told apart by the key `loss`.
 
     Args:
-        detector: network | clip, the kind of detector that a loss trains; None: of both.
+        learns_from: images | features (CLIP's) | representations (the encoder's), what a loss learns from; None: any of them.
     """
-    kinds = [room.Recipe for room in _rooms().values() if detector in (None, room.Recipe.detector)]
+    kinds = [room.Recipe for room in _rooms().values() if learns_from in (None, room.Recipe.learns_from)]
     return Annotated[Union[tuple(kinds)], Field(discriminator="loss")] if len(kinds) > 1 else kinds[0]  # noqa: UP007
 
 

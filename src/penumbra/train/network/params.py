@@ -18,6 +18,7 @@ class NetworkRecipe(ResNetRecipe):
     them starts from a classifier.
     """
 
+    learns_from: ClassVar[str] = "images"
     detector: ClassVar[str] = "network"
     input_size: ClassVar[int | None] = None
     epochs: Natural  # 0: the classifier that training would start from

@@ -8,8 +8,9 @@ from clip_stages import raw, zero_shot
 from clip_features import LOGIT_SCALE, RECIPE, label_features, near
 from penumbra.labels import grouped
 from penumbra.models.clip_detector import ClipDetector
+from penumbra.train.features import Features
 from penumbra.train.losses.clip import exposure, loop
-from penumbra.train.losses.clip.exposure import Exposure, Features, Phase, Schedule, matched
+from penumbra.train.losses.clip.exposure import Exposure, Phase, Schedule, matched
 from penumbra.train.losses.clip.loss import image_loss, label_loss
 from penumbra.train.losses.clip.params import Recipe
 from penumbra.train.losses.clip.seeds import beside, pool

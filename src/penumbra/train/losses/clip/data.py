@@ -13,8 +13,8 @@ from penumbra.errors import PenumbraError
 from penumbra.models.clip import Clip
 from penumbra.runtime import inference_batch
 from penumbra.stage import Stage
+from penumbra.train.features import Features
 from penumbra.train.inputs import REPAINTING, check_trainable, chosen, numbers
-from penumbra.train.losses.clip.exposure import Features
 
 IMAGES, LABELS = "features/clip", "features/negatives"
 BATCH = 256

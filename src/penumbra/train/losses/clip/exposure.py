@@ -9,22 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from penumbra.models.clip_detector import ClipDetector
+from penumbra.train.features import Features
 from penumbra.train.losses.clip.loss import image_loss, label_loss
 from penumbra.train.losses.clip.params import Recipe
 from penumbra.training import set_learning_rate
 
 BLOCK = 512
-
-
-@dataclass(frozen=True)
-class Features:
-    """Raw features of images [N, D], and a label for each [N]."""
-
-    values: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.values)
 
 
 @dataclass(frozen=True)

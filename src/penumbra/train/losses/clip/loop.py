@@ -11,7 +11,8 @@ from torch import Tensor
 from penumbra.errors import PenumbraError
 from penumbra.models.clip_detector import ClipDetector
 from penumbra.noise import generator
-from penumbra.train.losses.clip.exposure import BLOCK, Exposure, Features, Phase
+from penumbra.train.features import Features
+from penumbra.train.losses.clip.exposure import BLOCK, Exposure, Phase
 from penumbra.train.losses.clip.params import Recipe
 from penumbra.training import History, descend, epochs, summed
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 class Recipe(Section):
     """A CLIP model with negative labels, as it is or tuned on outliers (SynOOD 3.4, 3.5)."""
 
+    learns_from: ClassVar[str] = "features"
     detector: ClassVar[str] = "clip"
     loss: Literal["clip"]
     project: bool

@@ -14,9 +14,9 @@ from penumbra.runtime import setup
 from penumbra.seeds import derive
 from penumbra.stage import Stage
 from penumbra.train.detectors import Train
+from penumbra.train.features import Features
 from penumbra.train.inputs import REPAINTING, chosen, selected
 from penumbra.train.losses.clip.data import LABELS, Made, id_images, outliers_of, round_trips_of
-from penumbra.train.losses.clip.exposure import Features
 from penumbra.train.losses.clip.loop import Setting, train_detector
 from penumbra.train.pool import draw
 
