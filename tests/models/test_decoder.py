@@ -75,15 +75,25 @@ def test_the_unet_attends_to_the_representation_as_one_token(pipeline):
 def test_the_dit_is_diffusers_dit_whose_class_embedding_is_a_linear_map(pipeline):
     """A table of class embeddings that holds W z + b of two representations gives what these give."""
     network, z, noise = tiny_decoder(pipeline, "dit", D).network, normal(2, D, seed=1), normal(2, 4, 8, 8)
-    official = DiTTransformer2DModel(**DIT, out_channels=4, num_embeds_ada_norm=2).eval()
+    official = DiTTransformer2DModel(**DIT, out_channels=4, num_embeds_ada_norm=2, norm_eps=1e-6, activation_fn="gelu").eval()
     state = {name: value for name, value in network.state_dict().items() if "class_embedder" not in name}
     for number, block in enumerate(network.transformer_blocks):
         linear = block.norm1.emb.class_embedder
         table = F.pad(z @ linear.weight.T + linear.bias, (0, 0, 0, 1))  # and the row of no class
         state[f"transformer_blocks.{number}.norm1.emb.class_embedder.embedding_table.weight"] = table
+        official.transformer_blocks[number].norm1.emb.time_proj.downscale_freq_shift = 0
     official.load_state_dict(state)
     t = torch.tensor([7, 300])
     torch.testing.assert_close(network(noise, t, z).sample, official(noise, t, torch.arange(2)).sample)
+
+
+def test_a_block_of_the_dit_hears_the_waves_of_t_and_the_representation():
+    """As RCG has them: [cos(t f), sin(t f)] of f_j = 10000^(-j / 128)."""
+    block, z, t = RepresentationDiT(D, out_channels=4, **DIT).transformer_blocks[1].norm1.emb, normal(2, D), torch.tensor([7, 300])
+    angles = t[:, None] * 10_000 ** (-torch.arange(128) / 128)
+    waves, mlp = torch.cat([angles.cos(), angles.sin()], 1), block.timestep_embedder
+    heard = mlp.linear_2(F.silu(mlp.linear_1(waves))) + z @ block.class_embedder.weight.T + block.class_embedder.bias
+    torch.testing.assert_close(block(t, z, hidden_dtype=torch.float32), heard, atol=1e-4, rtol=1e-4)
 
 
 def test_a_fresh_dit_says_nothing_and_each_of_its_blocks_leaves_its_tokens_as_they_are():

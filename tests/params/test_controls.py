@@ -14,6 +14,7 @@ from penumbra.stage import Params
 from penumbra.workflow.composition import compose
 
 CONF = Path(__file__).parents[2] / "conf"
+OVERLAYS = ("controls", "baselines", "badood-decoders", "sona-data", "synood", "synood-amounts")
 CONTENT = compose(CONF, ["experiment=digits", "+ablations=controls"])
 FOUND = typed(CONTENT, "params.yaml")
 

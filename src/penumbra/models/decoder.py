@@ -25,7 +25,8 @@ class RepresentationDiT(DiTTransformer2DModel):
     """The DiT of Peebles and Xie (2023), conditioned as RCG conditions it: each block's shift, scale and gate are of the sum of an
     embedding of t and a linear map of the representation (adaLN-Zero). A fresh one outputs exactly 0, since its gates and its last layer do.
 
-    diffusers' class looks a class up in a table, and a vector has no number there. So the linear map stands where the table stood.
+    diffusers' class looks a class up in a table, and a vector has no number there. So the linear map stands where the table stood. The
+    waves of t, the eps of norms and the GELU are RCG's, from which diffusers' differ: with its weights this says what RCG's DiT says.
 
     Args:
         representation: dimensions D of the condition.
@@ -58,9 +59,12 @@ class RepresentationDiT(DiTTransformer2DModel):
             sample_size=sample_size,
             patch_size=patch_size,
             num_embeds_ada_norm=1,
+            norm_eps=1e-6,
+            activation_fn="gelu",
         )
         for block in self.transformer_blocks:
             block.norm1.emb.class_embedder = nn.Linear(representation, self.inner_dim)
+            block.norm1.emb.time_proj.downscale_freq_shift = 0
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
