@@ -16,6 +16,7 @@ SMALL = (
     "ema_decay:0.9,warmup_epochs:0,drop_representation:0.1,validate_every:1,sample_steps:2,sample_guidance:2}",
     "pretrain.dit.rcg={pipeline:null,patch_size:2,width:16,depth:1,heads:2,epochs:1,batch_size:64,learning_rate:0.002,weight_decay:0,"
     "ema_decay:0.9,warmup_epochs:0,drop_representation:0.1,validate_every:1,sample_steps:2,sample_guidance:2}",
+    "train.recipes.scratch.energy.epochs=3",
     "synthesize.decoded.badood-ldm.steps=2",
     "synthesize.decoded.badood-dit.steps=2",
     *(f"filter.badood-{kind}.mid=[0.01,0.99]" for kind in ("ldm", "dit")),

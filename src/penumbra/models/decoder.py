@@ -23,7 +23,7 @@ from diffusers.configuration_utils import register_to_config  # isort: skip
 
 class RepresentationDiT(DiTTransformer2DModel):
     """The DiT of Peebles and Xie (2023), conditioned as RCG conditions it: each block's shift, scale and gate are of the sum of an
-    embedding of t and a linear map of the representation (adaLN-Zero). A fresh one outputs exactly 0, since its gates and its last layer do.
+    embedding of t and a linear map of the representation (adaLN-Zero). A fresh one outputs exactly 0: its gates and last layer are zero.
 
     diffusers' class looks a class up in a table, and a vector has no number there. So the linear map stands where the table stood. The
     waves of t, the eps of norms and the GELU are RCG's, from which diffusers' differ: with its weights this says what RCG's DiT says.
@@ -119,7 +119,14 @@ class Decoder(nn.Module):
             precision = {"torch_dtype": torch.float32, "low_cpu_mem_usage": False}
             vae, network = (
                 load_weights(
-                    kind, name, f"{source}/{part}", kind.__name__, Path(source) / part if local else None, subfolder=part, **options, **precision
+                    kind,
+                    name,
+                    f"{source}/{part}",
+                    kind.__name__,
+                    Path(source) / part if local else None,
+                    subfolder=part,
+                    **options,
+                    **precision,
                 )
                 for part, kind in networks.items()
             )

@@ -132,7 +132,9 @@ def decoder() -> Iterator[Tensor]:
     sizes = Params({"patch_size": 2, "width": 64, "depth": 2, "heads": 4})
     yield from _trained(lambda: dit.build(sizes, latents, dimension), lambda network, step: denoising(network, step, lambda z: z), _adamw)
     sizes = Params({"channels": [32, 64], "layers": 1, "head_width": 16})
-    yield from _trained(lambda: ldm.build(sizes, latents, dimension), lambda network, step: denoising(network, step, lambda z: z[:, None]), _adamw)
+    yield from _trained(
+        lambda: ldm.build(sizes, latents, dimension), lambda network, step: denoising(network, step, lambda z: z[:, None]), _adamw
+    )
 
 
 def clip() -> Iterator[Tensor]:

@@ -136,7 +136,9 @@ def write_samples(directory: Path, decoder: Decoder, encoder: MoCoEncoder, stage
     ids = read_table(stage.read("images/val"), ["sample_id"])["sample_id"].to_pylist()
     rows = torch.arange(len(ids))[:: max(len(ids) // SHOWN, 1)][:SHOWN]
     originals = read_images(stage, device, "images/val")[rows].float() / 255
-    noise = SampleNoise(stage.params.common.seed, f"pretrain/{stage.item}/samples", [ids[row] for row in rows]).normal(*decoder.latent_shape)
+    noise = SampleNoise(stage.params.common.seed, f"pretrain/{stage.item}/samples", [ids[row] for row in rows]).normal(
+        *decoder.latent_shape
+    )
     with ImageWriter(directory / "samples.parquet", dict.fromkeys(("kind", "source_id"), pa.string()), stage.provenance) as writer:
 
         def add(kind: str, images: Tensor, sources: Sequence[str]) -> None:

@@ -24,18 +24,18 @@ def painted(results: Results) -> list[Block]:
         blocks += drawn(
             results,
             f"{method}-decoders",
-            "What decodes Bad-OOD's guided representations (Fig. 4 b): in each column an ID image, the candidate that MAGE makes of its guided "
-            f"representation ({method}), and below it what other decoders make of the same one.",
+            "What decodes Bad-OOD's guided representations (Fig. 4 b): in each column an ID image, the candidate that MAGE makes of its "
+            f"guided representation ({method}), and below it what other decoders make of the same one.",
         )
     return blocks
 
 
 def figures(stage: Stage, tables: Frames, plots: Frames, candidates: Frames) -> dict[str, style.Drawn]:
     """A figure for each method whose representations others paint."""
-    drawn, variants = {}, stage.params.synthesize
+    drawn, variants, sources = {}, stage.params.synthesize, stage.read("images") / "train.parquet"
     for method in dict.fromkeys(variants[name].of for name in candidates):
         frames = {name: frame for name, frame in candidates.items() if variants[name].of == method}
-        drawn[f"{method}-decoders"] = decoders(method, frames, stage.within("outliers", [method, *frames]), stage.read("images") / "train.parquet")
+        drawn[f"{method}-decoders"] = decoders(method, frames, stage.within("outliers", [method, *frames]), sources)
     return drawn
 
 
@@ -50,9 +50,7 @@ def decoders(method: str, candidates: Frames, paths: Mapping[str, Path], sources
     """
     first = next(iter(candidates.values()))
     chosen = first.iloc[places(len(first), SHOWN)]
-    named = {method: list(chosen.of)} | {
-        name: list(frame.set_index("of").sample_id[chosen.of]) for name, frame in candidates.items()
-    }
+    named = {method: list(chosen.of)} | {name: list(frame.set_index("of").sample_id[chosen.of]) for name, frame in candidates.items()}
     real = images(sources, list(chosen.source_id))
     rows = [[tile(real[name]) for name in chosen.source_id]]
     for name, samples in named.items():
