@@ -14,6 +14,7 @@ from penumbra.stage import Params
 from penumbra.workflow.composition import compose
 
 CONF = Path(__file__).parents[2] / "conf"
+OVERLAYS = ("controls", "baselines", "badood-decoders", "badood-latent", "sona-data", "synood", "synood-amounts")
 CONTENT = compose(CONF, ["experiment=digits", "+ablations=controls"])
 FOUND = typed(CONTENT, "params.yaml")
 
@@ -58,9 +59,7 @@ def test_the_page_says_what_each_has_learnt_from():
 
 @pytest.mark.parametrize("claim", [claim for claim in claims.read() if claim.measure == "detectors"], ids=lambda claim: claim.text)
 def test_every_claim_about_training_finds_both_its_detectors_in_one_overlay(claim):
-    overlays = {
-        name: overlaid(name).train.detectors for name in ("controls", "baselines", "badood-latent", "sona-data", "synood", "synood-amounts")
-    }
+    overlays = {name: overlaid(name).train.detectors for name in OVERLAYS}
     assert [name for name, detectors in overlays.items() if {claim.better, claim.worse} <= set(detectors)]
 
 

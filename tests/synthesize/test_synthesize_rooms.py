@@ -9,6 +9,7 @@ from penumbra.synthesize import none
 from penumbra.synthesize.badood import plan as badood
 from penumbra.synthesize.boundarygan import plan as boundarygan
 from penumbra.synthesize.control import plan as control
+from penumbra.synthesize.decoded import plan as decoded
 from penumbra.synthesize.dreamood import plan as dreamood
 from penumbra.synthesize.fakeit import plan as fakeit
 from penumbra.synthesize.good import plan as good
@@ -17,7 +18,7 @@ from penumbra.synthesize.real import plan as real
 from penumbra.synthesize.sona import plan as sona
 from penumbra.synthesize.synood import plan as synood
 
-PLANS = [none, badood, boundarygan, control, dreamood, fakeit, good, moved, real, sona, synood]
+PLANS = [none, badood, boundarygan, control, decoded, dreamood, fakeit, good, moved, real, sona, synood]
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.__name__)

@@ -231,7 +231,7 @@ def before() -> dict[str, str]:
             "synthesize/distances.py",
             "dim=1",
             "dim=-1",
-            {"synthesize.badood.plan", "synthesize.moved.plan", *EDITORS},
+            {"synthesize.badood.plan", "synthesize.moved.plan", "synthesize.decoded.plan", *EDITORS},
         ),
         (
             "train/pool.py",

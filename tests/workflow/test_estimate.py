@@ -72,7 +72,7 @@ def stage(name):
 @pytest.fixture(scope="module")
 def unmeasured():
     """An experiment with what no measured run has."""
-    return typed(compose(ROOT / "conf", ["experiment=digits", "+ablations=[baselines,grid,badood-latent]"]), "params.yaml")
+    return typed(compose(ROOT / "conf", ["experiment=digits", "+ablations=[baselines,grid,badood-latent,badood-decoders]"]), "params.yaml")
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,23 @@ def unmeasured():
     [
         *(f"synthesize-images@{method}" for method in ("real", "cutpaste", "hardaug", "boundary-gan")),
         *(f"synthesize-diffusion@{method}" for method in ("dream-ood", "fake-it")),
-        *("rerun@godin", "grid-morphs@noise", "grid-scores@badood-mid", "train@badood-latent", "infer@badood-latent"),
+        *(f"synthesize-decoded@badood-{kind}" for kind in ("ldm", "dit")),
+        *("pretrain-ldm@rcg", "pretrain-dit@rcg", "rerun@godin", "grid-morphs@noise", "grid-scores@badood-mid"),
+        *("train@badood-latent", "infer@badood-latent"),
     ],
 )
 def test_what_no_measured_run_had_is_counted_as_what_computes_alike(counted, unmeasured, name):
     seconds = estimate._seconds(work.Work(unmeasured, counted).of(stage(name)), estimate._rates())
     assert 0.26 < seconds < 3600
+
+
+def test_a_decoder_that_is_imported_is_not_trained_and_paints_all_the_same(counted, unmeasured):
+    changed = unmeasured.model_copy(deep=True)
+    changed.pretrain.dit["rcg"].__dict__.update(pipeline="dit")
+    units = work.Work(changed, counted)
+    assert units.of(stage("pretrain-dit@rcg")) == {"pretrain-inpainting": 0}
+    painting = work.Work(unmeasured, counted).of(stage("synthesize-decoded@badood-dit"))
+    assert units.of(stage("synthesize-decoded@badood-dit")) == painting and units.candidates("badood-dit") == counted.train
 
 
 def test_negative_labels_and_repaintings_cost_what_contexts_and_clip_do(counted, unmeasured):

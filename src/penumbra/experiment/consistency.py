@@ -9,10 +9,12 @@ from penumbra.grid import params as grid
 from penumbra.infer import params as infer
 from penumbra.prepare import params as prepare
 from penumbra.pretrain import params as pretrain
+from penumbra.pretrain.decoder import params as decoder
 from penumbra.rerun import params as rerun
 from penumbra.score import params as score
 from penumbra.synthesize.badood import params as badood
 from penumbra.synthesize.boundarygan import params as boundarygan
+from penumbra.synthesize.decoded import params as decoded
 from penumbra.synthesize.dreamood import params as dreamood
 from penumbra.synthesize.good import params as good
 from penumbra.synthesize.real import params as real
@@ -31,7 +33,7 @@ def faults(experiment: Experiment) -> Iterator[Fault]:
 
 def _epochs(experiment: Experiment) -> Iterator[Fault]:
     recipes = dict(experiment.recipes_of(network.NetworkRecipe).values())
-    models = ("encoder", "mage", "classifier", "diffusion", "clip", "inpainting")
+    models = ("encoder", "mage", "classifier", "diffusion", "clip", "inpainting", "ldm", "dit")
     loops = {key: preset for kind in models for key, preset in presets(experiment, "pretrain", kind)} | recipes
     for key, loop in loops.items():
         if loop.warmup_epochs > loop.epochs:
@@ -47,6 +49,8 @@ NEEDS = {  # what must be in an experiment that has an entry in a section, for t
     "pretrain.rdm": ("pretrain.encoder",),
     "pretrain.mage": ("pretrain.encoder",),
     "pretrain.inpainting": ("pretrain.diffusion",),
+    "pretrain.ldm": ("pretrain.encoder", "pretrain.diffusion"),
+    "pretrain.dit": ("pretrain.encoder", "pretrain.diffusion"),
     "extract.contexts": ("pretrain.clip",),
     "extract.negatives": ("pretrain.clip",),
     "synthesize.badood": ("pretrain.encoder", "pretrain.rdm", "pretrain.mage"),
@@ -73,6 +77,7 @@ def _needs(experiment: Experiment) -> Iterator[Fault]:
         return not isinstance(section, dict) or bool(section)
 
     needs = dict(NEEDS) | {f"synthesize.control.{name}": (f"pretrain.{c.pipeline}",) for name, c in experiment.synthesize.control.items()}
+    needs |= {f"synthesize.decoded.{name}": (f"pretrain.{method.decoder}",) for name, method in experiment.synthesize.decoded.items()}
     for key, others in needs.items():
         for other in others if there(key) else ():
             if not there(other):
@@ -152,9 +157,11 @@ RULES = (
     pretrain.classifier_faults,
     pretrain.diffusion_faults,
     pretrain.clip_faults,
+    decoder.faults,
     extract.faults,
     _epochs,
     badood.faults,
+    decoded.faults,
     dreamood.faults,
     real.faults,
     boundarygan.faults,

@@ -22,6 +22,7 @@ from penumbra.rerun.params import Rerun
 from penumbra.score.params import Score
 from penumbra.synthesize import rooms
 from penumbra.synthesize.control.params import Control
+from penumbra.synthesize.decoded.params import Decoded
 from penumbra.synthesize.good.params import Good
 from penumbra.synthesize.moved.params import Variant
 from penumbra.synthesize.sona.params import Sona
@@ -41,6 +42,7 @@ class Synthesize(Section):
     """Methods, and under each its variants by name."""
 
     badood: dict[Item, Variant]
+    decoded: dict[Item, Decoded]
     good: dict[Item, Good]
     sona: dict[Item, Sona]
     synood: dict[Item, SynOod]
@@ -73,7 +75,7 @@ class Experiment(Section):
         return {key: value for key, value in dump(self).items() if value is not None}
 
     @property
-    def methods(self) -> dict[str, Variant | Good | Sona | SynOod]:
+    def methods(self) -> dict[str, Variant | Decoded | Good | Sona | SynOod]:
         """Every variant of every method that makes outliers, by its name."""
         kinds = [kind for kind in type(self.synthesize).model_fields if kind != "control"]
         return {name: variant for kind in kinds for name, variant in self.synthesize[kind].items()}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 
+from penumbra.pretrain.decoder.params import Dit, Ldm
 from penumbra.values import (
     Batch,
     Count,
@@ -202,6 +203,8 @@ class Pretrain(Section):
     diffusion: Annotated[dict[Item, Diffusion], MaxLen(1)]
     clip: Annotated[dict[Item, Clip], MaxLen(1)]
     inpainting: Annotated[dict[Item, Inpainting], MaxLen(1)]
+    ldm: Annotated[dict[Item, Ldm], MaxLen(1)]
+    dit: Annotated[dict[Item, Dit], MaxLen(1)]
 
 
 UNNAMED = "???"  # what conf/ leaves to the user; OmegaConf's word for it

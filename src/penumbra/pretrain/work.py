@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 def units(work: "Work", entry: "Entry") -> "Units":
     """Images times millions of multiplications."""
-    return {f"pretrain-{entry.kind}": LEARNT[entry.kind](work.model[entry.kind], work)}
+    return {f"pretrain-{ALIKE.get(entry.kind, entry.kind)}": LEARNT[entry.kind](work.model[entry.kind], work)}
 
 
 def encoder(p: Any, work: "Work") -> float:
@@ -43,6 +43,15 @@ def clip(p: Any, work: "Work") -> float:
     return 0.0 if p.model else (work.learnt + work.n.clip_world) * p.epochs * (work.clip() + texts)
 
 
+def ldm(p: Any, work: "Work") -> float:
+    return 0.0 if p.pipeline else work.learnt * p.epochs * work.decoder("ldm")
+
+
+def dit(p: Any, work: "Work") -> float:
+    return 0.0 if p.pipeline else work.learnt * p.epochs * work.decoder("dit")
+
+
+ALIKE = {"ldm": "inpainting", "dit": "inpainting"}  # no measured run has them; they learn from latents, too
 LEARNT: dict[str | None, Callable[[Any, "Work"], float]] = {
-    each.__name__: each for each in (encoder, rdm, mage, classifier, diffusion, inpainting, clip)
+    each.__name__: each for each in (encoder, rdm, mage, classifier, diffusion, inpainting, clip, ldm, dit)
 }

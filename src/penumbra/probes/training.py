@@ -118,6 +118,25 @@ def diffusion() -> Iterator[Tensor]:
     yield from _trained(lambda: denoiser.build_unet(p, 8), denoising, _adamw)
 
 
+def decoder() -> Iterator[Tensor]:
+    """Denoisers that are told a representation: a transformer, and a UNet with attention at each level (pretrain@dit, pretrain@ldm)."""
+    from penumbra.pretrain import dit, ldm
+    from penumbra.stage import Params
+
+    latents, dimension = (4, 8, 8), 64
+
+    def denoising(network: nn.Module, step: int, given: Callable[[Tensor], Tensor]) -> Tensor:
+        z, noise, representation = normal(f"z/{step}", 8, *latents), normal(f"n/{step}", 8, *latents), normal(f"r/{step}", 8, dimension)
+        return F.mse_loss(network(z, (torch.arange(8) * 101 + step) % 1000, given(representation), return_dict=False)[0], noise)
+
+    sizes = Params({"patch_size": 2, "width": 64, "depth": 2, "heads": 4})
+    yield from _trained(lambda: dit.build(sizes, latents, dimension), lambda network, step: denoising(network, step, lambda z: z), _adamw)
+    sizes = Params({"channels": [32, 64], "layers": 1, "head_width": 16})
+    yield from _trained(
+        lambda: ldm.build(sizes, latents, dimension), lambda network, step: denoising(network, step, lambda z: z[:, None]), _adamw
+    )
+
+
 def clip() -> Iterator[Tensor]:
     """Images and texts by contrast (pretrain@clip)."""
     from penumbra.models.clip import CLIPConfig, CLIPModel
@@ -137,4 +156,4 @@ def clip() -> Iterator[Tensor]:
     yield from _trained(lambda: CLIPModel(config), loss, _adamw)
 
 
-TRAININGS = {probe.__name__: probe for probe in (resnet, encoder, rdm, mage, diffusion, clip)}
+TRAININGS = {probe.__name__: probe for probe in (resnet, encoder, rdm, mage, diffusion, decoder, clip)}

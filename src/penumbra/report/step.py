@@ -16,7 +16,7 @@ from penumbra.report.sections.pretrain import PIPELINES
 from penumbra.report.style import Drawn
 from penumbra.stage import Stage
 
-KINDS = ("original", "masked", "repainted", "drawn")  # of samples of an in-painting pipeline, in this order
+KINDS = ("original", "masked", "repainted", "decoded", "drawn")  # of samples of what is shown an image, in this order
 EXAMPLES = 8  # images shown of each set: as many as a shift has strengths
 IMAGES = ("train", "val", "test", "calibration", "world", "ood", "shifted")
 

@@ -18,8 +18,8 @@ FLOAT, DOUBLE = 4, 8  # bytes
 ANSWERS = 40  # columns of the scores of an image
 NOTE = """\
 CPU hours of one core of the machine that benchmarks/cost.csv was measured on; no GPU was measured. Training that stops early takes less.
-What no measured run had (images and diffusion of synthesize, recipes of the encoder, rerun, grid) is counted as stages that compute
-alike: roughly.
+What no measured run had (images, diffusion and decoded of synthesize, decoders, recipes of the encoder, rerun, grid) is counted as stages
+that compute alike: roughly.
 Disk is an upper bound, without DVC's second copy of each result (cache.type), and without models that are trained here. While it trains on
 images, a stage keeps 3 bytes for each of their pixels in .penumbra/scratch, too."""
 WEIGHTS = {"resnet18": 43, "resnet34": 82, "resnet50": 98, "resnet101": 170}  # of a ResNet, in squares of 8 x its width

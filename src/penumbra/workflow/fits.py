@@ -30,6 +30,8 @@ def faults(contract: Contract, names: set[str], classes: int) -> Iterator[str]:
         "classifier": lambda p: _classifier(p, classes),
         "diffusion": lambda p: _folder(p.pipeline),
         "inpainting": lambda p: _folder(p.pipeline),
+        "ldm": lambda p: _folder(p.pipeline),
+        "dit": lambda p: _folder(p.pipeline),
         "clip": lambda p: _folder(p.model),
     }
     places = [

@@ -162,7 +162,19 @@ class Work:
     def unet(self) -> float:
         """Of one step of the UNet."""
         p = self.model["diffusion"]
-        return self.pyramid(p.unet_channels, (NATIVE if p.pipeline else self.size) / 2 ** (len(p.vae_channels) - 1), p.unet_layers)
+        return self.pyramid(p.unet_channels, self.latents(), p.unet_layers)
+
+    def latents(self) -> float:
+        """Side of the latents of an image."""
+        p = self.model["diffusion"]
+        return (NATIVE if p.pipeline else self.size) / 2 ** (len(p.vae_channels) - 1)
+
+    def decoder(self, kind: str) -> float:
+        """Of one step of a decoder of representations."""
+        p, side = self.model[kind], self.latents()
+        if kind == "ldm":
+            return self.pyramid(p.channels, side, p.layers)
+        return self.transformer(p.width, p.depth, int(side / p.patch_size) ** 2)
 
     def clip(self) -> float:
         """Of CLIP's image tower."""

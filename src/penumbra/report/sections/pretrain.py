@@ -12,12 +12,15 @@ LAST = {  # columns of data/models/MODEL/history.csv in words
     "val_knn_accuracy": "k-NN accuracy on validation images",
     "val_perplexity": "validation perplexity",
 }
+DECODED = "ID validation images, what it makes of their representations, and of none"
 PIPELINES = {  # what is trained where none is imported, and what its samples are
     "diffusion": ("latent diffusion pipeline", "by caption, and without one (unconditional)"),
     "inpainting": (
         "in-painting pipeline",
         "ID validation images, the same with the middle masked, what it paints there, and images with everything masked",
     ),
+    "ldm": ("latent diffusion decoder", DECODED),
+    "dit": ("DiT decoder", DECODED),
 }
 
 

@@ -1,0 +1,1 @@
+"""What the decoders of representations that are diffusion models have in common, `ldm` and `dit`."""
