@@ -1,10 +1,13 @@
 """conf/ablations/badood-latent.yaml, and what recipes that learn from representations must not be given."""
 
+import shutil
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from params_content import changed
+from ruamel.yaml import YAML
 
 from penumbra import synthesize
 from penumbra.errors import PenumbraError
@@ -104,3 +107,16 @@ def test_it_is_trained_by_its_loss_and_asked_as_every_network_is():
     dag = contract.Contract([], CONTENT, typed(CONTENT, "params.yaml"))
     programs = {step: dag.program(contract.Entry(f"{step}@badood-latent", (), (), (), ())) for step in ("train", "infer")}
     assert programs == {"train": "penumbra.train.losses.latent.plan", "infer": "penumbra.infer.network"}
+
+
+def test_its_recipe_brings_the_encoder_and_what_it_made_of_id_images(tmp_path, monkeypatch):
+    """By the stages that DVC makes of dvc.yaml."""
+    shutil.copy(CONF.parent / "dvc.yaml", tmp_path)
+    with (tmp_path / "params.yaml").open("w") as file:
+        YAML().dump(CONTENT, file)
+    Repo.init(str(tmp_path), no_scm=True).close()
+    monkeypatch.chdir(tmp_path)
+    dag = contract.load.__wrapped__()
+    assert dag.entry("equip-encoder@latent").data == ("data/models/encoder", "data/features/encoder.safetensors")
+    before = {entry.name for entry in dag.before(dag.entry("train@badood-latent"))}
+    assert before == {"prepare", "synthesize-badood@badood", "equip-encoder@latent"}

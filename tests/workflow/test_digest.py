@@ -207,7 +207,8 @@ PROGRAMS = {
 }
 
 
-LOSSES = {f"train.losses.{loss}.plan" for loss in ("cider", "clip", "energy", "godin", "mcd", "mixoe", "npos", "udg", "uniform", "vos")}
+NETWORKS = ("cider", "energy", "godin", "mcd", "mixoe", "npos", "udg", "uniform", "vos")
+LOSSES = {f"train.losses.{loss}.plan" for loss in (*NETWORKS, "clip", "latent")}
 EDITORS = {"synthesize.sona.plan", "synthesize.synood.plan"}
 
 
