@@ -19,7 +19,7 @@ FREE = {  # sections whose keys are not prescribed
     *(f"prepare.{group}" for group in ("near", "far", "calibration", "world", "clip_world", "shift.kinds", "shift.sets")),
     *(key for key in SECTIONS if key.count(".") == 1 and key.split(".")[0] in ("pretrain", "extract", "synthesize")),
     *(key for key in SECTIONS if key.count(".") == 2 and key.startswith("train.recipes.")),
-    *("synthesize.good.good.guidances", "benchmark.ablations", "train.detectors", "calibrate", "filter"),
+    *("synthesize.good.good.guidances", "benchmark.ablations", "train.detectors", "calibrate", "filter", "score.more"),
 }
 LIKE = {key for key in SECTIONS if "like" in lookup(CONTENT, key)}  # sections that are differences to others
 FREE |= {key for key in SECTIONS if key.startswith("benchmark.ablations.") and key.endswith(".variants")}

@@ -23,7 +23,7 @@ from tiny_clip import write_tiny_clip
 SIZE, CLASSES = 16, ["3", "cat", "dog"]
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
 COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
-MORE = "{far: {score: mahalanobis, ridge: 0.001}, cut: {score: react, quantile: 0.9, images: train}, cool: {score: temperature}}"
+MORE = "{vim: {score: vim, share: 0.05}, far: {score: mahalanobis, ridge: 0.001}, cut: {score: react, quantile: 0.9, images: train}, cool: {score: temperature}}"
 COUNTS = {"train": 12, "val": 60, "calibration": 20, "test": 7, "ood": 5, "shifted": 6}
 
 
@@ -54,7 +54,7 @@ def write_repository(root: Path) -> Path:
     """params.yaml and data/ of the detectors `none` and `clip`, of two training seeds each."""
     text = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
     text = text.replace("knn_k: 50\n", "knn_k: 3\n").replace("knn_more: [10, 100, 200]", "knn_more: [1]")
-    text = text.replace("  more: {} ", f"  more: {MORE} ")
+    text = text.replace("  more: {vim: {score: vim, share: 0.5}} ", f"  more: {MORE} ")  # there are few images
     data = root / "data"
     write_images(data)
     (root / "params.yaml").write_text(text, encoding="utf-8")

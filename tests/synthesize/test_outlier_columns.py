@@ -12,7 +12,7 @@ from penumbra.synthesize import none
 from penumbra.synthesize.good import plan as good
 
 WRITTEN = {name: load(synthesize, name, "plan").COLUMNS for name in rooms(synthesize)} | {"none": none.COLUMNS}
-WRITTEN["good"] |= good.FEATURES
+WRITTEN["good"] = WRITTEN["good"] | good.FEATURES
 ROWS = rows("tests/synthesize/test_outlier_columns.py")
 
 

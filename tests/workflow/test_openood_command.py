@@ -33,8 +33,8 @@ def here(tmp_path, monkeypatch):
 def test_it_writes_the_headline_score_of_each_detector(here, tmp_path, capsys):
     results = tmp_path / "results"
     cli.main(["openood", str(results), "none", "clip"])
-    assert capsys.readouterr().out.splitlines() == [f"{results}/none: energy", f"{results}/clip: neglabel"]
-    for name, score in {"none": "energy", "clip": "neglabel"}.items():
+    assert capsys.readouterr().out.splitlines() == [f"{results}/none: vim", f"{results}/clip: neglabel"]
+    for name, score in {"none": "vim", "clip": "neglabel"}.items():
         frame = pd.read_parquet(here / f"data/scores/{name}.parquet")
         expected = frame[(frame.seed == 2) & (frame["set"] == "photos")]
         with np.load(results / name / "s2/scores/photos.npz") as arrays:
