@@ -4,7 +4,9 @@
     python benchmarks/choices.py
 
 One row a score of a detector of params.yaml that `infer` has asked: AUROC between calibration OOD and ID validation, and the detector's
-accuracy on ID validation, mean and sample standard deviation over training seeds. Prints the mean of each score over detectors, too.
+accuracy on ID validation, mean and sample standard deviation over training seeds. Rows of detectors that params.yaml does not have stay.
+Prints the mean of each score over the networks, too. `+ablations=[choices,scores]` has every score; for the default experiment alone,
+`+ablations=scores` does, and no network runs again.
 """
 
 import argparse
@@ -69,9 +71,12 @@ def main() -> None:
         return print(*(f"infer@{name}" for name in detectors))
     asked = [name for name in detectors if (Path("data/outputs") / name).exists()]
     table = pd.DataFrame([row for name in asked for row in rows(name, experiment.score)])
+    before = pd.read_csv(FILE)
+    table = pd.concat([table, before[~before.detector.isin(asked)]])
     table.to_csv(FILE, index=False, lineterminator="\n")
     print(table.to_string(index=False))
-    print(table.assign(clip=table.detector.str.startswith("clip")).groupby(["clip", "score"]).calibration_auroc_mean.agg(["mean", "min"]))
+    networks = table[table.detector.isin(asked) & ~table.detector.str.startswith("clip")]
+    print(networks.groupby("score").calibration_auroc_mean.agg(["mean", "min", "max"]).sort_values("mean").round(4).to_string())
 
 
 if __name__ == "__main__":

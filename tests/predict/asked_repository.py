@@ -23,7 +23,10 @@ from tiny_clip import write_tiny_clip
 SIZE, CLASSES = 16, ["3", "cat", "dog"]
 SIZES = {"architecture": "resnet18", "width": 8, "stem_kernel": 3, "stem_stride": 2, "stem_pool": False, "classes": 3, "phi_hidden": 4}
 COLUMNS = {"sample_id": pa.string(), "label": pa.int64(), "set": pa.string(), "group": pa.string(), "strength": pa.int64()}
-MORE = "{vim: {score: vim, share: 0.05}, far: {score: mahalanobis, ridge: 0.001}, cut: {score: react, quantile: 0.9, images: train}, cool: {score: temperature}}"
+MORE = (
+    "{vim: {score: vim, share: 0.05}, far: {score: mahalanobis, ridge: 0.001}, "
+    "cut: {score: react, quantile: 0.9, images: train}, cool: {score: temperature}}"
+)
 COUNTS = {"train": 12, "val": 60, "calibration": 20, "test": 7, "ood": 5, "shifted": 6}
 
 

@@ -18,8 +18,8 @@ from penumbra.predict.lock import Lock
 
 SCORES = """\
 detector,score,set,group,fpr95_id_tpr_mean,fpr95_id_tpr_std,auroc_mean,auroc_std,aupr_in_mean,aupr_in_std,aupr_out_mean,aupr_out_std
-none,energy,near,near,0.25,0.01,0.9,0.02,0.8,0.03,0.7,0.04
-none,energy,letters,near,0.5,0.01,0.75,0.02,0.8,0.03,0.7,0.04
+none,vim,near,near,0.25,0.01,0.9,0.02,0.8,0.03,0.7,0.04
+none,vim,letters,near,0.5,0.01,0.75,0.02,0.8,0.03,0.7,0.04
 none,msp,near,near,0.3,0.01,0.1,0.02,0.1,0.03,0.1,0.04
 clip,neglabel,near,near,0.3,0.01,0.2,0.02,0.1,0.03,0.1,0.04
 """

@@ -18,7 +18,7 @@ import penumbra
 from penumbra.artifacts.images import encode, read_pixels, read_provenance
 from penumbra.errors import PenumbraError
 
-EVERY = ["msp", "max_logit", "energy", "knn", "knn_1", "confidence", "far", "cool"]
+EVERY = ["msp", "max_logit", "energy", "knn", "knn_1", "confidence", "vim", "far", "cool"]
 SCORES = {"none": [*EVERY, "cut"], "clip": [*EVERY, "mcm", "neglabel"]}
 
 
@@ -47,7 +47,7 @@ def test_answers_are_the_means_over_seeds_of_what_score_writes(root, loaded, nam
     assert list(answers) == ["image", "predicted", "p_ood", "score", "ood", *answers.columns[5:]]
     assert set(answers.columns[5:]) == set(SCORES[name])
     np.testing.assert_allclose(answers[SCORES[name]], means, rtol=1e-4)
-    headline = {"none": "energy", "clip": "neglabel"}[name]
+    headline = {"none": "vim", "clip": "neglabel"}[name]
     np.testing.assert_array_equal(answers[["p_ood", "score"]], answers[["confidence", headline]])
     assert answers.image.tolist() == [str(index) for index in range(COUNTS["test"])]
     both = of_test.groupby("sample_id").predicted.agg(["min", "max"])
@@ -124,7 +124,7 @@ def test_files_folders_patterns_and_standard_input(here, monkeypatch):
     text = f"{here.pictures / 'more'}\n\n{here.pictures / '0.png'}\n"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     status, _, err = here.run("none", here.pictures / "[12].png", here.pictures / "2.png", "-", "--out", here.pictures / "a.csv")
-    assert status == 0 and "of 4 are OOD for none: energy above" in err
+    assert status == 0 and "of 4 are OOD for none: vim above" in err
     names = [Path(name).name for name in pd.read_csv(here.pictures / "a.csv").image]
     assert names == ["1.png", "2.png", "b é.png", "0.png"]
 
@@ -141,7 +141,7 @@ def test_every_format_reads_back_equal(here, loaded):
     assert rows == expected.to_dict("records")
     pd.testing.assert_frame_equal(pd.read_parquet(here.pictures / "out/answers.parquet"), expected, check_exact=True)
     asked = read_provenance(here.pictures / "out/answers.parquet")
-    assert asked == {"detector": "none", "score": "energy", "accept": 0.8, "threshold": loaded["none"].threshold(0.8)}
+    assert asked == {"detector": "none", "score": "vim", "accept": 0.8, "threshold": loaded["none"].threshold(0.8)}
 
 
 def test_one_line_says_what_is_wrong(here):

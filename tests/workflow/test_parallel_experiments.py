@@ -47,7 +47,7 @@ def test_experiments_disturb_neither_each_other_nor_the_working_directory_and_sh
     assert finished.dvc("queue", "status").stdout.count("Success") == len(GALLERIES)
     assert finished.counters() == Counter({"benchmark": 1, "report": 4})  # each change, and nothing twice
     difference = json.loads(finished.dvc("params", "diff", "--json", "HEAD", "third").stdout)
-    assert difference["params.yaml"] == {"benchmark.score": {"old": "energy", "new": "max_logit"}}
+    assert difference["params.yaml"] == {"benchmark.score": {"old": "vim", "new": "max_logit"}}
     changed = finished.run("git", "diff", "--name-only", "--", "params.yaml", "dvc.lock").stdout.split()
     assert changed == ["dvc.lock", "params.yaml"]
     assert finished.status() == {}
