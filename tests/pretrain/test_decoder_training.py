@@ -178,6 +178,14 @@ def test_samples_are_validation_images_what_is_made_of_them_and_of_nothing(reads
     assert provenance["params"]["pretrain"][kind] == PARAMS | SIZES[kind] and read_provenance(trained / "samples.parquet") == provenance
 
 
+def test_it_paints_images_of_the_size_of_the_experiments_whatever_size_the_pipeline_draws(reads, kind, tmp_path):
+    other = reads | {"models/diffusion": write_tiny_pipeline(tmp_path / "larger", image_size=32, prediction="v_prediction")}
+    stage = make_stage(other, tmp_path, kind, epochs=1)
+    PROGRAMS[kind].main(stage)
+    assert KINDS[kind][0].load(stage.write()).latent_shape == (4, SIZE // 2, SIZE // 2)
+    assert read_pixels(stage.write() / "samples.parquet").shape[1:] == (SIZE, SIZE, 3)
+
+
 def test_a_directory_is_imported_as_it_is_and_another_encoder_is_refused(reads, kind, tmp_path):
     for dimension in (D, D + 1):
         tiny_decoder(reads["models/diffusion"], kind, dimension).save_pretrained(tmp_path / f"{dimension}")

@@ -117,16 +117,19 @@ def train_decoder(decoder: Decoder, train: Pictures, val: Pictures, p: Params, s
 
 
 def train(stage: Stage, kind: type[Decoder], build: Build, encoder: MoCoEncoder, device: torch.device) -> tuple[Decoder, History]:
-    """Train on the ID train images and the world; validation looks at ID alone, and does not reach the weights."""
+    """Train on the ID train images and the world; validation looks at ID alone, and does not reach the weights.
+
+    Images are encoded at the size that they have, whatever size the pipeline draws; so large are the decoder's pictures, too.
+    """
     p, seed = stage.params.pretrain[stage.item], stage.params.common.seed
     start = LatentDiffusion.load(stage.read("models/diffusion")).to(device)
-    torch.manual_seed(seed)
-    network = build(p, start.latent_shape, encoder.config["projection"])
-    decoder = kind(start.vae, network, DDIMScheduler.from_config(start.scheduler.config, prediction_type="epsilon"), start.name).to(device)
     data = []
     for place, names in (("train", ["images/train", "images/world"]), ("val", ["images/val"])):
         latents = store_latents(stage.scratch / f"{place}.npy", start, read_images(stage, device, *names))
         data.append(Pictures(latents, represent(stage, names, encoder, device)))
+    torch.manual_seed(seed)
+    network = build(p, data[0].latents.shape[1:], encoder.config["projection"])
+    decoder = kind(start.vae, network, DDIMScheduler.from_config(start.scheduler.config, prediction_type="epsilon"), start.name).to(device)
     return decoder, train_decoder(decoder, *data, p, seed, f"pretrain/{stage.item}", stage.scratch)
 
 
