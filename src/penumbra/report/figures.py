@@ -84,9 +84,7 @@ def headline(plot: pd.DataFrame) -> style.Drawn:
             ax.grid(visible=False)
         for ax in axes[len(detectors) :]:
             ax.axis("off")
-        place = axes[-1] if len(detectors) < len(axes) else axes[0]
-        where = "center" if place is not axes[0] else "best"
-        place.legend(*axes[0].get_legend_handles_labels(), loc=where, title="further right: more OOD")
+        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return style.files(drawn)
 
 
