@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from penumbra import training
+from killed_training import killed
 from penumbra.artifacts.images import ImageWriter, encode, read_pixels, read_provenance, read_table
 from penumbra.errors import PenumbraError
 from penumbra.models.latent import LatentDiffusion
@@ -143,18 +143,7 @@ def test_the_autoencoder_stays_and_the_result_is_an_average_of_all_steps(reads, 
 
 def test_a_killed_training_resumes_to_the_same_bytes(reads, kind, trained, tmp_path, monkeypatch):
     stage = make_stage(reads, tmp_path, kind)
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    calls, train_epoch = [], decoding.train_epoch
-
-    def dying(*args):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return train_epoch(*args)
-
-    monkeypatch.setattr(decoding, "train_epoch", dying)
-    with pytest.raises(KeyboardInterrupt):
-        PROGRAMS[kind].main(stage)
+    calls = killed(monkeypatch, decoding, "train_epoch", 2, lambda: PROGRAMS[kind].main(stage))
     assert not stage.write().exists()
     PROGRAMS[kind].main(stage)
     assert len(calls) == 4  # nothing but the interrupted epoch was begun twice

@@ -18,12 +18,12 @@ from penumbra.models.latent import LatentDiffusion, UNet2DConditionModel
 from penumbra.models.rdm import MovingAverage
 from penumbra.noise import generator
 from penumbra.pretrain.images import Images
+from penumbra.pretrain.prediction import train_pass, validation_pass
 from penumbra.stage import Params
-from penumbra.training import History, descend, epochs, summed, warmup_cosine
+from penumbra.training import History, epochs
 
 NAME = "pretrain/inpainting"
 BOX = (0.25, 0.75)  # sides of a box mask, in sides of the image
-VALIDATION_DRAWS = 4  # masks and noise levels of each validation image
 
 
 @dataclass(frozen=True)
@@ -130,29 +130,23 @@ def train_epoch(
 ) -> float:
     """One pass, t uniform; returns the mean loss."""
     empty = model.embed([""])[0]
-    batches = torch.randperm(len(pictures), generator=draws).split(p.batch_size)
 
-    def loss(rows: Tensor) -> Tensor:
-        t = torch.randint(len(model.scheduler.alphas_cumprod), (len(rows),), generator=draws)
+    def loss(rows: Tensor, t: Tensor) -> Tensor:
         return painting_loss(model, pictures, rows, t, draw_for(pictures, len(rows), p, draws), empty)
 
-    def rate(step: int) -> float:
-        return p.learning_rate * warmup_cosine(epoch + step / len(batches), p.epochs, p.warmup_epochs)
-
-    losses = descend(batches, loss, optimizer, rate=rate, after=lambda: average.update(model.unet))
-    return summed(each * len(rows) for each, rows in zip(losses, batches, strict=True)) / len(pictures)
+    levels = len(model.scheduler.alphas_cumprod)
+    return train_pass(loss, len(pictures), levels, optimizer, lambda: average.update(model.unet), epoch, p, draws)
 
 
 @torch.no_grad()
 def validation_loss(model: InpaintingDiffusion, pictures: Pictures, p: Params, draws: torch.Generator) -> float:
-    """Loss at steps spread evenly over the schedule; equal draws make epochs comparable."""
-    empty, count = model.embed([""])[0], VALIDATION_DRAWS * len(pictures)
-    order = torch.randperm(count, generator=draws)
-    t, total = torch.arange(count) * len(model.scheduler.alphas_cumprod) // count, 0.0
-    for at in torch.arange(count).split(p.batch_size):
-        draw = draw_for(pictures, len(at), p, draws)
-        total += painting_loss(model, pictures, order[at] % len(pictures), t[at], draw, empty).item() * len(at)
-    return total / count
+    """Loss of `validation_pass`, each image with masks and a wording of its own."""
+    empty = model.embed([""])[0]
+
+    def loss(rows: Tensor, t: Tensor) -> Tensor:
+        return painting_loss(model, pictures, rows, t, draw_for(pictures, len(rows), p, draws), empty)
+
+    return validation_pass(loss, len(pictures), len(model.scheduler.alphas_cumprod), p.batch_size, draws)
 
 
 def train_painter(

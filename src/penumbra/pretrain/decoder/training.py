@@ -22,12 +22,12 @@ from penumbra.pretrain.images import read_images
 from penumbra.pretrain.latents import store_latents
 from penumbra.pretrain.output import write_model
 from penumbra.pretrain.pictures import png
+from penumbra.pretrain.prediction import train_pass, validation_pass
 from penumbra.pretrain.rdm import represent
 from penumbra.runtime import setup
 from penumbra.stage import Params, Stage
-from penumbra.training import History, descend, epochs, summed, warmup_cosine
+from penumbra.training import History, epochs
 
-VALIDATION_DRAWS = 4  # noise levels of each validation image
 SHOWN = 8  # validation images among the samples
 
 Build = Callable[[Params, tuple[int, int, int], int], nn.Module]  # parameters, [C, h, w] of latents, D -> a fresh network
@@ -69,31 +69,24 @@ def train_epoch(
     draws: torch.Generator,
 ) -> float:
     """One pass, t uniform, a share `drop_representation` without representation; returns the mean loss."""
-    batches = torch.randperm(len(pictures), generator=draws).split(p.batch_size)
 
-    def loss(rows: Tensor) -> Tensor:
-        t = torch.randint(len(decoder.scheduler.alphas_cumprod), (len(rows),), generator=draws)
+    def loss(rows: Tensor, t: Tensor) -> Tensor:
         noise = torch.randn(len(rows), *pictures.latents.shape[1:], generator=draws)
         return decoding_loss(decoder, pictures, rows, t, noise, torch.rand(len(rows), generator=draws) < p.drop_representation)
 
-    def rate(step: int) -> float:
-        return p.learning_rate * warmup_cosine(epoch + step / len(batches), p.epochs, p.warmup_epochs)
-
-    losses = descend(batches, loss, optimizer, rate=rate, after=lambda: average.update(decoder.network))
-    return summed(each * len(rows) for each, rows in zip(losses, batches, strict=True)) / len(pictures)
+    levels = len(decoder.scheduler.alphas_cumprod)
+    return train_pass(loss, len(pictures), levels, optimizer, lambda: average.update(decoder.network), epoch, p, draws)
 
 
 @torch.no_grad()
 def validation_loss(decoder: Decoder, pictures: Pictures, batch_size: int, draws: torch.Generator) -> float:
-    """Loss at steps spread evenly over the schedule, each with its representation; equal draws make epochs comparable."""
-    count = VALIDATION_DRAWS * len(pictures)
-    order, total = torch.randperm(count, generator=draws), 0.0
-    t = torch.arange(count) * len(decoder.scheduler.alphas_cumprod) // count
-    for at in torch.arange(count).split(batch_size):
-        noise = torch.randn(len(at), *pictures.latents.shape[1:], generator=draws)
-        kept = torch.zeros(len(at), dtype=torch.bool)
-        total += decoding_loss(decoder, pictures, order[at] % len(pictures), t[at], noise, kept).item() * len(at)
-    return total / count
+    """Loss of `validation_pass`, each image with its representation."""
+
+    def loss(rows: Tensor, t: Tensor) -> Tensor:
+        noise = torch.randn(len(rows), *pictures.latents.shape[1:], generator=draws)
+        return decoding_loss(decoder, pictures, rows, t, noise, torch.zeros(len(rows), dtype=torch.bool))
+
+    return validation_pass(loss, len(pictures), len(decoder.scheduler.alphas_cumprod), batch_size, draws)
 
 
 def train_decoder(decoder: Decoder, train: Pictures, val: Pictures, p: Params, seed: int, name: str, scratch: Path) -> History:

@@ -11,7 +11,7 @@ from latent_files import CANDIDATES, KINDS, RECIPE, TRAIN, as_images, encoder, i
 from safetensors.torch import load_file
 from training_files import contents
 
-from penumbra import training
+from killed_training import killed
 from penumbra.artifacts.images import read_table
 from penumbra.errors import PenumbraError
 from penumbra.logits import energy
@@ -119,22 +119,11 @@ def test_whole_in_parts_and_resumed_it_gives_the_same_bytes_of_latent(make_stage
     assert not parts.write().exists()
     plan.main(parts)
 
-    killed = make_stage("killed")
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-    real, epochs = loop.train_epoch, []
-
-    def die_in_the_last_epoch_of_the_second_seed(*args):
-        epochs.append(1)
-        if len(epochs) == 6:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(loop, "train_epoch", die_in_the_last_epoch_of_the_second_seed)
-    with pytest.raises(KeyboardInterrupt):
-        plan.main(killed)
-    plan.main(killed)
+    broken = make_stage("killed")
+    epochs = killed(monkeypatch, loop, "train_epoch", 6, lambda: plan.main(broken))  # the last epoch of the second seed
+    plan.main(broken)
     assert len(epochs) == 7
-    assert contents(whole.write()) == contents(parts.write()) == contents(killed.write())
+    assert contents(whole.write()) == contents(parts.write()) == contents(broken.write())
 
 
 def test_a_detector_is_asked_about_images_as_every_network_is(make_stage):
