@@ -2,7 +2,7 @@
 # make test     set up, run the tests
 # make cluster  set up, run experiments on a Slurm that is started for it (as root, with Debian's slurm-wlm, munge and openssh-server), and
 #               the jobs of a Kubernetes without one
-# make study    set up, run the experiment for six generator seeds with five training seeds each (hours), and merge what they say
+# make study    set up, run the experiment for eight generator seeds with five training seeds each (hours), and merge what they say
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONPATH

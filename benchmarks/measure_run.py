@@ -28,6 +28,7 @@ from ruamel.yaml import YAML
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "src"))
+from penumbra.probes.machine import cpu  # noqa: E402
 from penumbra.workflow.contract import parts  # noqa: E402
 
 INTERVAL = 0.5  # seconds between looks at the process tree: a look costs 15 ms of a core
@@ -161,10 +162,8 @@ def move_filter_bounds(folder: Path) -> None:
 
 def machine() -> dict:
     """What the numbers were measured on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    processor = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
     memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
-    return {"processor": processor, "cores": len(os.sched_getaffinity(0)), "memory": memory, "Python": platform.python_version()}
+    return {"processor": cpu()["model"], "cores": len(os.sched_getaffinity(0)), "memory": memory, "Python": platform.python_version()}
 
 
 def clone(repository: Path, folder: Path) -> Path:

@@ -104,8 +104,8 @@ def _add_experiments(add: Add) -> None:
     init.add_argument("name", metavar="NAME", help="of the experiment: conf/experiment/NAME.yaml")
     init.add_argument("--images", type=Path, required=True, metavar="DIR", help="a sub-folder of images for each ID class")
     init.add_argument("--ood", type=Path, metavar="DIR", help="images of none of these classes, as near OOD (default: printed letters)")
-    study = add("study", "run the experiment for several generator seeds, and merge the results (hours; resumable)", "penumbra study 6 7")
-    study.add_argument("seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4, 5], metavar="SEED", help="of common.seed (default: 0 to 5)")
+    study = add("study", "run the experiment for several generator seeds, and merge the results (hours; resumable)", "penumbra study 8 9")
+    study.add_argument("seeds", nargs="*", type=int, default=list(range(8)), metavar="SEED", help="of common.seed (default: 0 to 7)")
 
 
 def _add_detectors(add: Add) -> None:

@@ -6,6 +6,7 @@ from penumbra.report import learnt
 
 ALONE = "Training on mid-confidence outliers is better than on ID alone"  # badood-mid, none
 ALL = "Mid-confidence outliers teach more than all of them"  # badood-mid, badood-all
+NOISE = "Minority guidance is better than Gaussian noise, by ViM"  # badood-mid, badood-gaussian-mid
 CLIP = "CLIP with a projection and negative labels trained on SynOOD's outliers is better than zero-shot CLIP with negative labels"
 
 
@@ -47,13 +48,35 @@ def test_a_study_says_what_held_what_did_not_and_what_is_left_after_correction()
         "in five, a difference had to be 1.1 points in the sharpest of them, 1.2 in the bluntest."
     )
     assert corrected == (
-        "After Holm's correction for all comparisons of the same paper, 1 of these 4 verdicts stands: `badood-mid` raises the far AUROC "
-        "of `none`."
+        "After Holm's correction for all comparisons of the same paper, or of a question that no paper asks, 1 of these 4 verdicts "
+        "stands: `badood-mid` raises the far AUROC of `none`."
     )
     assert best == (
         "`badood-mid` has the greatest mean AUROC on near OOD, 97.0% (interval 96.4 to 97.6; 1 of 2 others overlap), "
         "and `badood-mid` on far OOD, 99.0% (interval 98.4 to 99.6; 1 of 2 others overlap)."
     )
+
+
+def test_what_held_by_another_score_than_the_papers_has_a_sentence_of_its_own():
+    table = study(
+        *HELD,
+        (f"{ALL}, by ViM", "AUROC far", 0.02, 0.01, 0.03, 0.01, "held"),
+        (NOISE, "AUROC far", -0.02, -0.03, -0.01, 0.01, "contradicted"),
+    )
+    first, other, contradicted, *_ = learnt.of_study(table)
+    assert first.startswith(
+        "Of 3 comparisons about training by the papers' scores, over 6 generator seeds with 5 training seeds each, 3 have held"
+    )
+    assert "`badood-all`" not in first
+    assert other == "Of 2 comparisons by vim, 1 has held: `badood-mid` raises the far AUROC of `badood-all` by 2.0 points (1.0 to 3.0)."
+    assert contradicted.startswith("1 is contradicted: `badood-mid` (by vim) lowers the far AUROC of `badood-gaussian-mid`")
+
+
+def test_after_correction_the_shorter_list_is_named():
+    """Of four verdicts three stand: the one that does not is named."""
+    rows = [(*row[:5], 0.01, row[6]) for row in HELD]
+    corrected = learnt.of_study(study(*rows, *OTHERS))[3]
+    assert corrected.endswith("3 of these 4 verdicts stand; what does not: `clip-synood` raises the near FPR95 of `clip`.")
 
 
 def test_where_nothing_is_decided_nothing_is_claimed():
@@ -66,7 +89,7 @@ def test_where_nothing_is_decided_nothing_is_claimed():
 
 
 def test_a_long_list_ends_with_how_many_more_there_are():
-    assert learnt._listed([str(place) for place in range(9)]) == "0, 1, 2, 3, 4, 5 and 3 more"
+    assert learnt._listed([str(place) for place in range(12)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
     assert learnt._listed(["a", "b", "c"], "; ") == "a; b; and c" and learnt._listed(["a"]) == "a"
 
 

@@ -1,4 +1,4 @@
-"""What was learnt, in five sentences: what held, what is contradicted, what is undecided, what a correction leaves, the best detectors.
+"""What was learnt, in a few sentences: what held, what is contradicted, what is undecided, what a correction leaves, the best detectors.
 
 They are made from the claims about training of a study, or of one run where there is none; a number stands with its interval.
 """
@@ -13,7 +13,7 @@ from penumbra.report.content import Frames
 from penumbra.report.format import number
 from penumbra.report.words import sides
 
-NAMED = 6  # pairs of detectors that a sentence names at most
+NAMED = 10  # pairs of detectors that a sentence names at most
 COMPARED = ["better", "worse", "score"]
 PAPERS = ("energy", "neglabel")
 SIGNIFICANT = 0.05  # p after Holm's correction below which a verdict stands
@@ -30,10 +30,9 @@ def of_study(studied: Frames) -> list[str]:
         return [_best(detectors, "interval")]
     if table.low.isna().all():
         return ["With one generator seed nothing is decided: there is no interval.", _best(detectors, "interval")]
-    count = f"Of {len(table)} comparisons about training, over {study.sizes(studied)}, {_number(table, HELD)} held"
     decided = table[table.verdict != UNDECIDED]
     return [
-        f"{count}{_effects(table, HELD, ' (in brackets the 95% interval): ')}.",
+        *_held(table, study.sizes(studied)),
         f"{_number(table, CONTRADICTED, 'No comparison')} contradicted{_effects(table, CONTRADICTED, ': ')}.",
         f"{_number(table, UNDECIDED, 'No comparison')} undecided, with an interval that holds 0{_nothing(table)}{_blunt(table)}.",
         *([_corrected(decided)] if len(decided) else []),
@@ -78,6 +77,18 @@ def _about_training(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{name: [compared[text][place] for text in table.claim] for place, name in enumerate(COMPARED)})
 
 
+def _held(table: pd.DataFrame, over: str) -> list[str]:
+    """What has held: a sentence for the papers' scores, and one for each score that is asked beside them."""
+    asked = table.score.where(~table.score.isin(PAPERS), "")  # "" stands for the papers' scores
+    sentences = []
+    for score, rows in table.groupby(asked, sort=False):
+        by = f" by {score}" if score else " by the papers' scores" if asked.any() else ""
+        what = "comparisons about training" if not sentences else "comparisons"
+        count = f"Of {len(rows)} {what}{by}{f', over {over}' if not sentences else ''}, {_number(rows, HELD)} held"
+        sentences.append(f"{count}{_effects(rows, HELD, ': ' if sentences else ' (in brackets the 95% interval): ', by=not score)}.")
+    return sentences
+
+
 def _number(table: pd.DataFrame, verdict: str, nothing: str = "none") -> str:
     """How many have a verdict, with the verb: "1 is", "none has"."""
     count = int((table.verdict == verdict).sum())
@@ -85,13 +96,14 @@ def _number(table: pd.DataFrame, verdict: str, nothing: str = "none") -> str:
     return f"{count or nothing} {many if count > 1 else one}"
 
 
-def _effects(table: pd.DataFrame, verdict: str, before: str) -> str:
-    """What the rows of a verdict say, after `before`; nothing where there are none."""
+def _effects(table: pd.DataFrame, verdict: str, before: str, by: bool = True) -> str:
+    """What the rows of a verdict say, after `before`, and by which score if `by`; nothing where there are none."""
     rows = table[table.verdict == verdict]
     said = []
     for (better, worse, score), part in rows.groupby(COMPARED, sort=False):
         first, *others = [f"{_verb(row)} {_effect(row)}" for row in part.itertuples()]
-        said.append(f"`{better}`{_by(score)} {_listed([first.format(f'of `{worse}` '), *(other.format('') for other in others)])}")
+        verbs = _listed([first.format(f"of `{worse}` "), *(other.format("") for other in others)])
+        said.append(f"`{better}`{_by(score) if by else ''} {verbs}")
     return before + _listed(said, "; ") if said else ""
 
 
@@ -137,11 +149,17 @@ def _blunt(table: pd.DataFrame) -> str:
 
 
 def _corrected(decided: pd.DataFrame) -> str:
-    """What stands when all comparisons of a paper count."""
-    stand = decided[decided.p_holm < SIGNIFICANT]
-    lead = f"After Holm's correction for all comparisons of the same paper, {len(stand) or 'none'} of these {len(decided)} verdicts "
-    said = [f"`{row.better}`{_by(row.score)} {_verb(row).format(f'of `{row.worse}` ').removesuffix(' by')}" for row in stand.itertuples()]
-    return f"{lead}{'stand' if len(stand) > 1 else 'stands'}{': ' if said else ''}{_listed(said, '; ')}."
+    """What stands when all comparisons of a family count."""
+    stands = decided.p_holm < SIGNIFICANT
+    count = int(stands.sum())
+    lead = f"After Holm's correction for all comparisons of {study.FAMILY}, {count or 'none'} of these {len(decided)} verdicts "
+    few = 2 * count <= len(decided)  # the shorter list is read
+    said = [
+        f"`{row.better}`{_by(row.score)} {_verb(row).format(f'of `{row.worse}` ').removesuffix(' by')}"
+        for row in decided[stands if few else ~stands].itertuples()
+    ]
+    before = ": " if few else "; what does not: "
+    return f"{lead}{'stand' if count > 1 else 'stands'}{before if said else ''}{_listed(said, '; ')}."
 
 
 def _best(detectors: pd.DataFrame, what: str) -> str:

@@ -19,6 +19,7 @@ SUBJECTS = {"training": "what detectors learn from which outliers", "other": "sc
 TRAINING = "training"
 MEASURES = ("AUROC near", "FPR95 near", "AUROC far", "FPR95 far")
 SHIFTS = {"near": -0.14, "far": 0.14}
+FAMILY = "the same paper, or of a question that no paper asks"  # what Holm's correction counts together
 TICKS = (-10, -1, 0, 1, 10)
 
 
@@ -133,7 +134,7 @@ def sections(results: Results) -> list[Section]:
         f"Every claim, over {sizes(results.study)}. An effect is how much better the thing claimed better is, in percentage points where "
         "its measure is a share. Interval: Student's, of the means of the generator seeds. Held: it lies above 0. Contradicted: below. "
         "Undecided: it holds 0; an effect as large as the column `detectable` would have been seen four times in five. Holm: corrected "
-        "for all comparisons of the same paper."
+        f"for all comparisons of {FAMILY}."
     )
     drawn = (
         "Effects of the claims about training, ● with 95% intervals, and ◇ what the papers print on their data; to the right is better. "
