@@ -244,10 +244,10 @@ def main() -> None:
 
 
 def run_rows(watches: dict[str, Watch]) -> list[dict]:
-    """The rows of run.csv: these, each with the processor that it is of, behind those of other commands."""
-    with (HERE / "run.csv").open(newline="") as file:
-        kept = [row for row in csv.DictReader(file) if row["what"] not in watches]
+    """The rows of run.csv: these, each with the processor that it is of, behind those of other commands and of other processors."""
     processor = machine()["processor"]
+    with (HERE / "run.csv").open(newline="") as file:
+        kept = [row for row in csv.DictReader(file) if row["what"] not in watches or row["processor"] != processor]
     return kept + [
         {
             "what": what,
