@@ -7,6 +7,7 @@ import functools
 import importlib.metadata
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -15,6 +16,7 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from ruamel.yaml import YAML
 
 from miniature_commands import digest, installed, step
@@ -37,6 +39,16 @@ def followers(names: Iterable[str]) -> set[str]:
     while new := {name for name, entry in dag.stages.items() if name not in found and found & {each.name for each in dag.before(entry)}}:
         found |= new
     return found
+
+
+def kill(process):
+    """SIGKILL to the process group, and to descendants that have left it."""
+    others = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGKILL)
+    for other in others:
+        if other.is_running():
+            other.kill()
+    process.wait()
 
 
 class Miniature:

@@ -26,9 +26,10 @@ def step(stage: Stage) -> None:
     _count("devices", f"{_name(stage)}={os.environ.get('CUDA_VISIBLE_DEVICES')}")
     with_blocks = stage.step in ("synthesize", "train", "infer", "score")
     for block in stage.todo(BLOCKS) if with_blocks else []:
-        time.sleep(float(os.environ.get("MINIATURE_UNIT_SECONDS", 0)))
+        if os.environ.get("MINIATURE_SLOW", stage.name) == stage.name:
+            time.sleep(float(os.environ.get("MINIATURE_UNIT_SECONDS", 0)))
         _wait()
-        if os.environ.get("MINIATURE_FAILS") == block:
+        if os.environ.get("MINIATURE_FAILS") in (block, f"{stage.name}/{block}"):
             raise RuntimeError(f"{block} of {stage.name} fails")
         with replace(stage.scratch / block) as temporary:
             temporary.write_text(block)

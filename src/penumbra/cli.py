@@ -223,10 +223,11 @@ def _engine(options: argparse.Namespace) -> None:
         names = options.stages or [_asked()]
         ready.check(dag, names)
         if "DVC_STAGE" in os.environ:
-            from penumbra.workflow.progress import announce
+            from penumbra.workflow import beside, progress
 
-            announce(dag, names[0])
+            due = progress.announce(dag, names[0])
             clear(dag)
+            return beside.run(dag, names[0], due)
         return run(dag, names)
     from penumbra.workflow.repro import repro
 

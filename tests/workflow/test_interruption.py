@@ -1,28 +1,15 @@
 """A stage that is killed goes on where it was, and one that fails says why."""
 
-import os
 import shutil
-import signal
 import time
 from collections import Counter
 
-import psutil
 from ruamel.yaml import YAML
 
-from miniature import SMALL, Miniature
+from miniature import SMALL, Miniature, kill
 from miniature_commands import BLOCKS
 
 STAGE = "synthesize-sona@sona"
-
-
-def kill(process):
-    """SIGKILL to the process group, and to descendants that have left it."""
-    others = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, signal.SIGKILL)
-    for other in others:
-        if other.is_running():
-            other.kill()
-    process.wait()
 
 
 def test_after_a_kill_dvc_repro_ends_with_the_same_bytes_and_does_no_finished_unit_again(miniature, monkeypatch, tmp_path):

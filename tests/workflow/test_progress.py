@@ -13,7 +13,7 @@ ANNOUNCE = """\
 import sys
 from penumbra.workflow import contract, progress
 contract.typed = lambda given, name: None
-progress.announce(contract.load(), sys.argv[1])
+print("then", *(name for name, _ in progress.announce(contract.load(), sys.argv[1])))
 """
 
 
@@ -30,10 +30,10 @@ def announcing(toy):
     return toy
 
 
-def said(*arguments):
+def said(*arguments, line=r"\[.*"):
     done = subprocess.run([sys.executable, "-m", "dvc", *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return re.findall(r"^\[.*", done.stdout, re.MULTILINE)
+    return re.findall(f"^{line}", done.stdout, re.MULTILINE)
 
 
 def test_each_stage_says_its_place_and_what_is_left_and_the_plan_is_made_once(announcing):
@@ -60,6 +60,19 @@ def test_what_dvc_was_called_with_counts_and_plans_of_ended_runs_are_removed(ann
     assert said("repro", "first") == ["[1 of 1] first, about 1:05 left"]
     assert [line[1:].partition("]")[0] for line in said("repro", "-f", "second")] == ["1 of 2", "2 of 2"]
     assert len(list(Path(".penumbra").glob("run-*.json"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "then"),
+    [
+        (["repro"], ["then first second", "then first second"]),
+        (["repro", "-f"], ["then", "then"]),
+        (["repro", "--no-run-cache"], ["then", "then"]),
+        (["repro", "--pull"], ["then", "then"]),
+    ],
+)
+def test_a_stage_learns_what_dvc_will_look_for_in_its_cache(announcing, words, then):
+    assert said(*words, line="then.*") == then
 
 
 def test_what_is_unknown_is_not_promised():

@@ -21,13 +21,26 @@ def commit(stages: Sequence[Any], fault: Callable[[Any], str | None] = lambda st
     """
     if not stages:
         return {}
-    faults: dict[str, str] = {}
     with stages[0].repo.lock:
-        for stage in stages:
-            stage.save(run_cache=False)
-            if found := fault(stage) or _not_cached(stage):
-                faults[stage.name] = found
+        faults = _cached(stages, fault)
         write_locks([stage for stage in stages if stage.name not in faults])
+    return faults
+
+
+def cache(stages: Sequence[Any], fault: Callable[[Any], str | None]) -> dict[str, str]:
+    """The same without a change of dvc.lock: DVC restores such a stage when it would run it."""
+    if not stages:
+        return {}
+    with stages[0].repo.lock:
+        return _cached(stages, fault)
+
+
+def _cached(stages: Sequence[Any], fault: Callable[[Any], str | None]) -> dict[str, str]:
+    faults: dict[str, str] = {}
+    for stage in stages:
+        stage.save(run_cache=False)
+        if found := fault(stage) or _not_cached(stage):
+            faults[stage.name] = found
     return faults
 
 

@@ -23,6 +23,7 @@ from penumbra.workflow.contract import CODE, Contract, Entry, dig
 
 WORKFLOW_PROFILE = Path("profiles/default")
 PARTS = Path(".penumbra/parts")
+SPLIT = ("synthesize", "train", "infer", "rerun", "score", "grid")  # steps that rules/ splits into parts
 PARTS_PAY = 15.0  # seconds of work from which parts are worth it, each of which loads torch anew
 RECORD_SECONDS = 60.0  # a killed run loses the record of stages that finished since
 TAIL = 15  # lines of a failed job's log to show
@@ -92,14 +93,25 @@ def shards(stage: str) -> list[str]:
     """
     settings = _settings()
     given = settings.get("config", [])
-    cores = os.cpu_count() if settings.get("cores") == "all" else settings.get("cores", 1)
+    cores = _cores(settings)
     known = cost.measured(stage) or cost.recorded().get(stage)
     if cores == 1 or any(each.startswith("shards=") for each in given) or known and known[0] < PARTS_PAY:
         return []
     return ["--config", *given, f"shards={cores}"]
 
 
-def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object] = lambda: None) -> None:
+def at_once() -> int:
+    """How many stages this machine runs at a time, by its profile; 0 where a cluster does that."""
+    settings = _settings()
+    cores = _cores(settings) if "cores" in settings else 0
+    return min(cores, int(settings.get("resources", {}).get("gpu", cores)))
+
+
+def _cores(settings: dict[str, Any]) -> int:
+    return (os.cpu_count() or 1) if settings.get("cores") == "all" else settings.get("cores", 1)
+
+
+def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object] = lambda: None, beside: Sequence[str] = ()) -> None:
     """Run the stages, and only theirs of all jobs, whatever Snakemake thinks of the rest; in parallel.
 
     The stage `code` runs in this process: the rules of all others are made of what it writes.
@@ -107,6 +119,7 @@ def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object
     Args:
         names: of stages.
         meanwhile: called every RECORD_SECONDS.
+        beside: others that run with them, and may fail.
 
     Raises:
         PenumbraError: a job failed, and the message has the end of its log; or what a stage depends on changed since it ran.
@@ -116,15 +129,19 @@ def run(contract: Contract, names: Sequence[str], meanwhile: Callable[[], object
         write_code(contract, code.entries(contract))
     if not (entries := [entry for entry in entries if entry.step != "code"]):
         return
-    options = shards(entries[0].name) if len(entries) == 1 else []
-    for entry in entries:  # what is there afterwards is of this run
+    others = [contract.entry(name) for name in beside]
+    every = [*entries, *others]
+    options = shards(entries[0].name) if len(every) == 1 else []
+    for entry in every:  # what is there afterwards is of this run
         receipt.discard(entry.name)
         for file in (*_logs([entry]), *cost.measurements(entry.name)):
             file.unlink()
         shutil.rmtree(PARTS / entry.label, ignore_errors=True)  # a marker of a killed run must not pass for a finished part
-    forced = ["--force", "--forcerun", *map(rule, entries), "--allowed-rules", *rules(entries)]
-    arguments = [*options, *forced, "--", *(entry.outputs[0] for entry in entries)]
-    if status := _called(snakemake(*arguments), meanwhile):
+    forced = ["--force", "--forcerun", *map(rule, every), "--allowed-rules", *rules(every)]
+    first = ["--prioritize", *(entry.outputs[0] for entry in entries)] if others else []
+    arguments = [*options, *forced, *first, "--", *(entry.outputs[0] for entry in every)]
+    status = _called(snakemake(*arguments), meanwhile)
+    if status and not (others and all(receipt.path(entry.name).exists() for entry in entries)):
         raise PenumbraError(_failure(entries) or _refusal(arguments, status))
     if faults := [found for entry in entries if (found := receipt.fault(entry))]:
         raise PenumbraError("\n".join(faults))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from penumbra.artifacts.files import replace
 from penumbra.workflow import code, plan
@@ -13,23 +14,41 @@ from penumbra.workflow.repository import opened
 
 RUNS = Path(".penumbra")
 FORCED = Reason(SAID, "forced")
+ANEW = {"-f", "--force", "--no-run-cache", "--no-commit"}  # options with which DVC does not look for results in its cache
+FETCHING = {"--pull"}  # with which it may have them from elsewhere
+Run = Sequence[tuple[str, float | None]]  # names of stages in their order, and the seconds of each where they are known
 SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
 
 
-def announce(contract: Contract, stage: str) -> None:
+def announce(contract: Contract, stage: str) -> Run:
     """Say which of the stages of the `dvc repro` that runs this process begins, and how long what is left took last time.
 
     Nothing is said where that cannot be known. A stage that may run counts as one that does until its turn is over.
+
+    Returns:
+        All stages of this `dvc repro`; none where it is not to find in DVC's cache what has run meanwhile.
     """
     from dvc.exceptions import DvcException
     from psutil import Error
 
     with suppress(DvcException, Error, OSError, StopIteration):
-        run = _run(contract)
+        dvc = _dvc()
+        run = _run(contract, dvc)
         names = [name for name, _ in run]
         if stage in names:
             place = names.index(stage)
             print(f"[{place + 1} of {len(names)}] {stage}{left([seconds for _, seconds in run[place:]])}", flush=True)
+            return [] if (ANEW | FETCHING).intersection(dvc.cmdline()) else run
+    return []
+
+
+def have(names: Collection[str]) -> None:
+    """Count these stages of the `dvc repro` that runs this process as done: DVC's cache has them."""
+    file = _file(_dvc())
+    plan = json.loads(file.read_text(encoding="utf-8"))
+    plan["run"] = [(name, 0.0 if name in names else seconds) for name, seconds in plan["run"]]
+    with replace(file) as temporary:
+        temporary.write_text(json.dumps(plan), encoding="utf-8")
 
 
 def left(seconds: Sequence[float | None]) -> str:
@@ -43,12 +62,22 @@ def left(seconds: Sequence[float | None]) -> str:
     return f", {'about' if len(known) == len(seconds) else 'more than'} {time} left"
 
 
-def _run(contract: Contract) -> list[tuple[str, float | None]]:
-    """The stages that the DVC above this process runs, in its order, each with its seconds; planned once and kept."""
+def _dvc() -> Any:
+    """The process of DVC that runs this one."""
     import psutil
 
-    dvc = next(each for each in psutil.Process().parents() if each.name() not in SHELLS)
-    file = RUNS / f"run-{dvc.pid}.json"
+    return next(each for each in psutil.Process().parents() if each.name() not in SHELLS)
+
+
+def _file(dvc: Any) -> Path:
+    return RUNS / f"run-{dvc.pid}.json"
+
+
+def _run(contract: Contract, dvc: Any) -> list[tuple[str, float | None]]:
+    """The stages that a process of DVC runs, in its order, each with its seconds; planned once and kept."""
+    import psutil
+
+    file = _file(dvc)
     with suppress(OSError, ValueError):
         kept = json.loads(file.read_text(encoding="utf-8"))
         if kept["began"] == dvc.create_time():

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, get_args
 
 from penumbra.errors import PenumbraError
@@ -24,9 +24,13 @@ def check(contract: Contract, stages: Iterable[str]) -> None:
     Raises:
         PenumbraError: one line for each thing that is wrong: key or file, what, remedy.
     """
-    names = list(stages)
-    if found := list(faults(contract, names, list(needs(contract, names)))):
+    if found := list(problems(contract, list(stages))):
         raise PenumbraError("\n".join(found))
+
+
+def problems(contract: Contract, names: Sequence[str]) -> Iterator[str]:
+    """What is wrong with stages and with what they need, one line each."""
+    return faults(contract, names, needs(contract, names))
 
 
 def faults(contract: Contract, stages: Iterable[str], needed: Iterable[Need]) -> Iterator[str]:
@@ -53,14 +57,16 @@ def faults(contract: Contract, stages: Iterable[str], needed: Iterable[Need]) ->
 
 def _sources(contract: Contract, names: set[str]) -> tuple[list[str], list[str]]:
     """What ID classes are called, and what is wrong with sources of images that lie on disk; they are read if `prepare` runs."""
+    prepare = contract.experiment.prepare
+    if "prepare" not in names:
+        return list(prepare.id.classes or []), []
     from penumbra.prepare.classes import check_test, class_names, source_of_test
 
-    prepare = contract.experiment.prepare
     groups = {group: prepare[group] for group in ("near", "far", "calibration", "world", "clip_world")} | {"shift.sets": prepare.shift.sets}
     sections = {"id": prepare.id, "id.test": prepare.id.test}
     sections |= {f"{group}.{name}": spec for group, specs in groups.items() for name, spec in specs.items()}
     classes, wrong = list(prepare.id.classes or []), []
-    for key, spec in sections.items() if "prepare" in names else ():
+    for key, spec in sections.items():
         if spec and spec.source in ON_DISK:
             try:
                 for name, named in outside.named({"prepare": {key: dict(spec)}}):
@@ -73,7 +79,7 @@ def _sources(contract: Contract, names: set[str]) -> tuple[list[str], list[str]]
                 continue
             classes = found if key == "id" and not classes else classes
     try:
-        return class_names(prepare.id.names, classes) if classes and "prepare" in names else classes, wrong
+        return class_names(prepare.id.names, classes) if classes else classes, wrong
     except PenumbraError as error:
         return classes, [*wrong, str(error)]
 
