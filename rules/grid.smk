@@ -1,3 +1,3 @@
 for stage in dag.of_step("grid"):
-    asks = stage.kind == "scores"  # a network
+    asks = execute.splits(stage)  # networks
     job(stage, gpu=int(asks), runtime=240, parts=seeds if asks else 1)

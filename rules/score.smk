@@ -1,3 +1,4 @@
 for stage in dag.of_step("score"):
     of_control = stage.kind == "control"  # which runs networks
-    job(stage, gpu=int(of_control), runtime=240, parts=1 if of_control else seeds)
+    parts = seeds if execute.splits(stage) else 1
+    job(stage, gpu=int(of_control), runtime=240, parts=parts)

@@ -109,7 +109,7 @@ def test_the_devices_are_those_of_the_user_else_those_of_the_machine(tmp_path, m
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if given is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
-    assert devices._devices() == found
+    assert devices.visible() == found
 
 
 def test_nothing_changes_without_such_a_profile_and_without_a_gpu(tmp_path, monkeypatch):

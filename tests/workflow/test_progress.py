@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -65,14 +66,38 @@ def test_what_dvc_was_called_with_counts_and_plans_of_ended_runs_are_removed(ann
 @pytest.mark.parametrize(
     ("words", "then"),
     [
-        (["repro"], ["then first second", "then first second"]),
-        (["repro", "-f"], ["then", "then"]),
+        (["repro"], ["then first second", "then second"]),
+        (["repro", "second"], ["then first second", "then second"]),
+        (["repro", "-s", "second", "first"], ["then second first", "then first"]),
+        (["repro", "-sf", "first"], ["then"]),
+        (["repro", "--force-downstream"], ["then", "then"]),
         (["repro", "--no-run-cache"], ["then", "then"]),
         (["repro", "--pull"], ["then", "then"]),
+        (["repro", "--downstream", "first"], ["then", "then"]),
+        (["repro", "--glob", "firs*"], ["then"]),
     ],
 )
 def test_a_stage_learns_what_dvc_will_look_for_in_its_cache(announcing, words, then):
     assert said(*words, line="then.*") == then
+
+
+@pytest.mark.parametrize(
+    ("words", "plain"),
+    [
+        ("dvc repro", True),
+        ("/usr/bin/python /usr/bin/dvc -v repro -k first dvc.yaml", True),
+        ("python -m dvc exp run -S first.text=b", True),
+        ("dvc exp run --queue", False),
+        ("dvc exp exec-run --infofile x", False),  # of a queue: what it runs stands elsewhere
+        ("dvc repro group", False),
+    ],
+)
+def test_beside_others_run_only_stages_that_dvc_was_plainly_called_for(toy, monkeypatch, words, plain):
+    kept = toy / "run.json"
+    kept.write_text('{"taken": ["first"]}')
+    monkeypatch.setattr(progress, "_file", lambda dvc: kept)
+    run = [("first", 1.0), ("second", 1.0)]
+    assert progress._later(contract.load(), SimpleNamespace(cmdline=words.split), run) == [("first", None), ("second", 1.0)] * plain
 
 
 def test_what_is_unknown_is_not_promised():

@@ -28,7 +28,7 @@ def commit(stages: Sequence[Any], fault: Callable[[Any], str | None] = lambda st
 
 
 def cache(stages: Sequence[Any], fault: Callable[[Any], str | None]) -> dict[str, str]:
-    """The same without a change of dvc.lock: DVC restores such a stage when it would run it."""
+    """Put results into DVC's cache, so that DVC restores a stage when it would run it; dvc.lock stays. Otherwise as `commit`."""
     if not stages:
         return {}
     with stages[0].repo.lock:

@@ -34,7 +34,7 @@ def own(stage: str) -> None:
         return
     if _group(stage) not in os.environ[JOBS].split():
         os.environ[VISIBLE] = ""
-    elif devices := _devices():
+    elif devices := visible():
         os.environ[VISIBLE] = _taken(devices)
 
 
@@ -43,7 +43,7 @@ def _group(stage: str) -> str:
     return stage.partition("@")[0]
 
 
-def _devices() -> list[str]:
+def visible() -> list[str]:
     """Names of the GPUs that jobs may have, as CUDA knows them: numbers, or what the user calls them."""
     if VISIBLE not in os.environ:
         return [str(index) for index, _ in enumerate(NODES.glob("nvidia[0-9]*"))]

@@ -23,7 +23,6 @@ from penumbra.workflow.contract import CODE, Contract, Entry, dig
 
 WORKFLOW_PROFILE = Path("profiles/default")
 PARTS = Path(".penumbra/parts")
-SPLIT = ("synthesize", "train", "infer", "rerun", "score", "grid")  # steps that rules/ splits into parts
 PARTS_PAY = 15.0  # seconds of work from which parts are worth it, each of which loads torch anew
 RECORD_SECONDS = 60.0  # a killed run loses the record of stages that finished since
 TAIL = 15  # lines of a failed job's log to show
@@ -100,11 +99,21 @@ def shards(stage: str) -> list[str]:
     return ["--config", *given, f"shards={cores}"]
 
 
+def splits(entry: Entry) -> bool:
+    """Whether the rules split a stage into parts: blocks of candidates, or training seeds."""
+    if entry.step == "grid":
+        return entry.kind == "scores"
+    return entry.step in ("synthesize", "train", "infer", "rerun", "score") and entry.kind not in ("none", "control")
+
+
 def at_once() -> int:
-    """How many stages this machine runs at a time, by its profile; 0 where a cluster does that."""
+    """How many stages this machine runs at a time, by its profile; 0 where a cluster does that, or each is done in parts."""
     settings = _settings()
-    cores = _cores(settings) if "cores" in settings else 0
-    return min(cores, int(settings.get("resources", {}).get("gpu", cores)))
+    if "cores" not in settings or any(each.startswith("shards=") for each in settings.get("config", [])):
+        return 0
+    resources = settings.get("resources") or {}
+    given = dict(each.split("=", 1) for each in resources) if isinstance(resources, list) else resources
+    return min(_cores(settings), int(given.get("gpu", _cores(settings))))
 
 
 def _cores(settings: dict[str, Any]) -> int:

@@ -1,7 +1,7 @@
 """What `dvc repro` has still to do: it does not say. The first command that it runs plans for all of them."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from penumbra.workflow.repository import opened
 
 RUNS = Path(".penumbra")
 FORCED = Reason(SAID, "forced")
-ANEW = {"-f", "--force", "--no-run-cache", "--no-commit"}  # options with which DVC does not look for results in its cache
-FETCHING = {"--pull"}  # with which it may have them from elsewhere
+UNLIKE = (  # options of `dvc repro` and `dvc exp run` with which other stages are run, or results are not looked for in DVC's cache
+    *("downstream", "pipeline", "all_pipelines", "recursive", "glob", "interactive", "queue", "run_all", "dry"),
+    *("force", "force_downstream", "no_commit", "no_run_cache", "pull", "allow_missing"),
+)
 Run = Sequence[tuple[str, float | None]]  # names of stages in their order, and the seconds of each where they are known
 SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
 
@@ -26,7 +28,7 @@ def announce(contract: Contract, stage: str) -> Run:
     Nothing is said where that cannot be known. A stage that may run counts as one that does until its turn is over.
 
     Returns:
-        All stages of this `dvc repro`; none where it is not to find in DVC's cache what has run meanwhile.
+        This stage, and those after it that DVC would have from its cache if they had run by then.
     """
     from dvc.exceptions import DvcException
     from psutil import Error
@@ -38,17 +40,43 @@ def announce(contract: Contract, stage: str) -> Run:
         if stage in names:
             place = names.index(stage)
             print(f"[{place + 1} of {len(names)}] {stage}{left([seconds for _, seconds in run[place:]])}", flush=True)
-            return [] if (ANEW | FETCHING).intersection(dvc.cmdline()) else run
+            return _later(contract, dvc, run[place:])
     return []
 
 
+def _later(contract: Contract, dvc: Any, run: Run) -> Run:
+    """What is left of a run; nothing if DVC was called in a way that is not plain. What was run out of its turn has no seconds: it is not
+    to be run so again.
+    """
+    from dvc.cli.parser import get_main_parser
+
+    words = dvc.cmdline()
+    called = next(place for place, word in enumerate(words) if Path(word).name == "dvc")
+    options = vars(get_main_parser().parse_args(words[called + 1 :]))
+    plain = {*contract.stages, CONTRACT.as_posix()}.issuperset(options.get("targets", [None]))
+    if not plain or any(options.get(name) for name in UNLIKE):
+        return []
+    taken = json.loads(_file(dvc).read_text(encoding="utf-8")).get("taken", [])
+    return [(name, None if name in taken else seconds) for name, seconds in run]
+
+
+def take(names: Collection[str]) -> None:
+    """Note that these stages are run out of their turn, which is tried once."""
+    _note(lambda kept: kept | {"taken": [*kept.get("taken", []), *names]})
+
+
 def have(names: Collection[str]) -> None:
-    """Count these stages of the `dvc repro` that runs this process as done: DVC's cache has them."""
-    file = _file(_dvc())
-    plan = json.loads(file.read_text(encoding="utf-8"))
-    plan["run"] = [(name, 0.0 if name in names else seconds) for name, seconds in plan["run"]]
-    with replace(file) as temporary:
-        temporary.write_text(json.dumps(plan), encoding="utf-8")
+    """Note that these take no more time: DVC's cache has them."""
+    _note(lambda kept: kept | {"run": [(name, 0.0 if name in names else seconds) for name, seconds in kept["run"]]})
+
+
+def _note(change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Change what is kept of the `dvc repro` that runs this process, if it can be."""
+    with suppress(OSError, ValueError, StopIteration):
+        file = _file(_dvc())
+        kept = change(json.loads(file.read_text(encoding="utf-8")))
+        with replace(file) as temporary:
+            temporary.write_text(json.dumps(kept), encoding="utf-8")
 
 
 def left(seconds: Sequence[float | None]) -> str:
