@@ -74,7 +74,7 @@ def test_what_cannot_be_kept_now_is_kept_the_next_time(here, monkeypatch, capsys
 
 
 def test_what_ran_beside_one_that_is_killed_is_kept(changed):
-    slow = {"MINIATURE_SLOW": "synthesize@sona", "MINIATURE_UNIT_SECONDS": "5", "MINIATURE_RECORD_SECONDS": "0.5"}
+    slow = {"MINIATURE_SLOW": "synthesize@sona", "MINIATURE_UNIT_SECONDS": "15", "MINIATURE_RECORD_SECONDS": "0.5"}
     process = changed.start("dvc", "repro", "-s", *BOTH, **slow)
     deadline, plans = time.monotonic() + 60, changed.root / ".penumbra"
     while not any(f'"{CONTROL}", 0.0' in plan.read_text() for plan in plans.glob("run-*.json")) and time.monotonic() < deadline:
