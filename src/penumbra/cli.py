@@ -227,7 +227,8 @@ def _engine(options: argparse.Namespace) -> None:
 
             due = progress.announce(dag, names[0])
             clear(dag)
-            return beside.run(dag, names[0], due)
+            if not options.stages:
+                return beside.run(dag, names[0], due)
         return run(dag, names)
     from penumbra.workflow.repro import repro
 
